@@ -1,0 +1,194 @@
+# Makefile -- builds, runs and tests Renews.
+#
+#   make            install what is missing, configure, build
+#   make run        build, and start a server under ./run in the foreground
+#   make check      build, and run every test that is not long
+#   make check-long the long and nightly forms
+#   make bench      measure, and print figures
+#   make help       all targets
+#
+# What configure found is in Makefile.global.  Objects and programs go to
+# build/VARIANT, so that the release, warnings-are-errors and sanitizer builds
+# live side by side.  A folder's *.c files are found, not listed.
+
+VARIANT = release
+B       = build/$(VARIANT)
+
+# Targets that need neither packages nor configure.
+PLAIN = clean distclean help format
+ifneq ($(filter-out $(PLAIN),$(or $(MAKECMDGOALS),all)),)
+include Makefile.global
+endif
+
+CFLAGS_release  = -O2 -g
+CFLAGS_strict   = -O2 -g -Werror
+CFLAGS_sanitize = -O1 -g -Werror -fno-omit-frame-pointer \
+    -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS_fuzz     = -O1 -g -fno-omit-frame-pointer \
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+    -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 \
+    -Werror=format-security -Werror=implicit-function-declaration
+HARDENING_release = -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+HARDENING_strict  = $(HARDENING_release)
+
+# -include: every file sees config.h first, and none can forget it.
+ALL_CFLAGS = -std=gnu11 -include config.h -I. $(WARNINGS) \
+    $(CFLAGS_$(VARIANT)) $(HARDENING_$(VARIANT)) $(LIBRARY_CFLAGS) \
+    -DLIBEXECDIR='"$(libexecdir)/renews"' -DSYSCONFDIR='"$(sysconfdir)"' \
+    -pthread -MMD -MP $(CFLAGS)
+ALL_LIBS   = $(LIBRARY_LIBS) -pthread -lm
+
+LIB_SOURCES     = $(wildcard lib/*.c)
+STORAGE_SOURCES = $(wildcard storage/*.c)
+INND_SOURCES    = $(wildcard innd/*.c)
+NNRPD_SOURCES   = $(wildcard nnrpd/*.c)
+CTLINND_SOURCES = $(wildcard ctlinnd/*.c)
+IMPORT_SOURCES  = $(wildcard expire/newsimport*.c)
+
+objects = $(patsubst %.c,$(B)/%.o,$(1))
+
+SBIN_PROGRAMS    = innd/innd ctlinnd/ctlinnd expire/newsimport
+LIBEXEC_PROGRAMS = nnrpd/nnrpd
+PROGRAMS = $(addprefix $(B)/,$(SBIN_PROGRAMS) $(LIBEXEC_PROGRAMS))
+
+UNIT_TESTS   = $(patsubst %.c,$(B)/%,$(wildcard tests/*/*-t.c))
+FUZZ_TARGETS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*-fuzz.c))
+BENCH_SOURCES = $(wildcard tests/bench/*.c)
+SHIMS = $(patsubst %.c,$(B)/%.so,$(wildcard tests/fault/*-shim.c))
+
+.PHONY: all run check check-long bench install clean distclean format lint \
+    sanitize fuzz help programs units shims bench-tools
+.DEFAULT_GOAL = all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: programs
+
+programs: $(PROGRAMS)
+
+# --- configure: the packages first, so that a fresh machine gets this far
+
+configure: configure.ac build-aux/packages
+	build-aux/install-packages build
+	autoheader
+	autoconf
+
+config.h.in: configure ;
+
+Makefile.global config.h: configure config.h.in Makefile.global.in
+	./configure --quiet $(CONFIGURE_FLAGS)
+	@touch config.h Makefile.global
+
+# --- building
+
+$(B)/%.o: %.c config.h Makefile Makefile.global
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/lib.a: $(call objects,$(LIB_SOURCES))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/storage.a: $(call objects,$(STORAGE_SOURCES))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+define program
+$(B)/$(1): $(call objects,$(2)) $(B)/storage.a $(B)/lib.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) -o $$@ $$^ $$(ALL_LIBS)
+endef
+$(eval $(call program,innd/innd,$(INND_SOURCES)))
+$(eval $(call program,nnrpd/nnrpd,$(NNRPD_SOURCES)))
+$(eval $(call program,ctlinnd/ctlinnd,$(CTLINND_SOURCES)))
+$(eval $(call program,expire/newsimport,$(IMPORT_SOURCES)))
+
+# A unit test of a process folder links that folder's objects without main.o.
+without_main = $(filter-out %/main.o,$(1))
+
+$(B)/tests/nnrpd/%-t: $(B)/tests/nnrpd/%-t.o \
+    $(call without_main,$(call objects,$(NNRPD_SOURCES))) \
+    $(B)/storage.a $(B)/lib.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+
+$(B)/tests/innd/%-t: $(B)/tests/innd/%-t.o \
+    $(call without_main,$(call objects,$(INND_SOURCES))) \
+    $(B)/storage.a $(B)/lib.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+
+$(B)/tests/%-t: $(B)/tests/%-t.o $(B)/storage.a $(B)/lib.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+
+$(B)/tests/fuzz/%-fuzz: $(B)/tests/fuzz/%-fuzz.o $(B)/storage.a $(B)/lib.a
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+
+$(B)/tests/fault/%.so: tests/fault/%.c config.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -include config.h $(WARNINGS) -O2 -fPIC -shared \
+	    -o $@ $< -ldl
+
+$(B)/tests/bench/newsload: $(call objects,$(BENCH_SOURCES)) $(B)/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS)
+
+units: $(UNIT_TESTS)
+shims: $(SHIMS)
+bench-tools: $(if $(BENCH_SOURCES),$(B)/tests/bench/newsload)
+
+# --- running and testing
+
+run: all
+	tests/run
+
+check:
+	build-aux/install-packages build check fuzz
+	$(MAKE) VARIANT=strict programs shims bench-tools
+	$(MAKE) VARIANT=sanitize units
+	tests/check
+
+check-long: check
+	tests/check --long
+
+sanitize:
+	build-aux/install-packages build check
+	$(MAKE) VARIANT=sanitize programs units
+	tests/check --units-only
+
+fuzz:
+	build-aux/install-packages build fuzz
+	$(MAKE) VARIANT=fuzz CC=clang fuzz-targets
+	tests/fuzz/run
+
+.PHONY: fuzz-targets
+fuzz-targets: $(FUZZ_TARGETS)
+
+bench: all bench-tools
+	tests/bench/run $(ROW)
+
+lint:
+	build-aux/install-packages build lint
+	$(MAKE) Makefile.global
+	build-aux/lint
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: all
+	build-aux/install $(B) "$(DESTDIR)" "$(prefix)" "$(sbindir)" \
+	    "$(libexecdir)/renews" "$(sysconfdir)/renews" "$(mandir)" \
+	    "$(datadir)/renews"
+
+clean:
+	rm -rf build
+
+distclean: clean
+	rm -rf autom4te.cache
+	rm -f configure config.h config.h.in config.log config.status Makefile.global
+
+help:
+	@sed -n 's/^#   //p' Makefile
+	@echo "also: sanitize fuzz lint format install clean distclean"
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
