@@ -1,0 +1,113 @@
+/*
+ * config -- renews.conf, read, checked, and handed on.
+ *
+ * Only the master, and a tool that runs without a server, reads the file; each
+ * child gets the checked configuration as a sealed memfd.  Every key is a row
+ * of one table (name, type, default, minimum, maximum, unit, what it is); the
+ * check, the printed configuration and the manual page come from that table.
+ * A key that INN has too keeps INN's name and unit.
+ *
+ * Strings and lists are owned by the struct config.  Every string is set:
+ * "" where nothing was given.  Times end in _seconds, sizes in _octets; a key
+ * without unit in its name has it in the table.
+ */
+#ifndef LIB_CONFIG_H
+#define LIB_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buffer;
+
+enum access_level { ACCESS_NONE, ACCESS_READ, ACCESS_POST };
+
+/* One peer "NAME" { ... } section. */
+struct config_peer {
+    char *name;
+    char **addresses; /* addresses and CIDR networks that may feed us */
+    size_t address_count;
+    char *newsgroups;    /* wildmat of what it may send; "*" */
+    int64_t maxconnections;
+};
+
+struct config {
+    uint64_t generation; /* raised by the master at each reload that changed
+                            something; 1 at first */
+    /* who we are */
+    char *pathhost;     /* the name in Path; found from the host name, or
+                           "news.invalid" where there is none better */
+    char *organization; /* for posts without one; "" none */
+    char *complaints;   /* mail-complaints-to in Injection-Info; "" none */
+    bool addinjectionpostinghost;
+    /* where we are heard */
+    char **listen; /* addresses; default "0.0.0.0" and "::" */
+    size_t listen_count;
+    int64_t port;  /* 119 */
+    /* where things are */
+    char *pathspool;    /* segments */
+    char *pathdb;       /* history, and what else is the store's state */
+    char *pathoverview; /* the overview's own directory */
+    char *pathrun;      /* sockets, pid */
+    char *runasuser;    /* "" : stay who we are */
+    char *runasgroup;
+    char *overview; /* "sqlite" */
+    /* how many */
+    int64_t workers;                   /* 0: two for each core */
+    int64_t maxconnections;            /* whole server */
+    int64_t maxconnections_per_address;
+    int64_t groups_max; /* room in the table of groups; restart */
+    /* articles */
+    int64_t artcutoff;           /* days, 0: no limit */
+    int64_t maxartsize;          /* octets, relayed */
+    int64_t localmaxartsize;     /* octets, posted */
+    /* time-outs, seconds */
+    int64_t initialtimeout;
+    int64_t clienttimeout;
+    /* the store */
+    int64_t segment_octets;
+    int64_t history_cache_octets;
+    int64_t overview_cache_octets;
+    /* who may do what */
+    enum access_level anonymous; /* clients that match no peer too */
+    bool allownewnews;
+    struct config_peer *peers;
+    size_t peer_count;
+    /* logging */
+    bool syslog;
+    int64_t log_level; /* enum log_level */
+};
+
+/* Read and check a file (and what it includes).  NULL with "FILE:LINE: KEY:
+   found ..., expected ..." in why.  Release with config_free(). */
+struct config *config_load(const char *path, struct buffer *why);
+/* The same from text in memory; name stands for the file in messages. */
+struct config *config_parse(const char *name, const char *text,
+                            struct buffer *why);
+void config_free(struct config **config);
+
+/* All keys with their values, in the syntax of the file. */
+void config_print(const struct config *config, struct buffer *text);
+/* A sealed memfd with the configuration for a child, close-on-exec; the
+   caller closes it.  Dies when the system gives none. */
+int config_to_memfd(const struct config *config);
+/* What config_to_memfd() wrote; closes fd.  NULL with the reason in why. */
+struct config *config_from_memfd(int fd, struct buffer *why);
+
+/*
+ * Name every key whose value differs, one a line, in changed; those that only
+ * a restart can change (listen, port, user, paths, workers, groups_max) in
+ * restart instead.  Returns how many differ.
+ */
+size_t config_compare(const struct config *old, const struct config *new,
+                      struct buffer *changed, struct buffer *restart);
+
+/* The table as text: "roff" rows for the manual page, or a commented sample. */
+void config_print_manual(struct buffer *roff);
+void config_print_sample(struct buffer *text);
+
+/* Does address (numeric, IPv4-mapped IPv6 counted as IPv4) lie in network
+   ("192.0.2.0/24", "2001:db8::1", "localhost" is not resolved)? */
+bool address_matches(const char *address, const char *network);
+
+#endif

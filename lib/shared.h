@@ -1,0 +1,87 @@
+/*
+ * shared -- what all processes of one server see in shared memory that is no
+ * part of the store: that each child is alive, counters, and the mode.
+ *
+ * A memfd made by the master, mapped by every child (descriptor SHARED_FD).
+ * Every member is written with C11 atomics; each counter has one writer, the
+ * process whose slot it is in.
+ */
+#ifndef LIB_SHARED_H
+#define LIB_SHARED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SHARED_SLOTS = 256, SHARED_REASON_OCTETS = 256 };
+
+/* Does the server take articles?  (ctlinnd pause, throttle, go.) */
+enum server_mode { MODE_RUNNING, MODE_PAUSED, MODE_THROTTLED };
+
+/* What is counted, each by the worker or writer that did it. */
+enum counter {
+    COUNTER_CLIENTS_NOW,
+    COUNTER_CLIENTS_SERVED,
+    COUNTER_COMMANDS,
+    COUNTER_ARTICLES_SENT,
+    COUNTER_OCTETS_SENT,
+    COUNTER_POSTED,       /* 240 */
+    COUNTER_RECEIVED,     /* 235 and 239 */
+    COUNTER_DUPLICATES,   /* 435, 438, 439 for an ID we had */
+    COUNTER_REFUSED,      /* 437, 439, 441 for another reason */
+    COUNTER_DEFERRED,     /* 431, 436, 400 */
+    COUNTER_STORED,       /* the writer's: articles made durable */
+    COUNTER_STORED_OCTETS,
+    COUNTER_GROUPS_COMMITTED, /* the writer's: commit groups */
+    COUNTER_COUNT
+};
+const char *counter_name(enum counter counter); /* "articles_sent" */
+
+/* One running process. */
+struct shared_slot {
+    _Atomic uint32_t pid;  /* 0: free */
+    _Atomic uint32_t role; /* enum process_role of innd, for status */
+    _Atomic uint64_t loops; /* bumped each turn, at least each second */
+    _Atomic uint64_t counters[COUNTER_COUNT];
+};
+
+struct shared {
+    uint32_t magic;
+    uint32_t version;
+    _Atomic uint32_t mode;          /* enum server_mode */
+    _Atomic uint32_t mode_sequence; /* odd while the reason is written */
+    char mode_reason[SHARED_REASON_OCTETS];
+    _Atomic uint32_t writer_ready; /* 1 from the writer's IPC_READY until its
+                                      death */
+    _Atomic uint32_t store_full;   /* 1: no room, new articles are refused */
+    _Atomic int64_t started;       /* seconds since the epoch */
+    struct shared_slot slots[SHARED_SLOTS];
+};
+
+/* The master makes it; returns the descriptor and maps it.  Dies on failure. */
+struct shared *shared_create(int *fd_r);
+/* A child maps what it inherited.  Dies when it is not what it should be. */
+struct shared *shared_map(int fd);
+
+void shared_set_mode(struct shared *shared, enum server_mode mode,
+                     const char *reason);
+/* A consistent copy of the mode and its reason. */
+enum server_mode shared_mode(const struct shared *shared,
+                             char reason[SHARED_REASON_OCTETS]);
+/* The sum of a counter over all slots, those of ended processes included:
+   a slot keeps its counters when its next process begins. */
+uint64_t shared_sum(const struct shared *shared, enum counter counter);
+
+static inline void
+shared_count(struct shared_slot *slot, enum counter counter, uint64_t by)
+{
+    /* One writer per slot: a plain load and store is enough, and cheaper. */
+    atomic_store_explicit(
+        &slot->counters[counter],
+        atomic_load_explicit(&slot->counters[counter], memory_order_relaxed)
+            + by,
+        memory_order_relaxed);
+}
+
+#endif
