@@ -1,0 +1,63 @@
+/*
+ * history -- which message-IDs this server has seen, and what became of them.
+ *
+ * Answers the question every offer begins with: have we had this article?  It
+ * remembers an article after the article itself is gone, so that a late copy
+ * is refused and not stored twice (RFC 5537, 3.3).  Only the writer opens it;
+ * every other process asks the writer (lib/ipc.h).  It is an index over the
+ * spool: its log is not synced, and what is missing after a crash is replayed
+ * from the spool behind history_applied().
+ *
+ * Calls may come from two threads (the writer's loop looks up, its index
+ * thread puts): a mutex inside, let go after each 16 puts, keeps them apart.
+ */
+#ifndef STORAGE_HISTORY_H
+#define STORAGE_HISTORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/message_id.h"
+#include "lib/token.h"
+
+struct buffer;
+struct history; /* opaque: only storage/history*.c knows the members */
+
+enum history_fate {
+    HISTORY_STORED = 1,    /* sequence and token say where */
+    HISTORY_EXPIRED = 2,   /* was stored, is gone; refuse it */
+    HISTORY_REFUSED = 3,   /* never to be taken */
+    HISTORY_CANCELLED = 4, /* cancelled, perhaps before it came */
+};
+
+struct history_entry {
+    struct message_hash hash;
+    enum history_fate fate;
+    uint64_t sequence;  /* of the article, or of the record that decided */
+    struct token token; /* HISTORY_STORED only */
+    int64_t until;      /* remember at least until then, seconds; 0: while
+                           the article is there */
+};
+
+/* Opens, recovers, creates.  NULL with why; *rebuild_r is set when what was
+   there cannot be used and must be made anew from the spool (it has been moved
+   aside). */
+struct history *history_open(const char *path, size_t cache_octets,
+                             struct buffer *why);
+void history_close(struct history **history);
+
+/* The last sequence whose records it has; 0: empty. */
+uint64_t history_applied(const struct history *history);
+/* 1 and *entry_r, 0 when never seen, -1 with why. */
+int history_lookup(struct history *history, const struct message_hash *hash,
+                   struct history_entry *entry_r, struct buffer *why);
+/* One transaction: the entries and `applied`.  Puts over what is there. */
+int history_put(struct history *history, const struct history_entry *entries,
+                size_t count, uint64_t applied, struct buffer *why);
+/* Forget entries (their time is over), in one transaction. */
+int history_drop(struct history *history, const struct message_hash *hashes,
+                 size_t count, struct buffer *why);
+/* Make all of it durable.  Called by the writer's checkpoint thread. */
+int history_checkpoint(struct history *history, struct buffer *why);
+
+#endif

@@ -1,0 +1,177 @@
+/*
+ * overview -- what OVER answers, where each article number lies, and the
+ * groups: an index over the spool, in SQL (DESIGN of doc/architecture.md).
+ *
+ * The writer appends one row per article to `recent`; folding moves rows,
+ * sorted, into `block` (the lines of 64 numbers of a group exactly as OVER
+ * sends them) and `article` (sequence -> token, arrival).  Readers answer from
+ * blocks and recent.  Backends are tables of functions
+ * (storage/overview_backend.h); this is what everyone calls.
+ */
+#ifndef STORAGE_OVERVIEW_H
+#define STORAGE_OVERVIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/message_id.h"
+#include "lib/token.h"
+#include "storage/spool.h"
+
+struct active;
+struct buffer;
+struct event_base;
+
+/* --- the writer --- */
+
+struct overview; /* opened for writing: index thread only, checkpoint apart */
+
+/* One article for overview_put(). */
+struct overview_entry {
+    uint64_t sequence;
+    int64_t arrival;
+    struct token token;
+    struct message_hash hash;
+    const struct record_group *groups; /* with the numbers given */
+    size_t group_count;
+    const char *line; /* the overview without number: "Subject<TAB>...<TAB>
+                         bytes<TAB>lines<TAB>Xref: ..." without CRLF */
+    size_t line_octets;
+};
+
+/* A group's row, for a start; strings are borrowed while func runs. */
+struct overview_group {
+    uint32_t group;
+    char flag; /* 0: removed */
+    uint32_t alias;
+    int64_t created;
+    uint64_t low, high, count;
+    const char *name;
+    const char *creator;
+    const char *description;
+};
+typedef int overview_group_func(void *context,
+                                const struct overview_group *group);
+
+/* url: "sqlite" (in directory path).  NULL with why. */
+struct overview *overview_open(const char *url, const char *path,
+                               size_t cache_octets, struct buffer *why);
+void overview_close(struct overview **overview);
+/* The last sequence whose records it has; 0: empty. */
+uint64_t overview_applied(const struct overview *overview);
+/* Every group it knows, removed ones too, with marks and counts that have
+   `recent` in them. */
+int overview_groups(struct overview *overview, overview_group_func *func,
+                    void *context, struct buffer *why);
+
+/*
+ * What happens between overview_begin() and overview_commit() is one
+ * transaction, which moves `applied`.  All return 0 or -1 with why; after -1
+ * the writer exits, the next one replays.  Everything is idempotent: the same
+ * records put again change nothing.
+ */
+int overview_begin(struct overview *overview, struct buffer *why);
+int overview_put(struct overview *overview,
+                 const struct overview_entry *entries, size_t count,
+                 struct buffer *why);
+int overview_put_group(struct overview *overview,
+                       const struct overview_group *group,
+                       struct buffer *why);
+/* Take an article out of its groups (cancel, expire, rmgroup): from `recent`
+   or from its blocks; and its article row when groups is all it had left.
+   Absent ones are passed over. */
+int overview_remove(struct overview *overview, uint64_t sequence,
+                    const struct record_group *groups, size_t group_count,
+                    bool last, struct buffer *why);
+int overview_commit(struct overview *overview, uint64_t applied,
+                    struct buffer *why);
+
+/*
+ * Fold a little: at most one block or 64 rows, inside the open transaction.
+ * Returns 1 when more could be folded, 0 when `recent` holds no more than
+ * keep rows and no fold is half done, -1 with why.
+ */
+int overview_fold(struct overview *overview, size_t keep, struct buffer *why);
+/* Rows in recent, those of an unfinished fold included. */
+size_t overview_recent(const struct overview *overview);
+
+/* Octets of write-ahead log. */
+uint64_t overview_log_octets(const struct overview *overview);
+/* From the checkpoint thread, with a connection of its own: as much as
+   readers let it (PASSIVE).  *left_r: octets it could not yet move. */
+int overview_checkpoint(struct overview *overview, uint64_t *left_r,
+                        struct buffer *why);
+/* From the index thread between two transactions: begin the log anew (RESTART
+   with busy_timeout 0).  1 done, 0 a reader is in the way, -1 why. */
+int overview_restart_log(struct overview *overview, struct buffer *why);
+
+/* For the writer's questions (index thread between transactions): the article
+   by sequence.  1, 0, -1. */
+int overview_locate(struct overview *overview, uint64_t sequence,
+                    struct token *token_r, int64_t *arrival_r,
+                    struct buffer *why);
+
+/* --- readers --- */
+
+struct overview_reader;
+
+/* One line of a group. */
+struct overview_line {
+    uint64_t number;
+    uint64_t sequence;
+    struct token token; /* a hint: see storage/spool_reader.h */
+    const char *text;   /* "number<TAB>Subject...CRLF", as OVER sends it */
+    uint32_t octets;
+};
+
+enum overview_question {
+    OVERVIEW_RANGE,    /* lines of group from low to high, ascending */
+    OVERVIEW_NEXT,     /* the first number >= low (and <= high) of group */
+    OVERVIEW_PREVIOUS, /* the last number <= high (and >= low) of group */
+    OVERVIEW_LOCATE,   /* low is a sequence: where it lies now, and arrival */
+    OVERVIEW_SINCE,    /* articles from sequence low on that arrived at or
+                          after `since`, in order of sequence, at most `limit`:
+                          lines with sequence and token only */
+};
+
+struct overview_query {
+    enum overview_question question;
+    uint32_t group;
+    uint64_t low;
+    uint64_t high;
+    int64_t since;
+    size_t limit; /* lines wanted at most; 0: as many as come at once.  An
+                     answer has at most 64 KB or so of text anyway */
+};
+
+struct overview_answer {
+    int status; /* 1 found, 0 nothing there, -1 the overview failed (logged) */
+    const struct overview_line *lines; /* borrowed while done runs.  Texts of
+                                          neighbours often touch: copy runs */
+    size_t count;
+    uint64_t next; /* go on from here (number or sequence); 0: complete */
+    struct token token; /* OVERVIEW_LOCATE */
+    int64_t arrival;    /* OVERVIEW_LOCATE */
+};
+
+typedef void overview_done_func(void *context,
+                                const struct overview_answer *answer);
+
+struct overview_reader *overview_reader_open(const char *url, const char *path,
+                                             const struct active *active,
+                                             struct event_base *base,
+                                             struct buffer *why);
+void overview_reader_close(struct overview_reader **reader);
+/*
+ * done is called once, perhaps before this returns (SQLite: always).  Returns
+ * a handle for overview_forget(), or NULL when done was already called.
+ */
+struct overview_request *overview_ask(struct overview_reader *reader,
+                                      const struct overview_query *query,
+                                      overview_done_func *done, void *context);
+void overview_forget(struct overview_request *request);
+/* The end of a turn of the loop: let go of the read transaction. */
+void overview_reader_turn_ended(struct overview_reader *reader);
+
+#endif

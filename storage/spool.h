@@ -1,0 +1,238 @@
+/*
+ * spool -- the articles: one log of append-only segments in order of arrival.
+ * It is the truth; history and overview are indices over it.
+ *
+ * This header is the formats, the writing side and the walk that recovery and
+ * rebuild make.  Readers of single articles use storage/spool_reader.h.
+ * Numbers are stored little-endian.  doc/storage.md tells the same to those
+ * who write another reader.
+ *
+ * A segment is the file PATHSPOOL/%08x.seg.  It begins with a struct
+ * segment_head in its own 4,096 octets, then batches; each batch is a struct
+ * batch_head and its records, padded with zeroes to 8 octets.  A batch whose
+ * sums are wrong, with no good batch of a higher sequence behind it, is a torn
+ * tail: never acknowledged, left behind.
+ */
+#ifndef STORAGE_SPOOL_H
+#define STORAGE_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "lib/message_id.h"
+#include "lib/token.h"
+
+struct buffer;
+
+enum {
+    SPOOL_VERSION = 1,
+    SEGMENT_HEAD_OCTETS = 4096,
+    SEGMENT_MAGIC = 0x47534e52, /* "RNSG" */
+    BATCH_MAGIC = 0x48424e52,   /* "RNBH" */
+    RECORD_MAGIC = 0x43524e52,  /* "RNRC" */
+};
+
+struct segment_head {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t segment; /* its number, from 1 */
+    uint32_t storage_class; /* 0: the log itself; else made by compaction and
+                               outside the chain */
+    uint64_t epoch;   /* of the writer that made it: raised at every start */
+    uint64_t first_sequence;
+    int64_t created;  /* seconds since the epoch */
+    uint32_t zero;
+    uint32_t crc;     /* crc32c of all before it */
+};
+_Static_assert(sizeof(struct segment_head) == 48, "on disk");
+
+struct batch_head {
+    uint32_t magic;
+    uint32_t segment;
+    uint64_t epoch;
+    uint64_t first_sequence;
+    uint32_t count;    /* records */
+    uint32_t octets;   /* of head and records, padding included */
+    uint32_t previous; /* offset of the batch before, 0: the first */
+    uint32_t heads_crc; /* crc32c over all record heads and metas */
+    uint32_t zero;
+    uint32_t crc;      /* crc32c of all before it */
+};
+_Static_assert(sizeof(struct batch_head) == 48, "on disk");
+
+enum record_type {
+    RECORD_ARTICLE = 1,
+    RECORD_CANCEL = 2,     /* an article removed by its ID; hash is its */
+    RECORD_GROUP = 3,      /* new, removed or changed: struct group_change */
+    RECORD_MARKS = 4,      /* group marks alone */
+    RECORD_EXPIRE = 5,     /* removed by expire */
+    RECORD_REMEMBER = 6,   /* an ID that must still be refused */
+    RECORD_SUBMISSION = 7, /* a post that waits for a moderator */
+    RECORD_TRUNC = 8,      /* "segment S ends at X" */
+    RECORD_SNAPSHOT = 9,   /* all groups, at the beginning of a segment */
+};
+
+/* Then meta (meta_octets), then payload (payload_octets), then zeroes to a
+   multiple of 8.  An article's meta is group_count struct record_group; its
+   payload the wire article with Path and Xref, ".CRLF" included. */
+struct record_head {
+    uint32_t magic;
+    uint32_t octets; /* of the whole record, padding included */
+    uint16_t type;   /* enum record_type */
+    uint16_t flags;
+    uint32_t storage_class;
+    uint64_t sequence;
+    int64_t arrival; /* seconds; never goes back */
+    struct message_hash hash;
+    uint32_t meta_octets;
+    uint32_t payload_octets;
+    uint32_t head_octets; /* article: header fields in the payload */
+    uint32_t body_offset; /* article: in the payload */
+    uint32_t lines;
+    uint32_t bytes; /* :bytes */
+    uint32_t body_crc;
+    uint32_t peer;
+    uint32_t payload_crc;
+    uint32_t crc; /* crc32c of the head before it, then of meta */
+};
+_Static_assert(sizeof(struct record_head) == 88, "on disk");
+
+struct record_group {
+    uint32_t group;
+    uint32_t zero;
+    uint64_t number;
+};
+_Static_assert(sizeof(struct record_group) == 16, "on disk");
+
+/* Payload of RECORD_GROUP and, repeated, of RECORD_SNAPSHOT: then name,
+   creator and description, padded together to 8. */
+struct group_change {
+    uint32_t group;
+    uint8_t flag; /* 0: removed */
+    uint8_t zero[3];
+    uint32_t alias;
+    uint16_t name_octets;
+    uint16_t creator_octets;
+    uint32_t description_octets;
+    uint32_t zero2;
+    int64_t created;
+    uint64_t low;
+    uint64_t high;
+};
+_Static_assert(sizeof(struct group_change) == 48, "on disk");
+
+/* Payload of RECORD_TRUNC. */
+struct trunc {
+    uint32_t segment;
+    uint32_t end; /* the first octet that is no part of the log */
+};
+_Static_assert(sizeof(struct trunc) == 8, "on disk");
+
+/* A record where it lies in memory; the pointers are borrowed. */
+struct record {
+    struct record_head head; /* copied, in host order */
+    const char *meta;
+    const char *payload;
+    struct token token;
+};
+
+/*
+ * Take the record at octets apart and check its sums (the payload's too when
+ * check_payload).  Returns its length, or -1 with why.
+ */
+int64_t record_parse(struct record *record, const void *octets, size_t length,
+                     bool check_payload, struct buffer *why);
+struct record_group record_group(const struct record *record, size_t index);
+size_t record_group_count(const struct record *record);
+
+/* --- building a batch, in memory --- */
+
+struct batch {
+    struct buffer *octets; /* owned: batch head (filled in by spool_seal) and
+                              records */
+    uint64_t first_sequence;
+    uint32_t count;
+};
+
+struct batch *batch_new(void);
+void batch_free(struct batch **batch);
+void batch_clear(struct batch *batch);
+/*
+ * Append a record: head's magic, octets, sums and lengths are filled in here;
+ * payload comes in pieces.  Returns the record's offset within the batch, for
+ * its token once spool_seal() has said where the batch goes.
+ */
+uint32_t batch_append(struct batch *batch, struct record_head *head,
+                      const void *meta, size_t meta_octets,
+                      const struct iovec *payload, int count);
+
+/* --- the log, for writing: the holder of PATHSPOOL/writer.lock only --- */
+
+struct spool;
+
+/*
+ * Take the lock (waiting at most wait_seconds for another writer to end) and
+ * look at what is there.  Nothing is written yet.  NULL with why; a store of
+ * another version is named.
+ */
+struct spool *spool_open(const char *path, uint64_t segment_octets,
+                         int wait_seconds, struct buffer *why);
+void spool_close(struct spool **spool);
+/* Was another process holding the lock?  (The reason spool_open failed.) */
+bool spool_is_locked(const char *path);
+
+/*
+ * Walk all good records of the log in order of sequence from the first whose
+ * sequence is > after; compaction segments are passed in their place.  func
+ * returns 0 to go on, -1 to stop.  Corruption in the middle is logged loudly
+ * and stepped over; the torn tail is found here and remembered for
+ * spool_begin().  Returns 0 or -1 with why.
+ */
+typedef int spool_walk_func(void *context, const struct record *record,
+                            struct buffer *why);
+int spool_walk(struct spool *spool, uint64_t after, spool_walk_func *func,
+               void *context, struct buffer *why);
+/* After the walk: the last sequence in the log, the last arrival time, the
+   number of the last segment (0: none), epoch of the newest segment. */
+uint64_t spool_last_sequence(const struct spool *spool);
+int64_t spool_last_arrival(const struct spool *spool);
+uint32_t spool_last_segment(const struct spool *spool);
+
+/*
+ * Begin writing, after the walk: a new segment (never behind an old tail),
+ * with a TRUNC record for the one that was left and the snapshot as its first
+ * batch, durable before this returns; unused preallocation behind the old
+ * tail is released.  snapshot is the payload of RECORD_SNAPSHOT; the batch
+ * takes sequence numbers from *sequence on and moves it.
+ */
+int spool_begin(struct spool *spool, const struct buffer *snapshot,
+                uint64_t *sequence, struct buffer *why);
+
+/*
+ * Give a finished batch its place: fills in the batch head and, when it does
+ * not fit in the current segment, goes on to the next (made ready in the
+ * background; snapshot is called for its first batch).  Returns 0 with the
+ * place in *segment_r, *offset_r (the batch head's); the record at offset o of
+ * batch_append() is then at *offset_r + o.  -1: there is no room for a
+ * next segment (the store is full), nothing has changed.
+ * Called by the loop thread, in order of sequence.
+ */
+int spool_seal(struct spool *spool, struct batch *batch, uint32_t *segment_r,
+               uint32_t *offset_r, struct buffer *why);
+/*
+ * Write sealed batches, in order, and make them durable: one pwritev and one
+ * fdatasync (pieces of 512 KB with sync_file_range above that).  Called by the
+ * flush thread.  -1: nothing of it may be acknowledged, and nothing more may
+ * be written by this process: exit.
+ */
+int spool_write(struct spool *spool, struct batch *const *batches,
+                size_t count, struct buffer *why);
+/* Is there room for articles (free space against the reserve, with
+   hysteresis)?  Cheap; asks the system at most once a second. */
+bool spool_has_room(struct spool *spool);
+/* Octets free on the spool's file system, octets used by segments. */
+void spool_space(struct spool *spool, uint64_t *free_r, uint64_t *used_r);
+
+#endif

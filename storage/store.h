@@ -1,0 +1,105 @@
+/*
+ * store -- the news store opened for writing: spool, history and overview as
+ * one, the commit protocol, and the recovery that comes before it.
+ *
+ * There is one holder at a time, of PATHSPOOL/writer.lock: the writer process,
+ * or a tool while no server runs.  All calls come from one thread, the
+ * caller's loop; inside, the flush and the index thread work behind it, each
+ * taking all that the one before has ready (at most 1,000 articles or 8 MiB),
+ * without a timer.  An outcome is given only when the article is on the disk,
+ * in the history and in the overview: then it survives anything.
+ *
+ * A failed write or fdatasync is final: the store says STORE_BROKEN, gives no
+ * outcome for what it had in hand, and the process exits; the next one
+ * recovers.  doc/storage.md has the protocol.
+ */
+#ifndef STORAGE_STORE_H
+#define STORAGE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/ipc.h" /* enum ipc_check_answer */
+#include "lib/message_id.h"
+#include "lib/token.h"
+#include "storage/submission.h"
+
+struct active;
+struct buffer;
+struct config;
+struct store;
+
+/* What became of a submission.  Sent over the wire as a number. */
+enum store_outcome {
+    STORE_STORED = 1,    /* 235, 239, 240 */
+    STORE_DUPLICATE = 2, /* had it: 437, 439, 441 */
+    STORE_REFUSED = 3,   /* never to be taken: 437, 439, 441 */
+    STORE_LATER = 4,     /* not now (in progress elsewhere, disk full): 436,
+                            400, 441 */
+};
+
+struct store_result {
+    uint64_t cookie; /* of the submission */
+    void *context;   /* the caller's, as given */
+    enum store_outcome outcome;
+    uint64_t sequence; /* STORE_STORED */
+    struct token token;
+    const char *why; /* for a person; "" when stored; borrowed */
+};
+typedef void store_done_func(const struct store_result *result);
+/* A change other than an article: status 0 done, -1 refused. */
+typedef void store_changed_func(void *context, uint64_t cookie, int status,
+                                const char *text);
+
+/*
+ * Take the lock, recover (the same code after every death), begin a new
+ * segment, start the threads.  active is filled from what is found.  Progress
+ * goes to the log in one line, and to lib/progress when it takes long.  NULL
+ * with why.  wait_seconds: for another holder of the lock to end.
+ */
+struct store *store_open(const struct config *config, struct active *active,
+                         int wait_seconds, struct buffer *why);
+/* Commits what was submitted, ends the threads, closes. */
+void store_close(struct store **store);
+
+/* Readable whenever store_reap() has something to do; for the caller's loop. */
+int store_fd(const struct store *store);
+/* Call the done functions of all that is decided.  Returns 0, or -1 with why
+   when the store is broken: exit. */
+int store_reap(struct store *store, struct buffer *why);
+/* Block until all that was submitted is decided, calling done functions. */
+int store_drain(struct store *store, struct buffer *why);
+
+/*
+ * Submit an article: payload as submission_build() makes it (copied).  done is
+ * called from store_reap(), or before this returns when the answer is known
+ * at once (a duplicate, a refusal).  A second submission of an ID that is on
+ * its way waits: it is a duplicate if the first is stored, else tried itself.
+ */
+void store_submit(struct store *store, const void *payload, size_t octets,
+                  store_done_func *done, void *context);
+/* Octets and articles in hand: for back-pressure. */
+size_t store_pending_octets(const struct store *store);
+size_t store_pending(const struct store *store);
+
+enum ipc_check_answer store_check(struct store *store,
+                                  const struct message_hash *hash);
+/* 1 with sequence and token, 0 not there, -1 why. */
+int store_find(struct store *store, const struct message_hash *hash,
+               uint64_t *sequence_r, struct token *token_r,
+               struct buffer *why);
+
+/*
+ * A command of ctlinnd: newgroup, rmgroup, changegroup, cancel, as words.
+ * changed is called when it is durable (from store_reap()) or at once when it
+ * is refused.
+ */
+void store_command(struct store *store, int words, const char *const *word,
+                   uint64_t cookie, store_changed_func *changed,
+                   void *context);
+/* The same for a caller that waits; text gets the answer.  0 or -1. */
+int store_command_now(struct store *store, int words, const char *const *word,
+                      struct buffer *text);
+
+#endif
