@@ -52,6 +52,8 @@ enum ipc_type {
     IPC_CHECKED, /* writer ->: the answers, in order */
     IPC_FIND,    /* -> writer: where is this message-ID? */
     IPC_FOUND,   /* writer ->: there, or nowhere */
+    IPC_ACTIVE,  /* writer -> tool, after the hello: the groups; carries the
+                    memfd of storage/active.h, read-only */
 };
 
 struct ipc_head {
@@ -213,10 +215,12 @@ int ipc_connect(const char *path, struct buffer *why);
 /* 0 or -1; blocks. */
 int ipc_write(int fd, enum ipc_type type, const struct iovec *pieces,
               int count, struct buffer *why);
-/* Wait for one frame, at most timeout_ms (-1: for ever); payload is appended
-   to *payload, which is cleared first.  1: got one, 0: timed out, -1: why. */
+/* Wait for one frame, at most timeout_ms (-1: for ever); payload is cleared
+   and filled; *descriptor_r is -1 or the caller's to close (NULL: none is
+   expected, and one that comes is closed).  1: got one, 0: timed out, -1:
+   why. */
 int ipc_read(int fd, enum ipc_type *type_r, struct buffer *payload,
-             int timeout_ms, struct buffer *why);
+             int *descriptor_r, int timeout_ms, struct buffer *why);
 
 /* Build the payload of an IPC_COMMAND, and take one apart: words_r points
    into the payload, at most words_max; returns the count or -1. */

@@ -39,9 +39,9 @@ struct history_entry {
                            the article is there */
 };
 
-/* Opens, recovers, creates.  NULL with why; *rebuild_r is set when what was
-   there cannot be used and must be made anew from the spool (it has been moved
-   aside). */
+/* Opens, recovers, creates.  What is there and cannot be used is moved aside
+   with a warning, and an empty one made: history_applied() is then 0, and the
+   replay makes it anew from the spool.  NULL with why. */
 struct history *history_open(const char *path, size_t cache_octets,
                              struct buffer *why);
 void history_close(struct history **history);
