@@ -1,0 +1,20 @@
+/*
+ * utf8 -- is this UTF-8 (RFC 3629), and where does a character end?
+ */
+#ifndef LIB_UTF8_H
+#define LIB_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Read one character of text, which has at least one octet.  Returns how many
+ * octets it takes, with its number in *character_r; 0 when what stands there
+ * is no UTF-8: a stray octet, a longer form than needed, a surrogate, or a
+ * number beyond U+10FFFF.
+ */
+size_t utf8_read(const char *text, size_t octets, uint32_t *character_r);
+bool utf8_is_valid(const char *text, size_t octets);
+
+#endif
