@@ -3,8 +3,11 @@
  *
  * A wildmat is a list of patterns with commas between; the last one that
  * matches decides, and one that begins with "!" decides against.  "*" stands
- * for any octets, "?" for one UTF-8 character, "[...]" (INN's form, not in
- * RFC 3977) for one of a set.  With poison, a pattern that begins with "@"
+ * for any characters, "?" for one UTF-8 character.  INN's forms, which RFC
+ * 3977 leaves open, are here too: "[a-z]" and "[^a-z]" for one of a set (a
+ * comma in a set separates nothing), and a backslash for the next octet as it
+ * is.  An octet that is no UTF-8 is a character of its own; a "[" without its
+ * "]" is an ordinary octet.  With poison, a pattern that begins with "@"
  * decides against and cannot be outvoted by another group of a crosspost.
  * Matching takes time linear in text length times stars; there is no
  * backtracking that an attacker could blow up.  Everything is text with a
