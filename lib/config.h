@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/address.h"
+
 struct buffer;
 
 enum access_level { ACCESS_NONE, ACCESS_READ, ACCESS_POST };
@@ -28,7 +30,7 @@ struct config_peer {
     char **addresses; /* addresses and CIDR networks that may feed us */
     size_t address_count;
     char *newsgroups;    /* wildmat of what it may send; "*" */
-    int64_t maxconnections;
+    int64_t maxconnections; /* at once, from all of its addresses */
 };
 
 struct config {
@@ -105,9 +107,5 @@ size_t config_compare(const struct config *old, const struct config *new,
 /* The table as text: "roff" rows for the manual page, or a commented sample. */
 void config_print_manual(struct buffer *roff);
 void config_print_sample(struct buffer *text);
-
-/* Does address (numeric, IPv4-mapped IPv6 counted as IPv4) lie in network
-   ("192.0.2.0/24", "2001:db8::1", "localhost" is not resolved)? */
-bool address_matches(const char *address, const char *network);
 
 #endif

@@ -32,6 +32,10 @@ enum { IPC_VERSION = 1 };
 /* A frame longer than this is a mistake: an article of 16 MiB fits. */
 enum { IPC_PAYLOAD_MAX = 18 * 1024 * 1024 };
 
+/* Zeroes follow a payload up to a multiple of this, so that every payload in
+   a run of frames lies aligned; payload_octets does not count them. */
+enum { IPC_ALIGNMENT = 8 };
+
 enum ipc_type {
     IPC_HELLO = 1,
     /* The control socket of each child (a socketpair with the master). */

@@ -1,0 +1,603 @@
+#include "lib/config.h"
+
+#include <assert.h>
+#include <confuse.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/buffer.h"
+#include "lib/config_table.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+
+/* Files that include each other; a loop is found by its depth. */
+enum { INCLUDE_DEPTH_MAX = 10 };
+/* A record of the spool is an article, its head, and its batch's head. */
+enum { RECORD_ROOM_OCTETS = 32 * 1024 };
+
+/*
+ * libconfuse gives a callback nothing of its caller's, and its scanner is
+ * global anyhow: one file is read at a time, and this is where it stands.
+ */
+static struct {
+    struct buffer *why;
+    bool failed; /* the first error is the one that is told */
+    int depth;   /* of include() */
+} reading;
+
+static const char whole_syntax[] =
+    "key = value, key = {value, value}, include(\"FILE\") or "
+    "peer \"NAME\" {...}";
+
+/* The one way an error of the file is spelt. */
+static void
+reading_error(const cfg_t *cfg, const char *key, const char *found,
+              const char *expected)
+{
+    if (reading.failed)
+        return;
+    reading.failed = true;
+    why_set(reading.why, "%s:%d: %s: found %s, expected %s",
+            cfg->filename != NULL ? cfg->filename : "configuration", cfg->line,
+            key, found, expected);
+}
+
+/* How many octets to change until one is the other (Levenshtein). */
+static size_t
+text_distance(const char *one, const char *other)
+{
+    size_t length = strlen(other);
+    size_t *row = xcalloc(length + 1, sizeof(size_t));
+    size_t distance;
+
+    for (size_t j = 0; j <= length; j++)
+        row[j] = j;
+    for (size_t i = 0; one[i] != '\0'; i++) {
+        size_t corner = row[0];
+
+        row[0] = i + 1;
+        for (size_t j = 0; j < length; j++) {
+            size_t best = corner + (one[i] != other[j]);
+
+            corner = row[j + 1];
+            if (corner + 1 < best)
+                best = corner + 1;
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            row[j + 1] = best;
+        }
+    }
+    distance = row[length];
+    free(row);
+    return distance;
+}
+
+static bool
+cfg_is_root(const cfg_t *cfg)
+{
+    return strcmp(cfg->name, "root") == 0;
+}
+
+static const struct config_row *
+cfg_rows(const cfg_t *cfg, size_t *count_r)
+{
+    *count_r = cfg_is_root(cfg) ? config_row_count : config_peer_row_count;
+    return cfg_is_root(cfg) ? config_rows : config_peer_rows;
+}
+
+static void
+unknown_key(const cfg_t *cfg, const char *key)
+{
+    struct buffer expected = BUFFER_EMPTY;
+    size_t count;
+    const struct config_row *rows = cfg_rows(cfg, &count);
+    const char *nearest = NULL;
+    size_t least = 4;
+
+    /* A key of several hundred octets is no typing error. */
+    for (size_t i = 0; i < count && strlen(key) < 64; i++) {
+        size_t distance = text_distance(key, rows[i].name);
+
+        if (distance < least) {
+            least = distance;
+            nearest = rows[i].name;
+        }
+    }
+    buffer_append_text(&expected, cfg_is_root(cfg)
+                                      ? "a key of renews.conf(5)"
+                                      : "a key of a peer section");
+    if (nearest != NULL)
+        buffer_append_format(&expected, " (%s?)", nearest);
+    reading_error(cfg, key, "an unknown key", buffer_text(&expected));
+    buffer_free(&expected);
+}
+
+/*
+ * What libconfuse itself finds wrong is put in our words.  Its formats name
+ * the key, where they know it, as their first argument.
+ */
+static void
+confuse_error(cfg_t *cfg, const char *format, va_list args)
+{
+    char *found;
+    const char *key = "syntax";
+    va_list first;
+
+    va_copy(first, args);
+    if (strstr(format, "option '%s'") != NULL
+        || strstr(format, "section '%s'") != NULL
+        || strstr(format, "function '%s'") != NULL)
+        key = va_arg(first, const char *);
+    if (strcmp(format, "no such option '%s'") == 0) {
+        unknown_key(cfg, key);
+    } else if (vasprintf(&found, format, args) >= 0) {
+        reading_error(cfg, key, found, whole_syntax);
+        free(found);
+    } else {
+        die(EXIT_TEMPORARY, "out of memory: reading the configuration");
+    }
+    va_end(first);
+}
+
+/* libconfuse calls it with each value, while file and line are known. */
+static int
+value_check(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    size_t count;
+    const struct config_row *rows = cfg_rows(cfg, &count);
+    struct buffer found = BUFFER_EMPTY;
+    struct buffer expected = BUFFER_EMPTY;
+    size_t i = 0;
+
+    while (i < count && strcmp(rows[i].name, opt->name) != 0)
+        i++;
+    assert(i < count);
+    if (config_row_accepts(&rows[i], value)) {
+        *(const char **) result = value;
+        return 0;
+    }
+    buffer_append_format(&found, "\"%s\"", value);
+    config_row_expected(&rows[i], &expected);
+    reading_error(cfg, opt->name, buffer_text(&found), buffer_text(&expected));
+    buffer_free(&found);
+    buffer_free(&expected);
+    return 1;
+}
+
+/* NULL with errno: libconfuse's scanner would exit on a directory. */
+static FILE *
+file_open(const char *path)
+{
+    struct stat status;
+    FILE *file = fopen(path, "re");
+
+    if (file != NULL && fstat(fileno(file), &status) == 0
+        && S_ISDIR(status.st_mode)) {
+        fclose(file);
+        errno = EISDIR;
+        return NULL;
+    }
+    return file;
+}
+
+/* The path of an included file is relative to the one that includes it. */
+static char *
+include_path(const cfg_t *cfg, const char *name)
+{
+    const char *slash = strrchr(cfg->filename, '/');
+
+    if (name[0] == '/' || slash == NULL)
+        return xstrdup(name);
+    return xasprintf("%.*s/%s", (int) (slash - cfg->filename), cfg->filename,
+                     name);
+}
+
+/*
+ * include("FILE").  libconfuse's own leaves its scanner in the included file
+ * after an error, which a server that reads again at each reload cannot have.
+ */
+static int
+value_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
+{
+    char *outer_name = cfg->filename;
+    int outer_line = cfg->line;
+    char *path;
+    FILE *file;
+    int result;
+
+    if (argc != 1 || reading.depth >= INCLUDE_DEPTH_MAX) {
+        reading_error(cfg, opt->name,
+                      argc != 1 ? "another number of names"
+                                : "files that include each other",
+                      "one file name");
+        return 1;
+    }
+    path = include_path(cfg, argv[0]);
+    file = file_open(path);
+    if (file == NULL) {
+        char *found = xasprintf("\"%s\" (%s)", path, strerror(errno));
+
+        reading_error(cfg, opt->name, found, "a file that can be read");
+        free(found);
+        free(path);
+        return 1;
+    }
+    reading.depth++;
+    cfg->filename = path;
+    result = cfg_parse_fp(cfg, file);
+    cfg->filename = outer_name;
+    cfg->line = outer_line;
+    reading.depth--;
+    free(path);
+    fclose(file);
+    return result == CFG_SUCCESS ? 0 : 1;
+}
+
+static void
+options_fill(cfg_opt_t *options, const struct config_row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (config_row_is_list(&rows[i]))
+            options[i] = (cfg_opt_t) CFG_STR_LIST_CB(
+                rows[i].name, NULL, CFGF_NODEFAULT, value_check);
+        else
+            options[i] = (cfg_opt_t) CFG_STR_CB(rows[i].name, NULL,
+                                                CFGF_NODEFAULT, value_check);
+    }
+}
+
+/* Our tables as libconfuse's. */
+static cfg_t *
+reader_new(void)
+{
+    cfg_opt_t *options = xcalloc(config_row_count + 3, sizeof(cfg_opt_t));
+    cfg_opt_t *peer = xcalloc(config_peer_row_count + 1, sizeof(cfg_opt_t));
+    cfg_t *cfg;
+
+    options_fill(peer, config_peer_rows, config_peer_row_count);
+    peer[config_peer_row_count] = (cfg_opt_t) CFG_END();
+    options_fill(options, config_rows, config_row_count);
+    options[config_row_count] = (cfg_opt_t) CFG_SEC(
+        "peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+    options[config_row_count + 1] =
+        (cfg_opt_t) CFG_FUNC("include", value_include);
+    options[config_row_count + 2] = (cfg_opt_t) CFG_END();
+    cfg = cfg_init(options, CFGF_NONE); /* copies them */
+    free(options);
+    free(peer);
+    if (cfg == NULL)
+        die(EXIT_TEMPORARY, "out of memory: reading the configuration");
+    cfg_set_error_function(cfg, confuse_error);
+    return cfg;
+}
+
+/* Take over what was read for rows; a key that was not given: the default. */
+static void
+rows_take(const struct config_row *rows, size_t count, cfg_t *cfg,
+          void *object)
+{
+    for (size_t i = 0; i < count; i++) {
+        cfg_opt_t *opt = cfg_getopt(cfg, rows[i].name);
+        unsigned size = cfg_opt_size(opt);
+        const char **values;
+
+        /* An empty list was given; a scalar without value was not. */
+        if (size == 0
+            && !(config_row_is_list(&rows[i])
+                 && (opt->flags & CFGF_MODIFIED) != 0)) {
+            config_row_set_fallback(&rows[i], object);
+            continue;
+        }
+        values = xcalloc(size, sizeof(char *));
+        for (unsigned j = 0; j < size; j++)
+            values[j] = cfg_opt_getnstr(opt, j);
+        config_row_set(&rows[i], object, values, size);
+        free(values);
+    }
+}
+
+static int
+peers_take(struct config *config, cfg_t *cfg)
+{
+    unsigned count = cfg_size(cfg, "peer");
+
+    config->peers = xcalloc(count, sizeof(struct config_peer));
+    for (unsigned i = 0; i < count; i++) {
+        cfg_t *section = cfg_getnsec(cfg, "peer", i);
+        struct config_peer *peer = &config->peers[i];
+
+        peer->name = xstrdup(cfg_title(section));
+        config->peer_count = i + 1;
+        rows_take(config_peer_rows, config_peer_row_count, section, peer);
+        if (peer->address_count == 0) {
+            reading_error(section, "address", "none",
+                          "at least one address or network");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void
+pathhost_find(struct config *config)
+{
+    char name[256];
+
+    if (config->pathhost[0] != '\0')
+        return;
+    free(config->pathhost);
+    if (gethostname(name, sizeof(name)) == 0
+        && memchr(name, '\0', sizeof(name)) != NULL
+        && strchr(name, '.') != NULL
+        && config_row_accepts(&config_rows[0], name))
+        config->pathhost = xstrdup(name);
+    else
+        config->pathhost = xstrdup("news.invalid");
+}
+
+/* What no row alone can say. */
+static int
+config_check(const struct config *config, const cfg_t *cfg)
+{
+    int64_t longest = config->maxartsize > config->localmaxartsize
+                          ? config->maxartsize
+                          : config->localmaxartsize;
+    char *found;
+    char *expected;
+
+    if (config->segment_octets >= longest + RECORD_ROOM_OCTETS)
+        return 0;
+    found = xasprintf("%" PRId64, config->segment_octets);
+    expected = xasprintf("at least %" PRId64
+                         " octets: the longest article and its head",
+                         longest + RECORD_ROOM_OCTETS);
+    reading_error(cfg, "segment_octets", found, expected);
+    free(found);
+    free(expected);
+    return -1;
+}
+
+/* Read one file, already open; closes it. */
+static struct config *
+config_read(const char *name, FILE *file, struct buffer *why)
+{
+    cfg_t *cfg = reader_new();
+    struct config *config = xcalloc(1, sizeof(*config));
+    bool good;
+
+    reading.why = why;
+    reading.failed = false;
+    reading.depth = 0;
+    cfg->filename = xstrdup(name);
+    config->generation = 1;
+    good = cfg_parse_fp(cfg, file) == CFG_SUCCESS && !reading.failed;
+    fclose(file);
+    /* A value that libconfuse refused without a word. */
+    if (!good)
+        reading_error(cfg, "syntax", "something unreadable", whole_syntax);
+    if (good) {
+        rows_take(config_rows, config_row_count, cfg, config);
+        pathhost_find(config);
+        good = peers_take(config, cfg) == 0 && config_check(config, cfg) == 0;
+    }
+    cfg_free(cfg);
+    reading.why = NULL;
+    if (!good)
+        config_free(&config);
+    return config;
+}
+
+struct config *
+config_load(const char *path, struct buffer *why)
+{
+    FILE *file = file_open(path);
+
+    if (file == NULL) {
+        why_set_errno(why, "%s: cannot be read", path);
+        return NULL;
+    }
+    return config_read(path, file, why);
+}
+
+struct config *
+config_parse(const char *name, const char *text, struct buffer *why)
+{
+    /* fmemopen() refuses an empty text; a newline means the same. */
+    char *copy = xstrdup(text[0] != '\0' ? text : "\n");
+    FILE *file = fmemopen(copy, strlen(copy), "r");
+    struct config *config;
+
+    if (file == NULL)
+        sysdie(EXIT_TEMPORARY, "fmemopen");
+    config = config_read(name, file, why);
+    free(copy);
+    return config;
+}
+
+void
+config_free(struct config **config)
+{
+    struct config *old = *config;
+
+    if (old == NULL)
+        return;
+    for (size_t i = 0; i < config_row_count; i++)
+        config_row_free(&config_rows[i], old);
+    for (size_t i = 0; i < old->peer_count; i++) {
+        free(old->peers[i].name);
+        for (size_t j = 0; j < config_peer_row_count; j++)
+            config_row_free(&config_peer_rows[j], &old->peers[i]);
+    }
+    free(old->peers);
+    free(old);
+    *config = NULL;
+}
+
+static void
+peer_print(const struct config_peer *peer, struct buffer *text)
+{
+    buffer_append_text(text, "peer ");
+    config_quote(peer->name, text);
+    buffer_append_text(text, " {\n");
+    for (size_t i = 0; i < config_peer_row_count; i++) {
+        buffer_append_format(text, "    %s = ", config_peer_rows[i].name);
+        config_row_print(&config_peer_rows[i], peer, text);
+        buffer_append_char(text, '\n');
+    }
+    buffer_append_text(text, "}\n");
+}
+
+void
+config_print(const struct config *config, struct buffer *text)
+{
+    for (size_t i = 0; i < config_row_count; i++) {
+        buffer_append_format(text, "%s = ", config_rows[i].name);
+        config_row_print(&config_rows[i], config, text);
+        buffer_append_char(text, '\n');
+    }
+    for (size_t i = 0; i < config->peer_count; i++)
+        peer_print(&config->peers[i], text);
+}
+
+/* The memfd: this line with the generation, then the file as printed. */
+static const char memfd_head[] = "# renews configuration, generation ";
+
+int
+config_to_memfd(const struct config *config)
+{
+    struct buffer text = BUFFER_EMPTY;
+    int fd = memfd_create("renews-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0)
+        sysdie(EXIT_SYSTEM, "memfd for the configuration");
+    buffer_append_format(&text, "%s%" PRIu64 "\n", memfd_head,
+                         config->generation);
+    config_print(config, &text);
+    if (pwrite(fd, text.data, text.used, 0) != (ssize_t) text.used)
+        sysdie(EXIT_SYSTEM, "memfd for the configuration: write");
+    if (fcntl(fd, F_ADD_SEALS,
+              F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+        < 0)
+        sysdie(EXIT_SYSTEM, "memfd for the configuration: seal");
+    buffer_free(&text);
+    return fd;
+}
+
+/* pread, since all who inherited the descriptor share its offset. */
+static int
+memfd_read(int fd, struct buffer *text, struct buffer *why)
+{
+    struct stat status;
+    size_t octets;
+
+    if (fstat(fd, &status) < 0)
+        return why_set_errno(why, "configuration from the master");
+    if (status.st_size <= 0 || status.st_size > 64 * 1024 * 1024)
+        return why_set(why, "configuration from the master: %" PRId64
+                            " octets",
+                       (int64_t) status.st_size);
+    octets = (size_t) status.st_size;
+    if (pread(fd, buffer_reserve(text, octets), octets, 0) != (ssize_t) octets)
+        return why_set_errno(why, "configuration from the master: read");
+    text->used += octets;
+    text->data[octets] = '\0';
+    return 0;
+}
+
+struct config *
+config_from_memfd(int fd, struct buffer *why)
+{
+    struct buffer text = BUFFER_EMPTY;
+    struct config *config = NULL;
+    size_t head = sizeof(memfd_head) - 1;
+
+    if (memfd_read(fd, &text, why) == 0) {
+        if (text.used <= head || memcmp(text.data, memfd_head, head) != 0)
+            why_set(why, "configuration from the master: no head");
+        else
+            config = config_parse("configuration from the master", text.data,
+                                  why);
+    }
+    if (config != NULL)
+        config->generation = strtoull(text.data + head, NULL, 10);
+    buffer_free(&text);
+    close(fd);
+    return config;
+}
+
+/* Appends name to list where the texts differ; says whether they do. */
+static bool
+texts_compare(const char *name, const struct buffer *old,
+              const struct buffer *new, struct buffer *list)
+{
+    if (old->used == new->used
+        && memcmp(buffer_text(old), buffer_text(new), old->used) == 0)
+        return false;
+    buffer_append_format(list, "%s\n", name);
+    return true;
+}
+
+static const struct config_peer *
+peer_find(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->peer_count; i++)
+        if (strcmp(config->peers[i].name, name) == 0)
+            return &config->peers[i];
+    return NULL;
+}
+
+/* Peers of one that the other has otherwise, or, with absent, not at all. */
+static size_t
+peers_compare(const struct config *one, const struct config *other,
+              bool only_absent, struct buffer *changed)
+{
+    size_t differ = 0;
+
+    for (size_t i = 0; i < one->peer_count; i++) {
+        const struct config_peer *twin = peer_find(other, one->peers[i].name);
+        struct buffer a = BUFFER_EMPTY;
+        struct buffer b = BUFFER_EMPTY;
+        char *name = xasprintf("peer %s", one->peers[i].name);
+
+        if (twin == NULL || !only_absent) {
+            peer_print(&one->peers[i], &a);
+            if (twin != NULL)
+                peer_print(twin, &b);
+            differ += texts_compare(name, &a, &b, changed);
+        }
+        free(name);
+        buffer_free(&a);
+        buffer_free(&b);
+    }
+    return differ;
+}
+
+size_t
+config_compare(const struct config *old, const struct config *new,
+               struct buffer *changed, struct buffer *restart)
+{
+    size_t differ = 0;
+
+    for (size_t i = 0; i < config_row_count; i++) {
+        const struct config_row *row = &config_rows[i];
+        struct buffer a = BUFFER_EMPTY;
+        struct buffer b = BUFFER_EMPTY;
+
+        config_row_print(row, old, &a);
+        config_row_print(row, new, &b);
+        differ += texts_compare(row->name, &a, &b,
+                                row->restart ? restart : changed);
+        buffer_free(&a);
+        buffer_free(&b);
+    }
+    differ += peers_compare(new, old, false, changed);
+    differ += peers_compare(old, new, true, changed);
+    return differ;
+}

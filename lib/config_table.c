@@ -1,0 +1,453 @@
+#include "lib/config_table.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buffer.h"
+#include "lib/config.h"
+#include "lib/memory.h"
+
+#define MEMBER(type, member)                                                  \
+    .offset = offsetof(struct type, member),                                  \
+    .octets = sizeof(((struct type *) NULL)->member)
+#define LIST(type, member, count)                                             \
+    MEMBER(type, member), .count_offset = offsetof(struct type, count)
+
+enum { MIB = 1024 * 1024, DAYS_MAX = 36500 };
+#define GIB (INT64_C(1024) * MIB)
+
+static const char *const access_words[] = {"none", "read", "post", NULL};
+static const char *const level_words[] = {"warn", "notice", "debug", NULL};
+/* The one overview there is now; its word is kept as text in the struct. */
+static const char *const overview_words[] = {"sqlite", NULL};
+
+/* In the order of the manual page and of the sample. */
+const struct config_row config_rows[] = {
+    {"pathhost", KIND_PATHHOST, MEMBER(config, pathhost), .fallback = "",
+     .text = "The name of this server in Path and Xref; where it is not "
+             "given, the host name if that has a dot, else news.invalid."},
+    {"organization", KIND_TEXT, MEMBER(config, organization), .fallback = "",
+     .text = "Organization of posts that bring none; empty adds none."},
+    {"complaints", KIND_WORD, MEMBER(config, complaints), .fallback = "",
+     .text = "Mail address for complaints, shown in Injection-Info; empty "
+             "shows none."},
+    {"addinjectionpostinghost", KIND_FLAG,
+     MEMBER(config, addinjectionpostinghost), .fallback = "true",
+     .text = "Does Injection-Info show the address of the poster's host."},
+    {"listen", KIND_ADDRESSES, LIST(config, listen, listen_count),
+     .fallback = "0.0.0.0 ::", .restart = true,
+     .text = "Addresses that readers and peers connect to.  Sockets that "
+             "systemd passes take their place."},
+    {"port", KIND_NUMBER, MEMBER(config, port), .fallback = "119",
+     .minimum = 0, .maximum = 65535, .unit = "", .restart = true,
+     .text = "The TCP port there; 0 takes a free one and prints it."},
+    {"pathspool", KIND_PATH, MEMBER(config, pathspool),
+     .fallback = "/var/spool/renews/articles", .restart = true,
+     .text = "Directory of the spool: the articles themselves."},
+    {"pathdb", KIND_PATH, MEMBER(config, pathdb),
+     .fallback = "/var/lib/renews", .restart = true,
+     .text = "Directory of the history and of the store's state."},
+    {"pathoverview", KIND_PATH, MEMBER(config, pathoverview),
+     .fallback = "/var/spool/renews/overview", .restart = true,
+     .text = "Directory of the overview, and of nothing else."},
+    {"pathrun", KIND_PATH, MEMBER(config, pathrun),
+     .fallback = "/run/renews", .restart = true,
+     .text = "Directory of the pid file and of the control socket."},
+    {"runasuser", KIND_WORD, MEMBER(config, runasuser), .fallback = "news",
+     .restart = true,
+     .text = "Who the server becomes when root starts it; empty: it stays "
+             "root."},
+    {"runasgroup", KIND_WORD, MEMBER(config, runasgroup), .fallback = "",
+     .restart = true,
+     .text = "The group it takes then; empty: the user's own."},
+    {"overview", KIND_CHOICE, MEMBER(config, overview), .fallback = "sqlite",
+     .choices = overview_words, .restart = true,
+     .text = "Where the overview is kept."},
+    {"workers", KIND_NUMBER, MEMBER(config, workers), .fallback = "0",
+     .minimum = 0, .maximum = 128, .unit = "", .restart = true,
+     .text = "Reader processes; 0: two for each core."},
+    {"maxconnections", KIND_NUMBER, MEMBER(config, maxconnections),
+     .fallback = "10000", .minimum = 1, .maximum = 1000000,
+     .unit = "connections",
+     .text = "Clients served at once; one more is answered 400."},
+    {"maxconnections_per_address", KIND_NUMBER,
+     MEMBER(config, maxconnections_per_address), .fallback = "2000",
+     .minimum = 1, .maximum = 1000000, .unit = "connections",
+     .text = "Clients served at once from one IPv4 address or one IPv6 /48; "
+             "one more is answered 400."},
+    {"groups_max", KIND_NUMBER, MEMBER(config, groups_max),
+     .fallback = "100000", .minimum = 16, .maximum = 4000000, .unit = "groups",
+     .restart = true,
+     .text = "Room in the table of newsgroups that all processes share."},
+    {"artcutoff", KIND_NUMBER, MEMBER(config, artcutoff), .fallback = "10",
+     .minimum = 0, .maximum = DAYS_MAX, .unit = "days",
+     .text = "Articles older than this are refused; 0: none is."},
+    {"maxartsize", KIND_NUMBER, MEMBER(config, maxartsize),
+     .fallback = "1000000", .minimum = 1000, .maximum = 16 * MIB,
+     .unit = "octets", .text = "The longest article taken from a peer."},
+    {"localmaxartsize", KIND_NUMBER, MEMBER(config, localmaxartsize),
+     .fallback = "1000000", .minimum = 1000, .maximum = 16 * MIB,
+     .unit = "octets", .text = "The longest article that may be posted."},
+    {"initialtimeout", KIND_NUMBER, MEMBER(config, initialtimeout),
+     .fallback = "30", .minimum = 1, .maximum = 86400, .unit = "seconds",
+     .text = "How long a new client may wait with its first command."},
+    {"clienttimeout", KIND_NUMBER, MEMBER(config, clienttimeout),
+     .fallback = "600", .minimum = 1, .maximum = 86400, .unit = "seconds",
+     .text = "How long a client may stay idle after that."},
+    {"segment_octets", KIND_NUMBER, MEMBER(config, segment_octets),
+     .fallback = "268435456", .minimum = MIB, .maximum = 2 * GIB,
+     .unit = "octets", .text = "Length of one file of the spool."},
+    {"history_cache_octets", KIND_NUMBER,
+     MEMBER(config, history_cache_octets), .fallback = "67108864",
+     .minimum = MIB, .maximum = 64 * GIB, .unit = "octets",
+     .restart = true,
+     .text = "Memory for the history; a quarter of its file or more."},
+    {"overview_cache_octets", KIND_NUMBER,
+     MEMBER(config, overview_cache_octets), .fallback = "67108864",
+     .minimum = MIB, .maximum = 64 * GIB, .unit = "octets",
+     .restart = true, .text = "Memory for the writer's overview."},
+    {"anonymous", KIND_CHOICE, MEMBER(config, anonymous), .fallback = "read",
+     .choices = access_words,
+     .text = "What a client may do that has not logged in."},
+    {"allownewnews", KIND_FLAG, MEMBER(config, allownewnews),
+     .fallback = "true", .text = "Is NEWNEWS answered."},
+    {"syslog", KIND_FLAG, MEMBER(config, syslog), .fallback = "false",
+     .restart = true,
+     .text = "Does the log go to syslog (facility news) too."},
+    {"log_level", KIND_CHOICE, MEMBER(config, log_level),
+     .fallback = "notice", .choices = level_words,
+     .text = "How much is logged."},
+};
+const size_t config_row_count = sizeof(config_rows) / sizeof(config_rows[0]);
+
+const struct config_row config_peer_rows[] = {
+    {"address", KIND_NETWORKS, LIST(config_peer, addresses, address_count),
+     .fallback = "",
+     .text = "Addresses and networks (192.0.2.0/24) it connects from."},
+    {"newsgroups", KIND_WILDMAT, MEMBER(config_peer, newsgroups),
+     .fallback = "*", .text = "Wildmat of the newsgroups it may send."},
+    {"maxconnections", KIND_NUMBER, MEMBER(config_peer, maxconnections),
+     .fallback = "20", .minimum = 1, .maximum = 1000, .unit = "connections",
+     .text = "How many it may hold at once."},
+};
+const size_t config_peer_row_count =
+    sizeof(config_peer_rows) / sizeof(config_peer_rows[0]);
+
+bool
+config_row_is_list(const struct config_row *row)
+{
+    return row->kind == KIND_ADDRESSES || row->kind == KIND_NETWORKS;
+}
+
+static bool
+number_parse(const char *text, int64_t *number_r)
+{
+    char *end;
+    long long number;
+
+    if (!isdigit((unsigned char) text[0]) && text[0] != '-')
+        return false;
+    errno = 0;
+    number = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0')
+        return false;
+    *number_r = number;
+    return true;
+}
+
+static bool
+flag_parse(const char *text, bool *flag_r)
+{
+    static const char *const yes[] = {"true", "yes", "on"};
+    static const char *const no[] = {"false", "no", "off"};
+
+    for (size_t i = 0; i < 3; i++) {
+        if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
+            *flag_r = strcasecmp(text, yes[i]) == 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+choice_parse(const struct config_row *row, const char *text)
+{
+    for (int i = 0; row->choices[i] != NULL; i++)
+        if (strcmp(row->choices[i], text) == 0)
+            return i;
+    return -1;
+}
+
+static bool
+text_is_clean(const char *text, bool spaces)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char octet = (unsigned char) *text;
+
+        if (octet < 0x20 || octet == 0x7f || (octet == ' ' && !spaces))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * RFC 5536, 3.1.5: a path identity is letters, digits, "-", ".", "_" and, as
+ * INN has it, no more than what fits a Path; "" means: find one.
+ */
+static bool
+text_is_pathhost(const char *text)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyz"
+                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:";
+    size_t length = strlen(text);
+
+    return length <= 253 && strspn(text, good) == length;
+}
+
+bool
+config_row_accepts(const struct config_row *row, const char *text)
+{
+    int64_t number;
+    bool flag;
+
+    switch (row->kind) {
+    case KIND_TEXT:
+        return text_is_clean(text, true);
+    case KIND_WORD:
+        return text_is_clean(text, false);
+    case KIND_PATHHOST:
+        return text_is_pathhost(text);
+    case KIND_PATH:
+        return text[0] == '/' && text_is_clean(text, true);
+    case KIND_WILDMAT:
+        return text[0] != '\0' && text_is_clean(text, false);
+    case KIND_NUMBER:
+        return number_parse(text, &number) && number >= row->minimum
+               && number <= row->maximum;
+    case KIND_FLAG:
+        return flag_parse(text, &flag);
+    case KIND_CHOICE:
+        return choice_parse(row, text) >= 0;
+    case KIND_ADDRESSES:
+        return address_is_valid(text);
+    case KIND_NETWORKS:
+        return address_is_network(text);
+    }
+    return false;
+}
+
+void
+config_row_expected(const struct config_row *row, struct buffer *text)
+{
+    switch (row->kind) {
+    case KIND_TEXT:
+        buffer_append_text(text, "text without control characters");
+        break;
+    case KIND_WORD:
+        buffer_append_text(text, "a word without spaces");
+        break;
+    case KIND_PATHHOST:
+        buffer_append_text(text,
+                           "a host name (letters, digits, \"-\", \".\")");
+        break;
+    case KIND_PATH:
+        buffer_append_text(text, "an absolute path");
+        break;
+    case KIND_WILDMAT:
+        buffer_append_text(text, "a wildmat without spaces");
+        break;
+    case KIND_NUMBER:
+        buffer_append_format(text, "a number from %" PRId64 " to %" PRId64,
+                             row->minimum, row->maximum);
+        if (row->unit[0] != '\0')
+            buffer_append_format(text, " (%s)", row->unit);
+        break;
+    case KIND_FLAG:
+        buffer_append_text(text, "true or false");
+        break;
+    case KIND_CHOICE:
+        for (size_t i = 0; row->choices[i] != NULL; i++) {
+            if (i > 0)
+                buffer_append_text(
+                    text, row->choices[i + 1] == NULL ? " or " : ", ");
+            buffer_append_text(text, row->choices[i]);
+        }
+        break;
+    case KIND_ADDRESSES:
+        buffer_append_text(text, "a numeric IPv4 or IPv6 address");
+        break;
+    case KIND_NETWORKS:
+        buffer_append_text(text, "an address or a network (192.0.2.0/24)");
+        break;
+    }
+}
+
+static void *
+row_member(const struct config_row *row, void *object)
+{
+    return (char *) object + row->offset;
+}
+
+static size_t *
+row_count(const struct config_row *row, void *object)
+{
+    return (size_t *) (void *) ((char *) object + row->count_offset);
+}
+
+/* Choices are int64_t, an enum, or, for the overview, the word itself. */
+static bool
+row_is_text(const struct config_row *row)
+{
+    return row->kind <= KIND_WILDMAT
+           || (row->kind == KIND_CHOICE && row->choices == overview_words);
+}
+
+void
+config_row_free(const struct config_row *row, void *object)
+{
+    if (row_is_text(row)) {
+        char **text = row_member(row, object);
+
+        free(*text);
+        *text = NULL;
+    } else if (config_row_is_list(row)) {
+        char ***list = row_member(row, object);
+
+        for (size_t i = 0; i < *row_count(row, object); i++)
+            free((*list)[i]);
+        free(*list);
+        *list = NULL;
+        *row_count(row, object) = 0;
+    }
+}
+
+static void
+list_set(const struct config_row *row, void *object,
+         const char *const *values, size_t count)
+{
+    char ***list = row_member(row, object);
+
+    *list = xcalloc(count, sizeof(char *));
+    for (size_t i = 0; i < count; i++)
+        (*list)[i] = xstrdup(values[i]);
+    *row_count(row, object) = count;
+}
+
+void
+config_row_set(const struct config_row *row, void *object,
+               const char *const *values, size_t count)
+{
+    config_row_free(row, object);
+    if (config_row_is_list(row)) {
+        list_set(row, object, values, count);
+        return;
+    }
+    assert(count == 1);
+    if (row_is_text(row)) {
+        *(char **) row_member(row, object) = xstrdup(values[0]);
+    } else if (row->kind == KIND_NUMBER) {
+        bool good = number_parse(values[0], row_member(row, object));
+
+        assert(good);
+        (void) good; /* the caller has asked config_row_accepts() */
+    } else if (row->kind == KIND_FLAG) {
+        bool good = flag_parse(values[0], row_member(row, object));
+
+        assert(good);
+        (void) good; /* as above */
+    } else {
+        int choice = choice_parse(row, values[0]);
+
+        assert(choice >= 0);
+        if (row->octets == sizeof(int64_t))
+            *(int64_t *) row_member(row, object) = choice;
+        else
+            *(enum access_level *) row_member(row, object) =
+                (enum access_level) choice;
+    }
+}
+
+void
+config_row_set_fallback(const struct config_row *row, void *object)
+{
+    const char *values[8];
+    size_t count = 0;
+    char *copy;
+    char *save = NULL;
+
+    if (!config_row_is_list(row)) {
+        config_row_set(row, object, &row->fallback, 1);
+        return;
+    }
+    copy = xstrdup(row->fallback);
+    for (char *word = strtok_r(copy, " ", &save); word != NULL;
+         word = strtok_r(NULL, " ", &save)) {
+        assert(count < 8);
+        values[count++] = word;
+    }
+    config_row_set(row, object, values, count);
+    free(copy);
+}
+
+/*
+ * Single quotes, for within them libconfuse expands no ${NAME}: what is
+ * printed reads back as it was.
+ */
+void
+config_quote(const char *value, struct buffer *text)
+{
+    buffer_append_char(text, '\'');
+    for (; *value != '\0'; value++) {
+        if (*value == '\'' || *value == '\\')
+            buffer_append_char(text, '\\');
+        buffer_append_char(text, *value);
+    }
+    buffer_append_char(text, '\'');
+}
+
+static void
+list_print(const struct config_row *row, const void *object,
+           struct buffer *text)
+{
+    char **list = *(char **const *) (const void *) ((const char *) object
+                                                    + row->offset);
+    size_t count =
+        *(const size_t *) (const void *) ((const char *) object
+                                          + row->count_offset);
+
+    buffer_append_char(text, '{');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buffer_append_text(text, ", ");
+        config_quote(list[i], text);
+    }
+    buffer_append_char(text, '}');
+}
+
+void
+config_row_print(const struct config_row *row, const void *object,
+                 struct buffer *text)
+{
+    const void *member = (const char *) object + row->offset;
+    int64_t number;
+
+    if (row_is_text(row)) {
+        config_quote(*(char *const *) member, text);
+    } else if (config_row_is_list(row)) {
+        list_print(row, object, text);
+    } else if (row->kind == KIND_NUMBER) {
+        buffer_append_format(text, "%" PRId64, *(const int64_t *) member);
+    } else if (row->kind == KIND_FLAG) {
+        buffer_append_text(text, *(const bool *) member ? "true" : "false");
+    } else {
+        number = row->octets == sizeof(int64_t)
+                     ? *(const int64_t *) member
+                     : (int64_t) *(const enum access_level *) member;
+        buffer_append_text(text, row->choices[number]);
+    }
+}

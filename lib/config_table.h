@@ -1,0 +1,68 @@
+/*
+ * config_table -- every key of renews.conf, one row each.
+ *
+ * Within lib/ only: lib/config.c reads files by it, and everybody else uses
+ * lib/config.h.  A value is known to this table as the text that stands in the
+ * file; a row says which texts are good and where in the struct they go.
+ */
+#ifndef LIB_CONFIG_TABLE_H
+#define LIB_CONFIG_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buffer;
+
+enum config_kind {
+    KIND_TEXT,     /* anything without control octets */
+    KIND_WORD,     /* a name: no white space; may be empty */
+    KIND_PATHHOST, /* a path identity (RFC 5536, 3.1.5) */
+    KIND_PATH,     /* an absolute path */
+    KIND_WILDMAT,  /* not empty, no white space */
+    KIND_NUMBER,   /* minimum to maximum */
+    KIND_FLAG,     /* true or false */
+    KIND_CHOICE,   /* one of choices; the struct holds its place in the list */
+    KIND_ADDRESSES, /* a list of addresses */
+    KIND_NETWORKS,  /* a list of addresses and networks, not empty */
+};
+
+struct config_row {
+    const char *name;
+    enum config_kind kind;
+    size_t offset;       /* of the member in its struct */
+    size_t octets;       /* the member's */
+    size_t count_offset; /* lists: of the member that counts */
+    const char *fallback; /* the default; a list's are parted by spaces */
+    int64_t minimum;      /* KIND_NUMBER */
+    int64_t maximum;
+    const char *unit;           /* "seconds", "" where there is none */
+    const char *const *choices; /* KIND_CHOICE, ended by NULL */
+    bool restart;               /* only a restart can change it */
+    const char *text;           /* what it is, for the manual page */
+};
+
+extern const struct config_row config_rows[]; /* of struct config */
+extern const size_t config_row_count;
+extern const struct config_row config_peer_rows[]; /* of struct config_peer */
+extern const size_t config_peer_row_count;
+
+bool config_row_is_list(const struct config_row *row);
+/* Is text a value that this key may have? */
+bool config_row_accepts(const struct config_row *row, const char *text);
+/* What it may have, in words: "a number from 1 to 9, seconds". */
+void config_row_expected(const struct config_row *row, struct buffer *text);
+/* Put values, which the row accepts, into object; frees what was there. */
+void config_row_set(const struct config_row *row, void *object,
+                    const char *const *values, size_t count);
+/* Put the default there. */
+void config_row_set_fallback(const struct config_row *row, void *object);
+/* Append the value as it would stand in the file, quoted. */
+void config_row_print(const struct config_row *row, const void *object,
+                      struct buffer *text);
+/* Append text in the quotes of the file. */
+void config_quote(const char *value, struct buffer *text);
+/* Release what the row owns in object. */
+void config_row_free(const struct config_row *row, void *object);
+
+#endif

@@ -1,0 +1,156 @@
+#include "lib/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifdef HAVE_LINUX_LANDLOCK_H
+#include <linux/landlock.h>
+#endif
+
+#include "lib/config.h"
+#include "lib/log.h"
+
+/* What a process may do below one path. */
+enum reach { REACH_NONE, REACH_READ, REACH_MAP, REACH_WRITE };
+
+/* One role: what it may do with the store's directories. */
+static const struct {
+    enum reach spool;
+    enum reach overview;
+    enum reach db;
+    enum reach temporary; /* SQLite sorts what is large in /tmp */
+    bool holds_keys;      /* no core file may show them */
+} roles[] = {
+    [SANDBOX_WRITER] = {REACH_WRITE, REACH_WRITE, REACH_WRITE, REACH_WRITE,
+                        false},
+    /*
+     * A reader opens the overview mode=ro, but SQLite's readers mark in the
+     * file of shared memory (-shm) what they read, and write to it for that;
+     * they create and remove nothing.
+     */
+    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
+    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
+    [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_READ, REACH_NONE, true},
+};
+
+/* What the libraries read: files of time zones, of OpenSSL, of the system. */
+static const char *const system_paths[] = {
+    "/etc", "/usr", "/lib", "/lib64", "/proc", "/sys/devices/system",
+    "/dev/urandom", "/dev/random",
+};
+
+#ifdef HAVE_LINUX_LANDLOCK_H
+enum {
+    RIGHTS_READ = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+    RIGHTS_CHANGE = LANDLOCK_ACCESS_FS_REMOVE_DIR
+                    | LANDLOCK_ACCESS_FS_REMOVE_FILE
+                    | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG
+                    | LANDLOCK_ACCESS_FS_MAKE_SOCK,
+    RIGHTS_HANDLED = RIGHTS_READ | RIGHTS_CHANGE
+                     | LANDLOCK_ACCESS_FS_WRITE_FILE
+                     | LANDLOCK_ACCESS_FS_EXECUTE
+                     | LANDLOCK_ACCESS_FS_MAKE_CHAR
+                     | LANDLOCK_ACCESS_FS_MAKE_FIFO
+                     | LANDLOCK_ACCESS_FS_MAKE_BLOCK
+                     | LANDLOCK_ACCESS_FS_MAKE_SYM,
+};
+
+static uint64_t
+reach_rights(enum reach reach)
+{
+    switch (reach) {
+    case REACH_READ:
+        return RIGHTS_READ;
+    case REACH_MAP:
+        return RIGHTS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE;
+    case REACH_WRITE:
+        return RIGHTS_READ | RIGHTS_CHANGE | LANDLOCK_ACCESS_FS_WRITE_FILE;
+    case REACH_NONE:
+        break;
+    }
+    return 0;
+}
+
+/* A path that is not there needs no right. */
+static void
+ruleset_allow(int ruleset, const char *path, enum reach reach)
+{
+    struct landlock_path_beneath_attr rule = {
+        .allowed_access = reach_rights(reach),
+    };
+    struct stat status;
+
+    if (reach == REACH_NONE)
+        return;
+    rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+    if (rule.parent_fd < 0 && (errno == ENOENT || errno == EACCES))
+        return;
+    if (rule.parent_fd < 0 || fstat(rule.parent_fd, &status) < 0)
+        sysdie(EXIT_SYSTEM, "sandbox: %s", path);
+    if (!S_ISDIR(status.st_mode))
+        rule.allowed_access &= ~(uint64_t) LANDLOCK_ACCESS_FS_READ_DIR;
+    if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
+                &rule, 0)
+        < 0)
+        sysdie(EXIT_SYSTEM, "sandbox: Landlock refuses %s", path);
+    close(rule.parent_fd);
+}
+
+static void
+landlock_enter(enum sandbox_role role, const struct config *config)
+{
+    struct landlock_ruleset_attr attributes = {
+        .handled_access_fs = RIGHTS_HANDLED,
+    };
+    long ruleset = syscall(SYS_landlock_create_ruleset, &attributes,
+                           sizeof(attributes), 0);
+
+    if (ruleset < 0 && (errno == ENOSYS || errno == EOPNOTSUPP)) {
+        warn("this kernel has no Landlock: file system rights are those of "
+             "the user alone");
+        return;
+    }
+    if (ruleset < 0)
+        sysdie(EXIT_SYSTEM, "sandbox: Landlock");
+    for (size_t i = 0; i < sizeof(system_paths) / sizeof(*system_paths); i++)
+        ruleset_allow((int) ruleset, system_paths[i], REACH_READ);
+    ruleset_allow((int) ruleset, "/dev/null", REACH_MAP);
+    ruleset_allow((int) ruleset, "/tmp", roles[role].temporary);
+    ruleset_allow((int) ruleset, "/var/tmp", roles[role].temporary);
+    ruleset_allow((int) ruleset, config->pathspool, roles[role].spool);
+    ruleset_allow((int) ruleset, config->pathoverview, roles[role].overview);
+    ruleset_allow((int) ruleset, config->pathdb, roles[role].db);
+    if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+        sysdie(EXIT_SYSTEM, "sandbox: Landlock");
+    close((int) ruleset);
+}
+#else
+static void
+landlock_enter(enum sandbox_role role, const struct config *config)
+{
+    (void) role;
+    (void) config;
+    warn("built without Landlock: file system rights are those of the user "
+         "alone");
+}
+#endif
+
+void
+sandbox_enter(enum sandbox_role role, const struct config *config)
+{
+    struct rlimit none = {0, 0};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        sysdie(EXIT_SYSTEM, "sandbox: no_new_privs");
+    if (roles[role].holds_keys && setrlimit(RLIMIT_CORE, &none) < 0)
+        sysdie(EXIT_SYSTEM, "sandbox: core files");
+    landlock_enter(role, config);
+}
