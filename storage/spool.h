@@ -9,9 +9,20 @@
  *
  * A segment is the file PATHSPOOL/%08x.seg.  It begins with a struct
  * segment_head in its own 4,096 octets, then batches; each batch is a struct
- * batch_head and its records, padded with zeroes to 8 octets.  A batch whose
- * sums are wrong, with no good batch of a higher sequence behind it, is a torn
- * tail: never acknowledged, left behind.
+ * batch_head and its records, padded with zeroes to 8 octets.  Its first batch
+ * begins with a TRUNC record for each segment that ended with it and has a
+ * SNAPSHOT behind them.  Segment numbers only grow and are never used again;
+ * a missing one was removed by expire.
+ *
+ * A batch whose sums are wrong, with no batch behind it that was written after
+ * it was synced, is a torn tail: never acknowledged, left behind.  Any other
+ * bad batch is corruption: what records of it sum are taken all the same, the
+ * rest is named in the log, and the segment gets a second name, %08x.bad, so
+ * that nothing loses what is left of it.
+ *
+ * Beside the segments lie writer.lock and, while a writer runs, %08x.new: the
+ * next segment, made ready; one that was never used is removed at the next
+ * start.
  */
 #ifndef STORAGE_SPOOL_H
 #define STORAGE_SPOOL_H
@@ -34,6 +45,7 @@ enum {
     RECORD_MAGIC = 0x43524e52,  /* "RNRC" */
 };
 
+/* magic, version and crc keep their places in every version. */
 struct segment_head {
     uint32_t magic;
     uint32_t version;
@@ -57,7 +69,8 @@ struct batch_head {
     uint32_t octets;   /* of head and records, padding included */
     uint32_t previous; /* offset of the batch before, 0: the first */
     uint32_t heads_crc; /* crc32c over all record heads and metas */
-    uint32_t zero;
+    uint32_t synced;   /* what lies before this offset was on the disk before
+                          this batch was written */
     uint32_t crc;      /* crc32c of all before it */
 };
 _Static_assert(sizeof(struct batch_head) == 48, "on disk");
@@ -74,6 +87,12 @@ enum record_type {
     RECORD_SNAPSHOT = 9,   /* all groups, at the beginning of a segment */
 };
 
+/*
+ * Sequence numbers grow from record to record, but for the TRUNC and SNAPSHOT
+ * records with which a segment begins that the log rolled over to: they repeat
+ * the sequence before the one that follows them (the state up to and including
+ * it).  Arrival never goes back.
+ */
 /* Then meta (meta_octets), then payload (payload_octets), then zeroes to a
    multiple of 8.  An article's meta is group_count struct record_group; its
    payload the wire article with Path and Xref, ".CRLF" included. */
@@ -130,7 +149,8 @@ struct trunc {
 };
 _Static_assert(sizeof(struct trunc) == 8, "on disk");
 
-/* A record where it lies in memory; the pointers are borrowed. */
+/* A record where it lies in memory; the pointers are borrowed.  token has the
+   whole place where the record came from the spool, else only octets. */
 struct record {
     struct record_head head; /* copied, in host order */
     const char *meta;
@@ -150,19 +170,25 @@ size_t record_group_count(const struct record *record);
 /* --- building a batch, in memory --- */
 
 struct batch {
-    struct buffer *octets; /* owned: batch head (filled in by spool_seal) and
-                              records */
+    struct buffer *octets; /* owned: batch head (filled in by spool_seal and
+                              spool_write) and records */
     uint64_t first_sequence;
     uint32_t count;
+    /* the rest is private */
+    uint64_t last_sequence;
+    int64_t first_arrival, last_arrival;
+    uint32_t heads_crc;
+    uint32_t segment, offset; /* where it goes: set by spool_seal() */
 };
 
 struct batch *batch_new(void);
 void batch_free(struct batch **batch);
 void batch_clear(struct batch *batch);
 /*
- * Append a record: head's magic, octets, sums and lengths are filled in here;
- * payload comes in pieces.  Returns the record's offset within the batch, for
- * its token once spool_seal() has said where the batch goes.
+ * Append a record: head's magic, octets, sums and lengths are filled in here,
+ * in the caller's copy too; payload comes in pieces.  Returns the record's
+ * offset within the batch, for its token once spool_seal() has said where the
+ * batch goes.  Neither sequence nor arrival may be lower than the one before.
  */
 uint32_t batch_append(struct batch *batch, struct record_head *head,
                       const void *meta, size_t meta_octets,
@@ -174,21 +200,34 @@ struct spool;
 
 /*
  * Take the lock (waiting at most wait_seconds for another writer to end) and
- * look at what is there.  Nothing is written yet.  NULL with why; a store of
- * another version is named.
+ * look at what is there.  The directory is made when it is missing (its parent
+ * must be there); else nothing is written yet.  NULL with why; a store of
+ * another version is named.  segment_octets: at most 2 GiB.
  */
 struct spool *spool_open(const char *path, uint64_t segment_octets,
                          int wait_seconds, struct buffer *why);
+/* Ends the thread, removes the spare, releases unused space.  No other call
+   may be under way. */
 void spool_close(struct spool **spool);
 /* Was another process holding the lock?  (The reason spool_open failed.) */
 bool spool_is_locked(const char *path);
 
 /*
+ * What the last writer is known to have had on the disk: behind end in this
+ * segment (the octet behind the last batch that it synced), and in newer ones,
+ * nothing is believed.  Called before spool_walk(), where the caller knows:
+ * after a failed fdatasync the page cache shows what the disk may not have.
+ */
+void spool_set_durable(struct spool *spool, uint32_t segment, uint32_t end);
+/*
  * Walk all good records of the log in order of sequence from the first whose
- * sequence is > after; compaction segments are passed in their place.  func
- * returns 0 to go on, -1 to stop.  Corruption in the middle is logged loudly
+ * sequence is > after.  A batch is given only when the whole of it is good.
+ * Compaction segments stand outside the log and are passed over.  func returns
+ * 0 to go on, -1 with why to stop.  Corruption in the middle is logged loudly
  * and stepped over; the torn tail is found here and remembered for
- * spool_begin().  Returns 0 or -1 with why.
+ * spool_begin().  The newest segment is synced first, so that what is given
+ * here survives a power cut as much as what was acknowledged.  May be called
+ * again.  Returns 0 or -1 with why.
  */
 typedef int spool_walk_func(void *context, const struct record *record,
                             struct buffer *why);
@@ -205,15 +244,26 @@ uint32_t spool_last_segment(const struct spool *spool);
  * with a TRUNC record for the one that was left and the snapshot as its first
  * batch, durable before this returns; unused preallocation behind the old
  * tail is released.  snapshot is the payload of RECORD_SNAPSHOT; the batch
- * takes sequence numbers from *sequence on and moves it.
+ * takes sequence numbers from *sequence, the next free one, on and moves it.
+ * Starts a thread that makes the next segment ready and writes zeroes ahead.
  */
 int spool_begin(struct spool *spool, const struct buffer *snapshot,
                 uint64_t *sequence, struct buffer *why);
 
 /*
+ * Who gives the payload of RECORD_SNAPSHOT, appended to an empty buffer, when
+ * spool_seal() goes on to a new segment; called within it, by its thread.  The
+ * snapshot is at least the state before the batch that is being sealed, and
+ * may have that batch in it already: what it says is taken as a maximum.  Set
+ * it before the first spool_seal(); without one, snapshots are empty.
+ */
+typedef void spool_snapshot_func(void *context, struct buffer *snapshot);
+void spool_set_snapshot(struct spool *spool, spool_snapshot_func *func,
+                        void *context);
+/*
  * Give a finished batch its place: fills in the batch head and, when it does
  * not fit in the current segment, goes on to the next (made ready in the
- * background; snapshot is called for its first batch).  Returns 0 with the
+ * background; it waits for that to succeed or fail).  Returns 0 with the
  * place in *segment_r, *offset_r (the batch head's); the record at offset o of
  * batch_append() is then at *offset_r + o.  -1: there is no room for a
  * next segment (the store is full), nothing has changed.
@@ -222,15 +272,17 @@ int spool_begin(struct spool *spool, const struct buffer *snapshot,
 int spool_seal(struct spool *spool, struct batch *batch, uint32_t *segment_r,
                uint32_t *offset_r, struct buffer *why);
 /*
- * Write sealed batches, in order, and make them durable: one pwritev and one
- * fdatasync (pieces of 512 KB with sync_file_range above that).  Called by the
- * flush thread.  -1: nothing of it may be acknowledged, and nothing more may
- * be written by this process: exit.
+ * Write sealed batches, all of them and in the order in which they were
+ * sealed, and make them durable: one pwritev and one fdatasync (pieces of 512
+ * KB with sync_file_range above that).  Called by the flush thread.  -1:
+ * nothing of it may be acknowledged, and nothing more may be written by this
+ * process: exit; every later call fails too.
  */
 int spool_write(struct spool *spool, struct batch *const *batches,
                 size_t count, struct buffer *why);
 /* Is there room for articles (free space against the reserve, with
-   hysteresis)?  Cheap; asks the system at most once a second. */
+   hysteresis)?  Cheap; asks the system at most once a second.  Called by the
+   thread that calls spool_seal(). */
 bool spool_has_room(struct spool *spool);
 /* Octets free on the spool's file system, octets used by segments. */
 void spool_space(struct spool *spool, uint64_t *free_r, uint64_t *used_r);
