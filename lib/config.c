@@ -119,31 +119,66 @@ unknown_key(const cfg_t *cfg, const char *key)
     buffer_free(&expected);
 }
 
-/*
- * What libconfuse itself finds wrong is put in our words.  Its formats name
- * the key, where they know it, as their first argument.
- */
-static void
-confuse_error(cfg_t *cfg, const char *format, va_list args)
+/* What libconfuse itself may find wrong, in our words. */
+static const struct {
+    const char *format;
+    const char *found;
+    const char *expected;
+} confuse_errors[] = {
+    {"missing equal sign after option '%s'", "no \"=\" behind the key",
+     "key = value"},
+    {"attempt to append to non-list option '%s'", "\"+=\"", "key = value"},
+    {"missing title for section '%s'", "no name", "peer \"NAME\" {...}"},
+    {"missing opening brace for section '%s'", "no \"{\"",
+     "peer \"NAME\" {...}"},
+    {"missing parenthesis for function '%s'", "no \"(\"",
+     "include(\"FILE\")"},
+    {"syntax error in call of function '%s'", "something else",
+     "include(\"FILE\")"},
+    {"found duplicate title '%s'", "this name twice",
+     "another name for each peer"},
+    {"premature end of file", "the end of the file", "a value or a \"}\""},
+};
+
+/* The formats name what they are about, where they know it, first. */
+static const char *
+error_key(const char *format, va_list args)
 {
-    char *found;
     const char *key = "syntax";
     va_list first;
 
     va_copy(first, args);
     if (strstr(format, "option '%s'") != NULL
         || strstr(format, "section '%s'") != NULL
-        || strstr(format, "function '%s'") != NULL)
+        || strstr(format, "function '%s'") != NULL
+        || strstr(format, "title '%s'") != NULL)
         key = va_arg(first, const char *);
+    va_end(first);
+    return key;
+}
+
+static void
+confuse_error(cfg_t *cfg, const char *format, va_list args)
+{
+    const char *key = error_key(format, args);
+    char *found;
+
     if (strcmp(format, "no such option '%s'") == 0) {
         unknown_key(cfg, key);
-    } else if (vasprintf(&found, format, args) >= 0) {
-        reading_error(cfg, key, found, whole_syntax);
-        free(found);
-    } else {
-        die(EXIT_TEMPORARY, "out of memory: reading the configuration");
+        return;
     }
-    va_end(first);
+    for (size_t i = 0; i < sizeof(confuse_errors) / sizeof(*confuse_errors);
+         i++) {
+        if (strcmp(format, confuse_errors[i].format) == 0) {
+            reading_error(cfg, key, confuse_errors[i].found,
+                          confuse_errors[i].expected);
+            return;
+        }
+    }
+    if (vasprintf(&found, format, args) < 0)
+        die(EXIT_TEMPORARY, "out of memory: reading the configuration");
+    reading_error(cfg, key, found, whole_syntax);
+    free(found);
 }
 
 /* libconfuse calls it with each value, while file and line are known. */
@@ -577,6 +612,14 @@ peers_compare(const struct config *one, const struct config *other,
         buffer_free(&b);
     }
     return differ;
+}
+
+void
+config_keep(struct config *config, const struct config *old)
+{
+    for (size_t i = 0; i < config_row_count; i++)
+        if (config_rows[i].restart)
+            config_row_copy(&config_rows[i], config, old);
 }
 
 size_t

@@ -103,6 +103,9 @@ struct config *config_from_memfd(int fd, struct buffer *why);
  */
 size_t config_compare(const struct config *old, const struct config *new,
                       struct buffer *changed, struct buffer *restart);
+/* Put old's values back where only a restart can change them: a reload must
+   not give a child that starts later other paths than its siblings have. */
+void config_keep(struct config *config, const struct config *old);
 
 /* The table as text: "roff" rows for the manual page, or a commented sample. */
 void config_print_manual(struct buffer *roff);

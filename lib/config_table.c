@@ -394,6 +394,23 @@ config_row_set_fallback(const struct config_row *row, void *object)
     free(copy);
 }
 
+void
+config_row_copy(const struct config_row *row, void *object, const void *from)
+{
+    const void *member = (const char *) from + row->offset;
+
+    if (row_is_text(row)) {
+        config_row_set(row, object, (const char *const *) member, 1);
+    } else if (config_row_is_list(row)) {
+        config_row_free(row, object);
+        list_set(row, object, *(const char *const *const *) member,
+                 *(const size_t *) (const void *) ((const char *) from
+                                                   + row->count_offset));
+    } else {
+        memcpy(row_member(row, object), member, row->octets);
+    }
+}
+
 /*
  * Single quotes, for within them libconfuse expands no ${NAME}: what is
  * printed reads back as it was.

@@ -57,6 +57,9 @@ void config_row_set(const struct config_row *row, void *object,
                     const char *const *values, size_t count);
 /* Put the default there. */
 void config_row_set_fallback(const struct config_row *row, void *object);
+/* Put there what from has. */
+void config_row_copy(const struct config_row *row, void *object,
+                     const void *from);
 /* Append the value as it would stand in the file, quoted. */
 void config_row_print(const struct config_row *row, const void *object,
                       struct buffer *text);

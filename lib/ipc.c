@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +28,7 @@ enum {
     DESCRIPTORS_WAITING_MAX = 16, /* received, their frame not yet complete */
     DESCRIPTORS_PER_MESSAGE = 4,  /* room to see, and close, a surplus */
     TOO_MANY_IN_FLIGHT_MS = 10,
+    LISTEN_BACKLOG = 64,
     FRAME_MS_MAX = 30000, /* from a frame's first octet to its last */
 };
 
@@ -863,32 +867,100 @@ hello_exchange(int fd, struct buffer *why)
     return result > 0 ? 0 : -1;
 }
 
-int
-ipc_connect(const char *path, struct buffer *why)
+/*
+ * The address of a socket.  A path too long for it is reached through its
+ * directory's descriptor, *directory_r, which the caller closes after use.
+ */
+static int
+address_make(const char *path, struct sockaddr_un *address, int *directory_r,
+             struct buffer *why)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd;
+    const char *slash = strrchr(path, '/');
+    char *directory;
 
-    if (strlen(path) >= sizeof(address.sun_path)) {
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    *directory_r = -1;
+    if (strlen(path) < sizeof(address->sun_path)) {
+        memcpy(address->sun_path, path, strlen(path));
+        return 0;
+    }
+    if (slash == NULL || strlen(slash) > 64) {
         errno = ENAMETOOLONG;
         return why_set_errno(why, "%s", path);
     }
-    memcpy(address.sun_path, path, strlen(path));
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return why_set_errno(why, "socket");
-    if (connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0) {
-        int error = errno;
-
-        close(fd);
-        errno = error;
+    directory = xmemdup(path, (size_t) (slash - path));
+    *directory_r = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    free(directory);
+    if (*directory_r < 0)
         return why_set_errno(why, "%s", path);
-    }
+    snprintf(address->sun_path, sizeof(address->sun_path),
+             "/proc/self/fd/%d%s", *directory_r, slash);
+    return 0;
+}
+
+/* Close fd and directory (-1: none) and give errno back as it was. */
+static int
+socket_failed(int fd, int directory, struct buffer *why, const char *path)
+{
+    int error = errno;
+
+    (void) why_set_errno(why, "%s", path); /* always -1, as we return */
+    if (directory >= 0)
+        close(directory);
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return -1;
+}
+
+int
+ipc_connect(const char *path, struct buffer *why)
+{
+    struct sockaddr_un address;
+    int directory;
+    int fd;
+
+    if (address_make(path, &address, &directory, why) < 0)
+        return -1;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0
+        || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+        return socket_failed(fd, directory, why, path);
+    if (directory >= 0)
+        close(directory);
     if (hello_exchange(fd, why) < 0) {
         close(fd);
         errno = EPROTO;
         return -1;
     }
+    return fd;
+}
+
+int
+ipc_listen(const char *path, struct buffer *why)
+{
+    struct sockaddr_un address;
+    mode_t mask;
+    int directory;
+    int bound;
+    int fd;
+
+    if (address_make(path, &address, &directory, why) < 0)
+        return -1;
+    if (unlink(path) < 0 && errno != ENOENT)
+        return socket_failed(-1, directory, why, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return socket_failed(fd, directory, why, path);
+    /* Never, not for a moment, open to more than owner and group. */
+    mask = umask(0117);
+    bound = bind(fd, (struct sockaddr *) &address, sizeof(address));
+    umask(mask);
+    if (bound < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+        return socket_failed(fd, directory, why, path);
+    if (directory >= 0)
+        close(directory);
     return fd;
 }
 

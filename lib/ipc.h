@@ -214,8 +214,12 @@ bool ipc_peer(const struct ipc *ipc, uint32_t *uid_r, uint32_t *pid_r);
 
 /* --- the same for programs without a loop (ctlinnd, newsimport) --- */
 
-/* Connect to a Unix-domain socket and exchange IPC_HELLO.  -1 with why. */
+/* Connect to a Unix-domain socket and exchange IPC_HELLO.  -1 with why, and
+   errno ENOENT or ECONNREFUSED when nobody listens there. */
 int ipc_connect(const char *path, struct buffer *why);
+/* Make a listening socket at path, mode 0660, in place of what was there;
+   non-blocking, close-on-exec.  -1 with why. */
+int ipc_listen(const char *path, struct buffer *why);
 /* 0 or -1; blocks. */
 int ipc_write(int fd, enum ipc_type type, const struct iovec *pieces,
               int count, struct buffer *why);
