@@ -4,10 +4,16 @@
  *
  * An article is octets in wire form: header fields, an empty line, the body
  * with its dots stuffed, ".CRLF".  Parsing copies nothing: fields point into
- * the octets, which must outlive the struct article.  A field's value is
- * without its name, the space behind the colon and the last CRLF; folding is
- * still in it.  A field that is not there has octets == NULL, an empty one has
- * length 0.
+ * the octets, which must outlive the struct article.  Any octets may be given
+ * to it, but only an article that wire_scan() found without fault has no bare
+ * CR, bare LF or NUL in it: parsing does not look for them again.
+ *
+ * A field's value is without its name, the space behind the colon and the last
+ * CRLF; folding is still in it.  Of all but Subject, Organization and X-Trace
+ * (and fields that are not in the list below) all white space at both ends is
+ * left out too, so that a message-ID that stands on a folded line is found
+ * where it begins.  A field that is not there has octets == NULL; one with
+ * nothing but white space is empty and has length 0.
  */
 #ifndef LIB_ARTICLE_H
 #define LIB_ARTICLE_H
@@ -95,7 +101,7 @@ struct article_rules {
     const char *pathhost;
     int64_t now;
     int64_t cutoff_seconds; /* older is refused; 0: no limit */
-    size_t size_octets_max;
+    size_t size_octets_max; /* of struct article's bytes; 0: no limit */
 };
 
 /*
@@ -139,7 +145,8 @@ int article_inject(const struct article *proto,
  * Append what every stored article has in the overview up to References:
  * "Subject<TAB>From<TAB>Date<TAB>Message-ID<TAB>References", folding taken out
  * and TAB, CR, LF, NUL made spaces (RFC 3977, 8.3.2).  Bytes, lines and Xref
- * are the writer's to add.
+ * are the writer's to add.  Of References over 8 KiB the first ID and the
+ * newest stay.
  */
 void article_overview(const struct article *article, struct buffer *line);
 
@@ -147,11 +154,13 @@ void article_overview(const struct article *article, struct buffer *line);
 void field_unfold(const struct field_value *value, struct buffer *text);
 /*
  * Find any header field by name in a head (for HDR); the name's case does not
- * matter.  Returns true with the first one's raw value.
+ * matter.  Returns true with the first one's value, as article_parse() would
+ * give it, folding still in it; offsets count from the head's beginning.
  */
 bool head_find(const char *head, size_t head_octets, const char *name,
                struct field_value *value_r);
-/* Does Path name this host (compared without case, RFC 5537, 3.2)? */
+/* Does Path name this host, in any entry (compared without case, RFC 5537,
+   3.2)? */
 bool path_has(const struct field_value *path, const char *host);
 
 #endif

@@ -92,10 +92,12 @@ check_header_line(const char *at, const char *end, struct buffer *why)
     colon = memchr(at, ':', (size_t) (end - at));
     octets = (size_t) (colon - at);
     shown = octets < QUOTED_NAME_OCTETS ? (int) octets : QUOTED_NAME_OCTETS;
+    /* RFC 5536, 2.2: something on each line, the first one included. */
     if (line_is_blank(colon + 1, end))
-        return why_set(why,
-                       "The header field %.*s has nothing on its first line",
-                       shown, at);
+        return why_set(why, "The header field %.*s %s", shown, at,
+                       *end == ' ' || *end == '\t'
+                           ? "has nothing on its first line"
+                           : "is empty");
     if (colon[1] != ' ')
         return why_set(why,
                        "The header field %.*s has no space behind its colon",
