@@ -1,0 +1,511 @@
+/*
+ * engine -- many NNTP connections in one epoll loop, replies cut and timed.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "tests/bench/load.h"
+
+/* A connection asks its row for more only while less than this is queued. */
+enum { OUTPUT_OCTETS = 256 * 1024, INPUT_OCTETS = 256 * 1024 };
+
+struct expected {
+    uint64_t sent_ns;
+    unsigned tag;
+    enum reply_kind kind;
+};
+
+/* A ring of what is outstanding; grows when full. */
+struct ring {
+    struct expected *slots;
+    size_t size, first, count;
+};
+
+struct connection {
+    int fd;
+    bool greeted;
+    bool exhausted; /* the row has no more for this connection */
+    bool writing;   /* EPOLLOUT is asked for */
+    struct buffer out;
+    struct ring expected;
+    /* Units' numbers in the order of the replies to their offers. */
+    uint64_t *remembered;
+    size_t remembered_size, remembered_first, remembered_count;
+    /* The reply being read. */
+    bool inside;        /* behind the first line of a multi-line reply */
+    struct buffer line; /* the first line, or a piece of it */
+    struct reply reply;
+    unsigned tail; /* the last octets seen of CRLF . CRLF, as a state */
+    struct load_marks marks;
+    uint64_t unit_started_ns; /* rows that reconnect */
+};
+
+static const struct load_options *options;
+static const struct row *row;
+static int epoll_fd;
+static uint64_t claimed, finished, wrong, received_octets;
+static uint32_t *latencies_us;
+static size_t latency_count, latency_size;
+static size_t open_connections;
+
+const struct load_options *
+load_options(void)
+{
+    return options;
+}
+
+struct load_marks *
+load_marks(struct connection *connection)
+{
+    return &connection->marks;
+}
+
+static uint64_t
+now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void
+latency_note(uint64_t since_ns)
+{
+    if (latency_count == latency_size) {
+        latency_size = latency_size > 0 ? latency_size * 2 : 65536;
+        latencies_us =
+            xreallocarray(latencies_us, latency_size, sizeof(uint32_t));
+    }
+    latencies_us[latency_count++] = (uint32_t)((now_ns() - since_ns) / 1000);
+}
+
+bool
+load_claim(uint64_t *number_r)
+{
+    if (claimed >= options->count)
+        return false;
+    *number_r = claimed++;
+    return true;
+}
+
+void
+load_remember(struct connection *c, uint64_t number)
+{
+    if (c->remembered_size == 0) {
+        c->remembered_size = options->window + 1;
+        c->remembered = xcalloc(c->remembered_size, sizeof(uint64_t));
+    }
+    c->remembered[(c->remembered_first + c->remembered_count++)
+                  % c->remembered_size] = number;
+}
+
+uint64_t
+load_recall(struct connection *c)
+{
+    uint64_t number = c->remembered[c->remembered_first];
+
+    c->remembered_first = (c->remembered_first + 1) % c->remembered_size;
+    c->remembered_count--;
+    return number;
+}
+
+void
+load_expect(struct connection *c, unsigned tag, enum reply_kind kind)
+{
+    struct ring *ring = &c->expected;
+
+    if (ring->count == ring->size) {
+        size_t size = ring->size > 0 ? ring->size * 2 : 16;
+        struct expected *slots = xcalloc(size, sizeof(*slots));
+
+        for (size_t i = 0; i < ring->count; i++)
+            slots[i] = ring->slots[(ring->first + i) % ring->size];
+        free(ring->slots);
+        *ring = (struct ring){slots, size, 0, ring->count};
+    }
+    ring->slots[(ring->first + ring->count++) % ring->size] =
+        (struct expected){now_ns(), tag, kind};
+}
+
+void
+load_command(struct connection *c, unsigned tag, enum reply_kind kind,
+             const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    buffer_append_vformat(&c->out, format, args);
+    va_end(args);
+    buffer_append_text(&c->out, "\r\n");
+    load_expect(c, tag, kind);
+}
+
+void
+load_octets(struct connection *c, const void *octets, size_t length)
+{
+    buffer_append(&c->out, octets, length);
+}
+
+void
+load_wrong(const struct reply *reply)
+{
+    if (wrong++ == 0)
+        warn("unexpected reply: %s", reply->line);
+}
+
+static void
+source_bind(int fd)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int one = 1;
+
+    inet_pton(AF_INET, options->source, &address.sin_addr);
+    /* The port is chosen at connect(), so that thousands may follow. */
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        sysdie(EXIT_SYSTEM, "bind to %s", options->source);
+}
+
+static void
+connection_open(struct connection *c)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(options->port)};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    int one = 1;
+
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        sysdie(EXIT_SYSTEM, "socket");
+    if (options->source != NULL)
+        source_bind(c->fd);
+    inet_pton(AF_INET, options->host, &address.sin_addr);
+    c->unit_started_ns = now_ns();
+    if (connect(c->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        sysdie(EXIT_NOT_RUNNING, "connect to %s:%u", options->host,
+               options->port);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
+        sysdie(EXIT_SYSTEM, "epoll_ctl");
+    c->greeted = c->inside = c->exhausted = c->writing = false;
+    c->marks = (struct load_marks){false, 0, 0, 0};
+    buffer_clear(&c->line);
+    open_connections++;
+}
+
+static void
+connection_close(struct connection *c)
+{
+    close(c->fd);
+    c->fd = -1;
+    open_connections--;
+}
+
+static void
+connection_write(struct connection *c)
+{
+    struct epoll_event event = {.data.ptr = c};
+    bool wanted;
+
+    while (c->out.used > 0) {
+        ssize_t written = send(c->fd, c->out.data, c->out.used, MSG_NOSIGNAL);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0 && errno == EAGAIN)
+            break;
+        if (written < 0)
+            sysdie(EXIT_IO, "the server hung up");
+        buffer_drop(&c->out, (size_t)written);
+    }
+    wanted = c->out.used > 0;
+    if (wanted != c->writing) {
+        c->writing = wanted;
+        event.events = EPOLLIN | (wanted ? EPOLLOUT : 0);
+        epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
+    }
+}
+
+/* Ask the row for as much as the window and the output buffer hold. */
+static void
+connection_fill(struct connection *c)
+{
+    while (c->greeted && !c->exhausted && row->next != NULL
+           && c->expected.count < options->window
+           && c->out.used < OUTPUT_OCTETS)
+        if (!row->next(c)) {
+            /* Perhaps it waits for an answer of its setting up. */
+            c->exhausted = row->reconnects || claimed >= options->count;
+            break;
+        }
+    connection_write(c);
+}
+
+static void
+reply_finished(struct connection *c)
+{
+    struct ring *ring = &c->expected;
+    struct expected expected = ring->slots[ring->first];
+
+    ring->first = (ring->first + 1) % ring->size;
+    ring->count--;
+    c->inside = false;
+    c->reply.line = buffer_text(&c->line);
+    {
+        uint64_t units = row->replied(c, expected.tag, &c->reply);
+
+        if (units > 0)
+            latency_note(row->reconnects ? c->unit_started_ns
+                                         : expected.sent_ns);
+        finished += units;
+    }
+    buffer_clear(&c->line);
+}
+
+static void
+line_finished(struct connection *c)
+{
+    c->reply.code = (unsigned)strtoul(buffer_text(&c->line), NULL, 10);
+    if (!c->greeted) {
+        if (c->reply.code != 200 && c->reply.code != 201)
+            die(EXIT_DATA, "greeting: %s", buffer_text(&c->line));
+        c->greeted = true;
+        buffer_clear(&c->line);
+        if (row->greeted != NULL)
+            row->greeted(c);
+        return;
+    }
+    if (c->expected.count == 0)
+        die(EXIT_DATA, "a reply to nothing: %s", buffer_text(&c->line));
+    c->reply.lines = 0;
+    if (c->expected.slots[c->expected.first].kind == REPLY_MULTILINE
+        && c->reply.code < 400) {
+        c->inside = true;
+        c->tail = 2; /* the first line's CRLF is the beginning of the end */
+        return;
+    }
+    reply_finished(c);
+}
+
+/*
+ * Pass over a multi-line reply: count lines, find CRLF.CRLF.  tail counts how
+ * much of it has been seen: 1 CR, 2 LF, 3 dot, 4 CR.  Returns octets used.
+ */
+static size_t
+multiline_scan(struct connection *c, const char *octets, size_t length)
+{
+    size_t at = 0;
+
+    while (at < length) {
+        const char *end;
+
+        if (c->tail == 2 && octets[at] == '.') {
+            c->tail = 3;
+            at++;
+        } else if (c->tail == 3 && octets[at] == '\r') {
+            c->tail = 4;
+            at++;
+        } else if (c->tail == 4 && octets[at] == '\n') {
+            at++;
+            reply_finished(c);
+            return at;
+        } else {
+            end = memchr(octets + at, '\n', length - at);
+            if (end == NULL) {
+                c->tail = 0;
+                return length;
+            }
+            at = (size_t)(end - octets) + 1;
+            c->reply.lines++;
+            c->tail = 2;
+        }
+    }
+    return at;
+}
+
+static void
+connection_input(struct connection *c, const char *octets, size_t length)
+{
+    received_octets += length;
+    while (length > 0) {
+        size_t used;
+
+        if (c->inside) {
+            used = multiline_scan(c, octets, length);
+        } else {
+            const char *end = memchr(octets, '\n', length);
+
+            used = end != NULL ? (size_t)(end - octets) + 1 : length;
+            buffer_append(&c->line, octets, used);
+            if (end != NULL) {
+                while (c->line.used > 0
+                       && strchr("\r\n", c->line.data[c->line.used - 1]))
+                    c->line.data[--c->line.used] = '\0';
+                line_finished(c);
+            }
+        }
+        octets += used;
+        length -= used;
+    }
+}
+
+static void
+connection_read(struct connection *c)
+{
+    static char octets[INPUT_OCTETS];
+    ssize_t got = recv(c->fd, octets, sizeof(octets), 0);
+    int one = 1;
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    /* Acknowledge at once: a server without TCP_NODELAY would otherwise be
+       measured by our kernel's delayed acknowledgements. */
+    setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+    if (got <= 0) {
+        if (!row->reconnects || c->expected.count > 0)
+            die(EXIT_IO, "the server closed a connection");
+        connection_close(c);
+        if (claimed < options->count) {
+            claimed++;
+            connection_open(c);
+        }
+        return;
+    }
+    connection_input(c, octets, (size_t)got);
+    connection_fill(c);
+}
+
+static int
+latency_compare(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+
+    return a < b ? -1 : a > b;
+}
+
+static void
+report(uint64_t started_ns)
+{
+    double seconds = (double)(now_ns() - started_ns) / 1e9;
+    uint32_t p50 = 0, p99 = 0;
+
+    if (latency_count > 0) {
+        qsort(latencies_us, latency_count, sizeof(*latencies_us),
+              latency_compare);
+        p50 = latencies_us[latency_count / 2];
+        p99 = latencies_us[latency_count * 99 / 100];
+    }
+    printf("{\"row\": \"%s\", \"unit\": \"%s\", \"units\": %llu, "
+           "\"seconds\": %.3f, \"rate\": %.1f, \"received\": %llu, "
+           "\"p50_us\": %u, \"p99_us\": %u, \"wrong\": %llu}\n",
+           row->name, row->unit, (unsigned long long)finished, seconds,
+           (double)finished / seconds, (unsigned long long)received_octets,
+           p50, p99, (unsigned long long)wrong);
+    fflush(stdout);
+}
+
+static bool
+is_finished(void)
+{
+    if (row->reconnects)
+        return open_connections == 0;
+    return claimed >= options->count;
+}
+
+/* Is anything still outstanding on one of them? */
+static bool
+is_quiet(const struct connection *connections)
+{
+    for (unsigned i = 0; i < options->connections; i++)
+        if (connections[i].expected.count > 0 || connections[i].out.used > 0
+            || !connections[i].greeted)
+            return false;
+    return true;
+}
+
+static void
+serve(struct connection *connections)
+{
+    struct epoll_event events[256];
+    uint64_t deadline = now_ns() + options->timeout_seconds * 1000000000ull;
+
+    while (!is_finished() || (!row->reconnects && !is_quiet(connections))) {
+        int count = epoll_wait(epoll_fd, events, 256, 1000);
+
+        if (now_ns() > deadline)
+            die(EXIT_TEMPORARY, "%s: not finished after %u seconds, %llu done",
+                row->name, options->timeout_seconds,
+                (unsigned long long)finished);
+        for (int i = 0; i < count; i++) {
+            struct connection *c = events[i].data.ptr;
+
+            if (events[i].events & EPOLLOUT)
+                connection_write(c);
+            if (c->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP))
+                connection_read(c);
+        }
+    }
+}
+
+/* The row `idle`: everybody is greeted; say so, and wait for our caller. */
+static void
+hold(struct connection *connections)
+{
+    struct epoll_event event;
+    char octet;
+
+    while (!is_quiet(connections)) {
+        if (epoll_wait(epoll_fd, &event, 1, 10000) <= 0)
+            die(EXIT_TEMPORARY, "idle: a greeting is missing");
+        connection_read(event.data.ptr);
+    }
+    printf("{\"row\": \"idle\", \"connections\": %u}\n", options->connections);
+    fflush(stdout);
+    (void)!read(STDIN_FILENO, &octet, 1); /* its end is the signal */
+}
+
+int
+engine_run(const struct row *given, const struct load_options *given_options)
+{
+    struct connection *connections;
+    struct rlimit files;
+    uint64_t started;
+
+    options = given_options;
+    row = given;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* as far as it goes */
+    }
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    connections = xcalloc(options->connections, sizeof(*connections));
+    started = now_ns();
+    for (unsigned i = 0; i < options->connections; i++) {
+        if (row->reconnects)
+            claimed++;
+        connection_open(&connections[i]);
+    }
+    if (row->next == NULL && !row->reconnects) {
+        hold(connections);
+        return 0;
+    }
+    serve(connections);
+    report(started);
+    return wrong > 0 ? EXIT_DATA : 0;
+}
