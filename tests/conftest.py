@@ -1,0 +1,78 @@
+"""Fixtures of all tests from outside."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+from support.corpus import corpus_directory  # noqa: E402
+from support.server import Server  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true",
+                     help="run the tests marked long too, in their long form")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: only with --long")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--long"):
+        return
+    skip = pytest.mark.skip(reason="long: run by make check-long")
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def is_long(request):
+    return request.config.getoption("--long")
+
+
+@pytest.fixture(scope="module")
+def server(request):
+    """One server for the tests of a module, with the words of its
+    SERVER_OPTIONS and the lines of its SERVER_CONF."""
+    options = getattr(request.module, "SERVER_OPTIONS",
+                      ["--group", "local.test", "--peer", "127.0.0.1"])
+    conf = getattr(request.module, "SERVER_CONF", [])
+    one = Server(*options, conf=conf)
+    try:
+        yield one.start()
+    finally:
+        one.remove()
+
+
+@pytest.fixture
+def start_server():
+    """A function that starts a server of this test's own."""
+    servers = []
+
+    def start(*options, **keywords):
+        one = Server(*options, **keywords)
+        servers.append(one)
+        return one.start()
+
+    yield start
+    for one in servers:
+        one.remove()
+
+
+@pytest.fixture
+def client(server):
+    with server.connect() as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """The directory of the shared corpus, unpacked."""
+    found = corpus_directory(tmp_path_factory)
+    if found is None:
+        pytest.skip("no corpus: ../shared/corpus/*.tar.xz is not there "
+                    "(RENEWS_CORPUS names another)")
+    return found

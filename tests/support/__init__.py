@@ -1,0 +1,1 @@
+"""What the tests from outside share: a client, a server, a corpus."""

@@ -1,0 +1,63 @@
+"""The shared corpus: real articles of 1993, a file each."""
+import glob
+import os
+import re
+import tarfile
+
+from support.server import TOP
+
+
+def corpus_archive():
+    named = os.environ.get("RENEWS_CORPUS")
+    found = glob.glob(named or os.path.join(TOP, "..", "shared", "corpus",
+                                            "*.tar.xz"))
+    return found[0] if found else None
+
+
+def corpus_directory(tmp_path_factory):
+    """Unpack it; None where it is not there."""
+    archive = corpus_archive()
+    if archive is None:
+        return None
+    directory = tmp_path_factory.mktemp("corpus")
+    with tarfile.open(archive) as tar:
+        tar.extractall(directory)
+    for top, dirs, files in os.walk(directory):
+        for name in dirs:
+            os.chmod(os.path.join(top, name), 0o755)
+    return str(directory)
+
+
+class CorpusArticle:
+    """One file, with what the tests compare."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "rb") as file:
+            self.octets = file.read()
+        head, _, self.body = self.octets.partition(b"\n\n")
+        self.head = head.split(b"\n")
+        self.message_id = self.field("Message-ID")
+        self.groups = [name.strip() for name
+                       in self.field("Newsgroups").split(",") if name.strip()]
+
+    def field(self, wanted):
+        for line in self.head:
+            name, _, value = line.partition(b":")
+            if name.lower() == wanted.lower().encode():
+                return value.strip().decode("latin-1")
+        return None
+
+
+def corpus_articles(directory):
+    """All files, in the order newsimport walks them."""
+    def natural(name):
+        return [int(part) if part.isdigit() else part
+                for part in re.split(r"(\d+)", name)]
+
+    found = []
+    for top, dirs, files in os.walk(directory):
+        dirs.sort(key=natural)
+        found += [CorpusArticle(os.path.join(top, name))
+                  for name in sorted(files, key=natural)]
+    return found

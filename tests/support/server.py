@@ -1,0 +1,142 @@
+"""A private server for a test, by tests/serve."""
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from support.nntp import Client
+from support.wait import wait_until
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.realpath(__file__))))
+SERVE = os.path.join(TOP, "tests", "serve")
+SMALL = ["segment_octets = 16777216", "history_cache_octets = 4194304",
+         "overview_cache_octets = 4194304"]
+
+
+def build():
+    return os.path.join(TOP, os.environ.get("RENEWS_BUILD", "build/strict"))
+
+
+def program(name):
+    """innd, nnrpd, ctlinnd or newsimport of the build under test."""
+    folder = "expire" if name == "newsimport" else name
+    return os.path.join(build(), folder, name)
+
+
+def shim(name):
+    return os.path.join(build(), "tests", "fault", name + "-shim.so")
+
+
+def free_port():
+    """A port that nobody listens on, IPv4 and IPv6."""
+    with contextlib.ExitStack() as stack:
+        one = stack.enter_context(socket.socket())
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def process_state(pid):
+    """Name of the process and its state letter; None when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return None
+
+
+def process_title(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().replace(b"\0", b" ").decode("latin-1").strip()
+    except OSError:
+        return ""
+
+
+class Server:
+    """options: the words for tests/serve start, without --dir and --port."""
+
+    def __init__(self, *options, conf=(), environment=None):
+        self.dir = tempfile.mkdtemp(prefix="renews-test-")
+        self.port = free_port()
+        self.options = list(options)
+        for line in [*SMALL, *conf]:
+            self.options += ["--conf", line]
+        self.environment = dict(os.environ, **(environment or {}))
+        self.environment["RENEWS_BUILD"] = build()
+
+    @property
+    def conf(self):
+        return os.path.join(self.dir, "renews.conf")
+
+    def serve(self, verb, *words, check=True):
+        done = subprocess.run(
+            [SERVE, verb, "--dir", self.dir, *words],
+            capture_output=True, text=True, env=self.environment, timeout=180)
+        assert not check or done.returncode == 0, (
+            f"tests/serve {verb}: {done.returncode}\n{done.stderr}")
+        return done
+
+    def start(self):
+        self.serve("start", "--port", str(self.port), *self.options)
+        return self
+
+    def stop(self):
+        self.serve("stop")
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def connect(self, **options):
+        return Client(self.port, **options)
+
+    def log(self):
+        with open(os.path.join(self.dir, "log"), errors="replace") as file:
+            return file.read()
+
+    def ctlinnd(self, *words, timeout=60):
+        return subprocess.run(
+            [program("ctlinnd"), "-c", self.conf, *words],
+            capture_output=True, text=True, timeout=timeout)
+
+    def newsimport(self, *words, timeout=300, **options):
+        return subprocess.run(
+            [program("newsimport"), "-c", self.conf, *words],
+            capture_output=True, text=True, timeout=timeout, **options)
+
+    # --- its processes ---
+
+    def master(self):
+        done = self.serve("pids", check=False)
+        return int(done.stdout) if done.returncode == 0 else None
+
+    def children(self, word=""):
+        """Pids of the master's living children whose title has word."""
+        master = self.master()
+        try:
+            with open(f"/proc/{master}/task/{master}/children") as file:
+                pids = [int(pid) for pid in file.read().split()]
+        except OSError:
+            return []
+        return [pid for pid in pids if process_state(pid) not in (None, "Z")
+                and word in process_title(pid)]
+
+    def writer(self):
+        """The writer's pid, once there is one that lives."""
+        return wait_until(lambda: self.children("writer"), 20,
+                          "a writer")[0]
+
+    def workers(self):
+        return self.children("nnrpd")
+
+    def kill_master(self):
+        """SIGKILL, and wait until none of its processes is left."""
+        pids = [self.master(), *self.children()]
+        os.kill(pids[0], signal.SIGKILL)
+        wait_until(lambda: all(process_state(pid) in (None, "Z")
+                               for pid in pids), 15,
+                   "the children's end after the master's")
