@@ -54,14 +54,24 @@ struct overview_group {
 typedef int overview_group_func(void *context,
                                 const struct overview_group *group);
 
-/* url: "sqlite" (in directory path).  NULL with why. */
+/*
+ * url: "sqlite" (in directory path, which is made if need be).  NULL with why;
+ * a file of another version is named and left alone.  What is there and
+ * damaged is moved aside with a warning, and an empty one made:
+ * overview_applied() is then 0, and the replay makes it anew from the spool.
+ */
 struct overview *overview_open(const char *url, const char *path,
                                size_t cache_octets, struct buffer *why);
 void overview_close(struct overview **overview);
 /* The last sequence whose records it has; 0: empty. */
 uint64_t overview_applied(const struct overview *overview);
-/* Every group it knows, removed ones too, with marks and counts that have
-   `recent` in them. */
+/*
+ * Every group that was put, removed ones too, ascending by its id, with marks
+ * and count as of all that was put and removed: high is the highest of the
+ * marks that were put and the numbers of articles, low the highest that was
+ * put, count the articles that are there.  Between transactions.  func
+ * returns 0 to go on, -1 to stop.
+ */
 int overview_groups(struct overview *overview, overview_group_func *func,
                     void *context, struct buffer *why);
 
@@ -69,18 +79,30 @@ int overview_groups(struct overview *overview, overview_group_func *func,
  * What happens between overview_begin() and overview_commit() is one
  * transaction, which moves `applied`.  All return 0 or -1 with why; after -1
  * the writer exits, the next one replays.  Everything is idempotent: the same
- * records put again change nothing.
+ * records put again change nothing.  overview_close() without a commit drops
+ * the transaction.
  */
 int overview_begin(struct overview *overview, struct buffer *why);
+/*
+ * Articles come in order of sequence; one that is not above all that were put
+ * before is one of them, and is passed over.
+ */
 int overview_put(struct overview *overview,
                  const struct overview_entry *entries, size_t count,
                  struct buffer *why);
+/*
+ * Make or change a group.  low and high only ever rise: a lower one leaves
+ * what is there.  count is not looked at: the overview counts by itself what
+ * is put and removed, since the caller, who counts as it gives numbers, is
+ * ahead of this transaction.
+ */
 int overview_put_group(struct overview *overview,
                        const struct overview_group *group,
                        struct buffer *why);
-/* Take an article out of its groups (cancel, expire, rmgroup): from `recent`
-   or from its blocks; and its article row when groups is all it had left.
-   Absent ones are passed over. */
+/* Take an article out of these groups (cancel, expire, rmgroup): from
+   `recent` and from its blocks, and out of their counts; with last, these are
+   all it had left, and it can no longer be located either.  Absent ones are
+   passed over.  Low marks are the caller's to raise (overview_put_group). */
 int overview_remove(struct overview *overview, uint64_t sequence,
                     const struct record_group *groups, size_t group_count,
                     bool last, struct buffer *why);
@@ -89,8 +111,11 @@ int overview_commit(struct overview *overview, uint64_t applied,
 
 /*
  * Fold a little: at most one block or 64 rows, inside the open transaction.
- * Returns 1 when more could be folded, 0 when `recent` holds no more than
- * keep rows and no fold is half done, -1 with why.
+ * A fold takes the oldest rows, all but keep, at most 32,768; the more at
+ * once, the cheaper (from 1,024 rows twice as dear an article as from
+ * 32,768), so keep should be well below what overview_recent() says when a
+ * fold is begun.  Returns 1 when more could be folded, 0 when `recent` holds
+ * no more than keep rows and no fold is half done, -1 with why.
  */
 int overview_fold(struct overview *overview, size_t keep, struct buffer *why);
 /* Rows in recent, those of an unfinished fold included. */
@@ -150,7 +175,8 @@ struct overview_answer {
     const struct overview_line *lines; /* borrowed while done runs.  Texts of
                                           neighbours often touch: copy runs */
     size_t count;
-    uint64_t next; /* go on from here (number or sequence); 0: complete */
+    uint64_t next; /* go on from here (number or sequence of the first line
+                      that had no room); 0: complete */
     struct token token; /* OVERVIEW_LOCATE */
     int64_t arrival;    /* OVERVIEW_LOCATE */
 };
@@ -158,6 +184,8 @@ struct overview_answer {
 typedef void overview_done_func(void *context,
                                 const struct overview_answer *answer);
 
+/* The directory must be there; what is in it is opened at the first question,
+   since the writer may make it later, or anew.  Closed before active is. */
 struct overview_reader *overview_reader_open(const char *url, const char *path,
                                              const struct active *active,
                                              struct event_base *base,

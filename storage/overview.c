@@ -1,0 +1,173 @@
+#include "storage/overview.h"
+
+#include <string.h>
+
+#include "lib/buffer.h"
+#include "storage/overview_backend.h"
+
+static const struct overview_ops *const backends[] = {
+    &overview_sqlite,
+};
+
+/* url is a backend's name, alone or with ":" and what only it understands. */
+static const struct overview_ops *
+backend_find(const char *url, struct buffer *why)
+{
+    size_t octets = strcspn(url, ":");
+
+    for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+        if (strlen(backends[i]->name) == octets
+            && memcmp(backends[i]->name, url, octets) == 0)
+            return backends[i];
+    why_set(why, "there is no overview of the kind '%s'", url);
+    return NULL;
+}
+
+/* --- the writer --- */
+
+struct overview *
+overview_open(const char *url, const char *path, size_t cache_octets,
+              struct buffer *why)
+{
+    const struct overview_ops *ops = backend_find(url, why);
+
+    return ops != NULL ? ops->open(url, path, cache_octets, why) : NULL;
+}
+
+void
+overview_close(struct overview **overview)
+{
+    if (*overview == NULL)
+        return;
+    (*overview)->ops->close(*overview);
+    *overview = NULL;
+}
+
+uint64_t
+overview_applied(const struct overview *overview)
+{
+    return overview->ops->applied(overview);
+}
+
+int
+overview_groups(struct overview *overview, overview_group_func *func,
+                void *context, struct buffer *why)
+{
+    return overview->ops->groups(overview, func, context, why);
+}
+
+int
+overview_begin(struct overview *overview, struct buffer *why)
+{
+    return overview->ops->begin(overview, why);
+}
+
+int
+overview_put(struct overview *overview, const struct overview_entry *entries,
+             size_t count, struct buffer *why)
+{
+    return overview->ops->put(overview, entries, count, why);
+}
+
+int
+overview_put_group(struct overview *overview,
+                   const struct overview_group *group, struct buffer *why)
+{
+    return overview->ops->put_group(overview, group, why);
+}
+
+int
+overview_remove(struct overview *overview, uint64_t sequence,
+                const struct record_group *groups, size_t group_count,
+                bool last, struct buffer *why)
+{
+    return overview->ops->remove(overview, sequence, groups, group_count,
+                                 last, why);
+}
+
+int
+overview_commit(struct overview *overview, uint64_t applied,
+                struct buffer *why)
+{
+    return overview->ops->commit(overview, applied, why);
+}
+
+int
+overview_fold(struct overview *overview, size_t keep, struct buffer *why)
+{
+    return overview->ops->fold(overview, keep, why);
+}
+
+size_t
+overview_recent(const struct overview *overview)
+{
+    return overview->ops->recent(overview);
+}
+
+uint64_t
+overview_log_octets(const struct overview *overview)
+{
+    return overview->ops->log_octets(overview);
+}
+
+int
+overview_checkpoint(struct overview *overview, uint64_t *left_r,
+                    struct buffer *why)
+{
+    return overview->ops->checkpoint(overview, left_r, why);
+}
+
+int
+overview_restart_log(struct overview *overview, struct buffer *why)
+{
+    return overview->ops->restart_log(overview, why);
+}
+
+int
+overview_locate(struct overview *overview, uint64_t sequence,
+                struct token *token_r, int64_t *arrival_r, struct buffer *why)
+{
+    return overview->ops->locate(overview, sequence, token_r, arrival_r, why);
+}
+
+/* --- readers --- */
+
+struct overview_reader *
+overview_reader_open(const char *url, const char *path,
+                     const struct active *active, struct event_base *base,
+                     struct buffer *why)
+{
+    const struct overview_ops *ops = backend_find(url, why);
+
+    return ops != NULL ? ops->reader_open(url, path, active, base, why)
+                       : NULL;
+}
+
+void
+overview_reader_close(struct overview_reader **reader)
+{
+    if (*reader == NULL)
+        return;
+    (*reader)->ops->reader_close(*reader);
+    *reader = NULL;
+}
+
+struct overview_request *
+overview_ask(struct overview_reader *reader,
+             const struct overview_query *query, overview_done_func *done,
+             void *context)
+{
+    return reader->ops->ask(reader, query, done, context);
+}
+
+void
+overview_forget(struct overview_request *request)
+{
+    request->reader->ops->forget(request);
+}
+
+void
+overview_reader_turn_ended(struct overview_reader *reader)
+{
+    reader->ops->turn_ended(reader);
+}
