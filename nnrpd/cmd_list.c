@@ -1,0 +1,160 @@
+/*
+ * cmd_list -- LIST and its keywords (RFC 3977, 7.6; RFC 6048).
+ *
+ * The lists of newsgroups are walks over the table in shared memory, in order
+ * of creation.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/buffer.h"
+#include "lib/memory.h"
+#include "lib/wildmat.h"
+#include "nnrpd/cmd.h"
+#include "nnrpd/group_list.h"
+#include "nnrpd/session.h"
+#include "nnrpd/worker.h"
+#include "storage/active.h"
+
+void
+list_line_active(struct active *active, uint32_t group, struct buffer *text)
+{
+    struct group_marks marks = active_marks(active, group);
+    char flag = active_flag(active, group);
+    uint32_t alias = active_alias(active, group);
+
+    if (marks.low == 0)
+        marks.low = marks.high + 1;
+    buffer_append_format(text, "%s %010" PRIu64 " %010" PRIu64 " %c%s\r\n",
+                         active_name(active, group, NULL), marks.high,
+                         marks.low, flag,
+                         alias == 0 ? "" : active_name(active, alias, NULL));
+}
+
+static void
+list_line_counts(struct active *active, uint32_t group, struct buffer *text)
+{
+    struct group_marks marks = active_marks(active, group);
+    char flag = active_flag(active, group);
+    uint32_t alias = active_alias(active, group);
+
+    if (marks.low == 0)
+        marks.low = marks.high + 1;
+    buffer_append_format(text,
+                         "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %c%s\r\n",
+                         active_name(active, group, NULL), marks.high,
+                         marks.low, marks.count, flag,
+                         alias == 0 ? "" : active_name(active, alias, NULL));
+}
+
+/* Text from an admin or a control message: it must not end the line early. */
+static void
+append_one_line(struct buffer *text, const struct buffer *words)
+{
+    size_t i;
+
+    for (i = 0; i < words->used; i++)
+        buffer_append_char(text, strchr("\r\n", words->data[i]) == NULL
+                                     ? words->data[i]
+                                     : ' ');
+}
+
+static void
+list_line_times(struct active *active, uint32_t group, struct buffer *text)
+{
+    struct buffer creator = BUFFER_EMPTY;
+    int64_t created = active_origin(active, group, &creator, NULL);
+
+    buffer_append_format(text, "%s %" PRId64 " ",
+                         active_name(active, group, NULL), created);
+    append_one_line(text, &creator);
+    buffer_append(text, "\r\n", 2);
+    buffer_free(&creator);
+}
+
+static void
+list_line_newsgroups(struct active *active, uint32_t group,
+                     struct buffer *text)
+{
+    struct buffer description = BUFFER_EMPTY;
+
+    (void)active_origin(active, group, NULL, &description);
+    /* A group without a description has no line (RFC 3977, 7.6.6). */
+    if (description.used > 0) {
+        buffer_append_format(text, "%s\t", active_name(active, group, NULL));
+        append_one_line(text, &description);
+        buffer_append(text, "\r\n", 2);
+    }
+    buffer_free(&description);
+}
+
+static void
+list_command(struct session *session, const struct arguments *arguments,
+             group_line_func *line)
+{
+    group_list_begin(session, "215 List follows",
+                     arguments->count == 0 ? NULL : arguments->word[0], 0,
+                     line);
+}
+
+void
+cmd_list_active(struct session *session, const struct arguments *arguments)
+{
+    list_command(session, arguments, list_line_active);
+}
+
+void
+cmd_list_active_times(struct session *session,
+                      const struct arguments *arguments)
+{
+    list_command(session, arguments, list_line_times);
+}
+
+void
+cmd_list_counts(struct session *session, const struct arguments *arguments)
+{
+    list_command(session, arguments, list_line_counts);
+}
+
+void
+cmd_list_newsgroups(struct session *session,
+                    const struct arguments *arguments)
+{
+    list_command(session, arguments, list_line_newsgroups);
+}
+
+/* Readers from before RFC 3977 know the two items by their older names; who
+   has sent CAPABILITIES is none of them. */
+void
+cmd_list_overview_fmt(struct session *session,
+                      const struct arguments *arguments)
+{
+    (void)arguments; /* there are none */
+    session_reply(session,
+                  "215 Order of fields in overview\r\nSubject:\r\nFrom:\r\n"
+                  "Date:\r\nMessage-ID:\r\nReferences:\r\n%s\r\nXref:full\r\n"
+                  ".",
+                  session->capable ? ":bytes\r\n:lines" : "Bytes:\r\nLines:");
+}
+
+/* Any header field, and two items of metadata (RFC 3977, 8.6). */
+void
+cmd_list_headers(struct session *session, const struct arguments *arguments)
+{
+    if (arguments->count > 0 && strcasecmp(arguments->word[0], "MSGID") != 0
+        && strcasecmp(arguments->word[0], "RANGE") != 0)
+        session_reply_bad(session, "501 Syntax is: LIST HEADERS MSGID|RANGE");
+    else
+        session_reply(session, "215 Field list follows\r\n:\r\n:bytes\r\n"
+                               ":lines\r\n.");
+}
+
+/* RFC 3977, 7.6.1.1: 503 for a list that is known and not kept. */
+void
+cmd_list_none(struct session *session, const struct arguments *arguments)
+{
+    (void)arguments; /* none would help */
+    session_reply(session, "503 No such list is kept here");
+}

@@ -1,0 +1,154 @@
+/*
+ * cmd_post -- POST (RFC 3977, 6.3.1; injection: RFC 5537, 3.5).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/article.h"
+#include "lib/buffer.h"
+#include "lib/config.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/message_id.h"
+#include "nnrpd/cmd.h"
+#include "nnrpd/incoming.h"
+#include "nnrpd/receive.h"
+#include "nnrpd/session.h"
+#include "nnrpd/worker.h"
+#include "nnrpd/writer_link.h"
+
+/* Nobody refused what came from the poster but for a reason he should read. */
+static void
+post_refuse(struct session *session, const char *id, const char *why)
+{
+    worker_count(session->worker, COUNTER_REFUSED, 1);
+    session->refused++;
+    notice("%s: post refused id=%s reason=%s", session_name(session), id,
+           why);
+    session_reply(session, "441 %s", session_reason(why));
+}
+
+static void
+post_defer(struct session *session, const char *why)
+{
+    worker_count(session->worker, COUNTER_DEFERRED, 1);
+    session_reply(session, "441 %s; try again later", session_reason(why));
+}
+
+static void
+post_outcome(struct session *session, const char *id,
+             const struct writer_answer *answer)
+{
+    if (answer->away) {
+        post_defer(session, "Article cannot be stored at present");
+        return;
+    }
+    switch (answer->outcome) {
+    case STORE_STORED:
+        worker_count(session->worker, COUNTER_POSTED, 1);
+        session->posted++;
+        notice("%s: posted id=%s", session_name(session), id);
+        session_reply(session, "240 Article received %s", id);
+        return;
+    case STORE_DUPLICATE:
+        worker_count(session->worker, COUNTER_DUPLICATES, 1);
+        session->duplicates++;
+        session_reply(session, "441 Duplicate: %s is here already", id);
+        return;
+    case STORE_REFUSED:
+        post_refuse(session, id, answer->why);
+        return;
+    case STORE_LATER:
+        post_defer(session, answer->why);
+        return;
+    }
+    post_defer(session, "Article cannot be stored at present");
+}
+
+/* What we add to it. */
+static struct injection
+post_injection(const struct session *session, const struct receive *receive)
+{
+    const struct config *config = session->worker->config;
+
+    return (struct injection){
+        .pathhost = config->pathhost,
+        .client_host =
+            config->addinjectionpostinghost ? session->address : NULL,
+        .complaints = config->complaints[0] == '\0' ? NULL
+                                                     : config->complaints,
+        .organization =
+            config->organization[0] == '\0' ? NULL : config->organization,
+        .message_id = receive->id,
+    };
+}
+
+/* Make the article of what was posted, and the submission of the article. */
+static int
+post_build(struct session *session, const struct receive *receive,
+           struct buffer *payload, char **id_r, struct buffer *why)
+{
+    struct worker *worker = session->worker;
+    struct article_rules rules =
+        incoming_rules(session, receive->octets_max);
+    struct injection injection = post_injection(session, receive);
+    struct article proto, article;
+    struct buffer wire = BUFFER_EMPTY;
+    unsigned flags = SUBMISSION_POSTED;
+    int status = -1;
+
+    if (article_parse(&proto, receive->octets.data, receive->octets.used, why)
+            < 0
+        || article_inject(&proto, &rules, &injection, &wire, why) < 0
+        || article_parse(&article, wire.data, wire.used, why) < 0)
+        goto out;
+    if (article.fields[FIELD_APPROVED].octets != NULL)
+        flags |= SUBMISSION_APPROVED;
+    *id_r = xmemdup(article.fields[FIELD_MESSAGE_ID].octets,
+                    article.fields[FIELD_MESSAGE_ID].length);
+    status = submission_build(payload, &article, worker->active,
+                              worker->config->pathhost, false, flags, 0, why);
+out:
+    buffer_free(&wire);
+    return status;
+}
+
+static void
+post_received(struct session *session, struct receive *receive)
+{
+    struct buffer why = BUFFER_EMPTY, payload = BUFFER_EMPTY;
+    const char *fault = receive_fault(receive, &why);
+    char *id = NULL;
+
+    if (fault == NULL
+        && post_build(session, receive, &payload, &id, &why) < 0)
+        fault = buffer_text(&why);
+    if (fault != NULL)
+        post_refuse(session, id == NULL ? receive->id : id, fault);
+    else
+        incoming_submit(session, LINK_POST, &payload, id, post_outcome);
+    free(id);
+    buffer_free(&payload);
+    buffer_free(&why);
+}
+
+void
+cmd_post(struct session *session, const struct arguments *arguments)
+{
+    const struct config *config = session->worker->config;
+    const char *why = cmd_why_not_now(session);
+    struct buffer id = BUFFER_EMPTY;
+
+    (void)arguments; /* there are none */
+    if (why != NULL) {
+        worker_count(session->worker, COUNTER_DEFERRED, 1);
+        session_reply(session, "440 %s", session_reason(why));
+        return;
+    }
+    message_id_generate(&id, config->pathhost);
+    session_reply(session, "340 Ok, recommended message-ID %s", id.data);
+    (void)receive_begin(session, id.data,
+                        incoming_octets_max(config->localmaxartsize),
+                        post_received); /* the session owns it */
+    buffer_free(&id);
+}

@@ -1,0 +1,166 @@
+/*
+ * incoming -- see incoming.h.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/article.h"
+#include "lib/buffer.h"
+#include "lib/config.h"
+#include "lib/memory.h"
+#include "lib/newsgroup.h"
+#include "lib/wildmat.h"
+#include "nnrpd/incoming.h"
+#include "nnrpd/receive.h"
+#include "nnrpd/session.h"
+#include "nnrpd/worker.h"
+#include "nnrpd/writer_link.h"
+#include "storage/submission.h"
+
+struct article_rules
+incoming_rules(const struct session *session, size_t octets_max)
+{
+    const struct config *config = session->worker->config;
+
+    return (struct article_rules){
+        .pathhost = config->pathhost,
+        .now = time(NULL),
+        .cutoff_seconds = config->artcutoff * 24 * 60 * 60,
+        .size_octets_max = octets_max,
+    };
+}
+
+size_t
+incoming_octets_max(int64_t configured)
+{
+    if (configured <= 0 || configured > ARTICLE_OCTETS_HARD_MAX)
+        return ARTICLE_OCTETS_HARD_MAX;
+    return (size_t)configured;
+}
+
+/* One of the groups must be the peer's to send, and none poison. */
+static int
+check_peer_groups(const struct session *session,
+                  const struct article *article, struct buffer *why)
+{
+    const struct field_value *field = &article->fields[FIELD_NEWSGROUPS];
+    const char *wildmat = session->access.peer_newsgroups;
+    bool wanted = false;
+    const char *name;
+    size_t octets, at = 0;
+
+    while (newsgroups_next(field->octets, field->length, &at, &name, &octets))
+        switch (wildmat_match_poison(wildmat, strlen(wildmat), name,
+                                     octets)) {
+        case WILDMAT_POISON:
+            return why_set(why, "Not from you: newsgroup %.*s", (int)octets,
+                           name);
+        case WILDMAT_YES:
+            wanted = true;
+            break;
+        case WILDMAT_NO:
+            break;
+        }
+    return wanted ? 0 : why_set(why, "None of these newsgroups from you");
+}
+
+static int
+check_offered(const struct article *article, const char *id,
+              struct buffer *why)
+{
+    const struct field_value *field = &article->fields[FIELD_MESSAGE_ID];
+
+    if (field->length != strlen(id)
+        || memcmp(field->octets, id, field->length) != 0)
+        return why_set(why, "Message-ID is not the one that was offered");
+    return 0;
+}
+
+int
+incoming_relayed(const struct session *session, const struct receive *receive,
+                 struct buffer *payload, struct buffer *why)
+{
+    const struct worker *worker = session->worker;
+    struct article_rules rules =
+        incoming_rules(session, receive->octets_max);
+    struct article article;
+    unsigned flags = 0;
+
+    if (article_parse(&article, receive->octets.data, receive->octets.used,
+                      why)
+            < 0
+        || article_check_relayed(&article, &rules, why) < 0
+        || check_offered(&article, receive->id, why) < 0
+        || check_peer_groups(session, &article, why) < 0)
+        return -1;
+    if (article.fields[FIELD_APPROVED].octets != NULL)
+        flags |= SUBMISSION_APPROVED;
+    if (submission_build(payload, &article, worker->active,
+                         worker->config->pathhost, true, flags, 0, why)
+        < 0)
+        return -1;
+    memcpy(payload->data + offsetof(struct submission, peer),
+           &session->access.peer_number, sizeof session->access.peer_number);
+    return 0;
+}
+
+/* --- a command that waits for the outcome --- */
+
+struct submit_work {
+    struct session *session;
+    char *id;
+    size_t octets; /* counted as submitted */
+    incoming_reply_func *reply;
+    struct writer_request *request;
+    bool done;
+};
+
+static void
+submit_outcome(void *context, const struct writer_answer *answer)
+{
+    struct submit_work *work = context;
+
+    work->request = NULL;
+    work->done = true;
+    session_wake(work->session);
+    work->reply(work->session, work->id, answer);
+}
+
+static enum step
+submit_step(void *context)
+{
+    struct submit_work *work = context;
+
+    return work->done ? STEP_DONE : STEP_WAIT;
+}
+
+static void
+submit_free(void *context)
+{
+    struct submit_work *work = context;
+
+    worker_submitted(work->session->worker, 0, work->octets);
+    writer_forget(&work->request);
+    free(work->id);
+    free(work);
+}
+
+static const struct work_kind submit_work_kind = {submit_step, submit_free};
+
+void
+incoming_submit(struct session *session, enum ipc_link_kind kind,
+                struct buffer *payload, const char *id,
+                incoming_reply_func *reply)
+{
+    struct submit_work *work = xcalloc(1, sizeof *work);
+
+    work->session = session;
+    work->id = xstrdup(id);
+    work->octets = payload->used;
+    work->reply = reply;
+    worker_submitted(session->worker, work->octets, 0);
+    session_begin(session, &submit_work_kind, work);
+    work->request = writer_submit(session->worker->writer, kind, payload,
+                                  submit_outcome, work);
+}

@@ -1,0 +1,482 @@
+/*
+ * session -- see session.h.
+ */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <event2/buffer.h>
+#include <event2/util.h>
+
+#include "lib/buffer.h"
+#include "lib/command_line.h"
+#include "lib/config.h"
+#include "lib/ipc.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/stream.h"
+#include "nnrpd/cmd.h"
+#include "nnrpd/command.h"
+#include "nnrpd/receive.h"
+#include "nnrpd/session.h"
+#include "nnrpd/worker.h"
+
+static void
+session_stream_changed(void *context)
+{
+    session_wake(context);
+}
+
+/*
+ * Answers leave at once, not when the client has acknowledged the one before;
+ * and a client whose machine has vanished is found out within minutes.
+ */
+static void
+socket_set_options(int fd)
+{
+    static const int on = 1, idle_s = 60, timeout_ms = 120 * 1000;
+
+    /* A socketpair has none of these: the bridge's clients. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
+                     sizeof timeout_ms);
+}
+
+void
+session_new(struct worker *worker, const struct ipc_client *client, int fd)
+{
+    struct session *session = xcalloc(1, sizeof *session);
+
+    session->worker = worker;
+    session->client = client->client;
+    memcpy(session->address, client->address, sizeof session->address - 1);
+    session->active_ms = session->progress_ms = worker->now_ms;
+    pending_init(&session->pending);
+    TAILQ_INSERT_TAIL(&worker->sessions, session, all);
+    worker->clients++;
+    worker_count(worker, COUNTER_CLIENTS_NOW, 1);
+    worker_count(worker, COUNTER_CLIENTS_SERVED, 1);
+    socket_set_options(fd);
+    session->stream = stream_new(worker->base, fd, session_stream_changed,
+                                 session);
+    access_evaluate(&session->access, worker->config, session->address);
+    if (worker->draining) {
+        session_reply(session, "400 Server is shutting down");
+        session_end(session);
+    } else if (session->access.rights == 0) {
+        session_reply(session, "502 You have no permission to talk to %s",
+                      worker->config->pathhost);
+        session_end(session);
+    } else {
+        cmd_greet(session);
+    }
+    session_wake(session);
+}
+
+static void
+session_log_end(const struct session *session)
+{
+    if (session->received + session->refused + session->duplicates
+            + session->posted
+        > 0)
+        notice("%s: closed received=%" PRIu64 " posted=%" PRIu64
+               " duplicates=%" PRIu64 " refused=%" PRIu64,
+               session_name(session), session->received, session->posted,
+               session->duplicates, session->refused);
+    else
+        debug("%s: closed", session_name(session));
+}
+
+static void
+session_work_free(struct session *session)
+{
+    void *work = session->work;
+
+    session->work = NULL;
+    if (work != NULL)
+        session->work_kind->free(work);
+}
+
+void
+session_free(struct session **session)
+{
+    struct session *gone = *session;
+    struct worker *worker = gone->worker;
+
+    *session = NULL;
+    session_log_end(gone);
+    worker_count(worker, COUNTER_OCTETS_SENT,
+                 stream_octets_written(gone->stream));
+    session_work_free(gone);
+    receive_free(&gone->receive);
+    pending_free(gone);
+    stream_free(&gone->stream);
+    access_free(&gone->access);
+    TAILQ_REMOVE(&worker->sessions, gone, all);
+    if (gone->queued)
+        TAILQ_REMOVE(&worker->ready, gone, ready_entry);
+    worker->clients--;
+    worker_count(worker, COUNTER_CLIENTS_NOW, (uint64_t)-1);
+    worker_client_gone(worker, gone->client);
+    free(gone);
+}
+
+const char *
+session_name(const struct session *session)
+{
+    static char name[320];
+
+    if (session->access.peer != NULL)
+        evutil_snprintf(name, sizeof name, "peer %s", session->access.peer);
+    else
+        evutil_snprintf(name, sizeof name, "client %s", session->address);
+    return name;
+}
+
+/* --- replies --- */
+
+void
+session_write(struct session *session, const void *octets, size_t length)
+{
+    if (evbuffer_add(stream_output(session->stream), octets, length) < 0)
+        session_abort(session, "no memory for a reply");
+}
+
+static void
+session_vreply(struct session *session, const char *format, va_list args)
+{
+    struct buffer line = BUFFER_EMPTY;
+
+    buffer_append_vformat(&line, format, args);
+    buffer_append(&line, "\r\n", 2);
+    session_write(session, line.data, line.used);
+    buffer_free(&line);
+}
+
+void
+session_reply(struct session *session, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    session_vreply(session, format, args);
+    va_end(args);
+}
+
+void
+session_reply_bad(struct session *session, const char *format, ...)
+{
+    va_list args;
+
+    if (++session->bad_lines >= SESSION_BAD_LINES) {
+        session_reply(session, "400 Too many unrecognized commands");
+        session_end(session);
+        return;
+    }
+    va_start(args, format);
+    session_vreply(session, format, args);
+    va_end(args);
+}
+
+const char *
+session_reason(const char *why)
+{
+    static char reason[400];
+    size_t i;
+
+    for (i = 0; i < sizeof reason - 1 && why[i] != '\0'; i++)
+        reason[i] = why[i] < ' ' || why[i] > '~' ? '?' : why[i];
+    reason[i] = '\0';
+    return reason;
+}
+
+bool
+session_spend(struct session *session, unsigned rows)
+{
+    session->rows -= rows < session->rows ? rows : session->rows;
+    return session->rows == 0
+           || evbuffer_get_length(stream_output(session->stream))
+                  >= session->octets;
+}
+
+/* --- its life --- */
+
+void
+session_wake(struct session *session)
+{
+    if (session->queued || session->running)
+        return;
+    session->queued = true;
+    TAILQ_INSERT_TAIL(&session->worker->ready, session, ready_entry);
+}
+
+void
+session_end(struct session *session)
+{
+    if (session->state != SESSION_OPEN)
+        return;
+    session->state = SESSION_ENDING;
+    session->lingers = true;
+    session_wake(session);
+}
+
+void
+session_abort(struct session *session, const char *why)
+{
+    if (session->state == SESSION_DEAD)
+        return;
+    notice("%s: closed: %s", session_name(session), why);
+    session->state = SESSION_DEAD;
+    session_wake(session);
+}
+
+void
+session_begin(struct session *session, const struct work_kind *kind,
+              void *work)
+{
+    session->work_kind = kind;
+    session->work = work;
+    session_wake(session);
+}
+
+void
+session_drain(struct session *session)
+{
+    if (session->state != SESSION_OPEN || session->work != NULL
+        || session->receive != NULL || session->pending.count > 0)
+        return;
+    session_reply(session, "400 Server is shutting down");
+    session_end(session);
+}
+
+/* --- what it does in a turn: each returns whether to go on --- */
+
+static bool
+session_step_work(struct session *session)
+{
+    switch (session->work_kind->step(session->work)) {
+    case STEP_DONE:
+        session_work_free(session);
+        session->active_ms = session->worker->now_ms;
+        (void)session_spend(session, 1); /* asked at the next step */
+        return true;
+    case STEP_MORE:
+        return true;
+    case STEP_WAIT:
+        break;
+    }
+    return false;
+}
+
+static bool
+session_step_receive(struct session *session)
+{
+    struct receive *receive = session->receive;
+
+    if (!receive_take(receive, stream_input(session->stream))) {
+        /* An article without its end is no article: nobody waits for the
+           answer either. */
+        if (stream_has_ended(session->stream))
+            session->state = SESSION_DEAD;
+        return false;
+    }
+    session->receive = NULL;
+    session->active_ms = session->worker->now_ms;
+    receive->done(session, receive);
+    receive_free(&receive);
+    return true;
+}
+
+/* Find the first line; returns its octets or NULL. */
+static const char *
+session_line(struct session *session, size_t *octets_r)
+{
+    struct evbuffer *input = stream_input(session->stream);
+    size_t length = evbuffer_get_length(input);
+    size_t first = evbuffer_get_contiguous_space(input);
+    const char *octets;
+
+    if (length == 0)
+        return NULL;
+    octets = (const char *)evbuffer_pullup(input, (ev_ssize_t)first);
+    *octets_r = command_line_octets(octets, first);
+    if (*octets_r > 0 || first == length)
+        return *octets_r > 0 ? octets : NULL;
+    if (length > COMMAND_LINE_ENDLESS_OCTETS)
+        length = COMMAND_LINE_ENDLESS_OCTETS;
+    octets = (const char *)evbuffer_pullup(input, (ev_ssize_t)length);
+    *octets_r = command_line_octets(octets, length);
+    return *octets_r > 0 ? octets : NULL;
+}
+
+static bool
+session_step_command(struct session *session)
+{
+    struct evbuffer *input = stream_input(session->stream);
+    struct command_line line;
+    const char *octets;
+    size_t length;
+
+    if (session->worker->draining && session->pending.count == 0) {
+        session_drain(session);
+        return false;
+    }
+    octets = session_line(session, &length);
+    if (octets == NULL) {
+        if (session->pending.count > 0)
+            return false;
+        if (evbuffer_get_length(input) >= COMMAND_LINE_ENDLESS_OCTETS) {
+            session_reply(session, "400 Line without an end");
+            session_end(session);
+        } else if (stream_has_ended(session->stream)) {
+            session->state = SESSION_ENDING;
+        }
+        return false;
+    }
+    command_line_parse(&line, octets, length);
+    if (!command_may_begin(session, &line))
+        return false;
+    evbuffer_drain(input, length);
+    session->commanded = true;
+    session->active_ms = session->worker->now_ms;
+    (void)session_spend(session, 1); /* asked at the next step */
+    command_dispatch(session, &line);
+    return true;
+}
+
+static bool
+session_step(struct session *session)
+{
+    if (session->state != SESSION_OPEN || stream_has_failed(session->stream))
+        return false;
+    session->blocked = stream_is_full(session->stream);
+    if (session->blocked)
+        return false;
+    if (session_spend(session, 0)) {
+        session->again = true;
+        return false;
+    }
+    if (session->work != NULL)
+        return session_step_work(session);
+    if (session->receive != NULL)
+        return session_step_receive(session);
+    return session_step_command(session);
+}
+
+/* All is sent, or nobody will read it: how the connection closes. */
+static void
+session_settle(struct session *session)
+{
+    struct evbuffer *input = stream_input(session->stream);
+
+    if (session->state == SESSION_ENDING && session->pending.count == 0
+        && evbuffer_get_length(stream_output(session->stream)) == 0) {
+        session->state = SESSION_DEAD;
+        if (session->lingers && !stream_has_ended(session->stream)) {
+            stream_shutdown(session->stream);
+            session->state = SESSION_LINGERING;
+            session->active_ms = session->worker->now_ms;
+        }
+    }
+    if (session->state == SESSION_LINGERING) {
+        evbuffer_drain(input, evbuffer_get_length(input));
+        if (stream_has_ended(session->stream))
+            session->state = SESSION_DEAD;
+    }
+    if (stream_has_failed(session->stream))
+        session->state = SESSION_DEAD;
+}
+
+static bool
+session_wants_input(struct session *session)
+{
+    if (session->state == SESSION_LINGERING)
+        return true;
+    return session->state == SESSION_OPEN && !session->blocked
+           && !session->starved
+           && evbuffer_get_length(stream_input(session->stream))
+                  < SESSION_INPUT_OCTETS;
+}
+
+void
+session_run(struct session *session)
+{
+    session->running = true;
+    session->again = session->blocked = session->starved = false;
+    session->rows = SESSION_ROWS;
+    session->octets =
+        evbuffer_get_length(stream_output(session->stream)) + SESSION_OCTETS;
+    while (session_step(session))
+        continue;
+    if (session->state != SESSION_DEAD)
+        stream_flush(session->stream);
+    session_settle(session);
+    session->running = false;
+    if (session->state == SESSION_DEAD) {
+        session_free(&session);
+        return;
+    }
+    stream_want_input(session->stream, session_wants_input(session));
+    if (session->again
+        || (session->blocked && !stream_is_full(session->stream)))
+        session_wake(session);
+}
+
+/* --- time-outs --- */
+
+static bool
+session_is_stalled(struct session *session, uint64_t now_ms)
+{
+    uint64_t written = stream_octets_written(session->stream);
+
+    if (written != session->written
+        || evbuffer_get_length(stream_output(session->stream)) == 0) {
+        session->written = written;
+        session->progress_ms = now_ms;
+    }
+    return now_ms > session->progress_ms + SESSION_STALLED_MS;
+}
+
+static bool
+session_is_idle(const struct session *session, uint64_t now_ms)
+{
+    const struct config *config = session->worker->config;
+    int64_t timeout =
+        session->commanded ? config->clienttimeout : config->initialtimeout;
+
+    return session->work == NULL && session->pending.count == 0
+           && evbuffer_get_length(stream_output(session->stream)) == 0
+           && now_ms > session->active_ms + (uint64_t)timeout * 1000;
+}
+
+void
+session_tick(struct session *session)
+{
+    uint64_t now_ms = session->worker->now_ms;
+
+    if (session->state == SESSION_LINGERING) {
+        if (now_ms > session->active_ms + SESSION_LINGER_MS)
+            session_free(&session);
+        return;
+    }
+    if (session_is_stalled(session, now_ms)) {
+        session_abort(session, "takes no more of its output");
+    } else if (session->state != SESSION_OPEN) {
+        return;
+    } else if (session->receive != NULL) {
+        if (receive_is_stalled(session->receive, now_ms)) {
+            session_reply(session, "400 Article comes too slowly");
+            session_end(session);
+        }
+    } else if (session_is_idle(session, now_ms)) {
+        session_reply(session, "400 Timeout, closing connection");
+        session_end(session);
+    }
+}

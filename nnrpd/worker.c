@@ -1,0 +1,317 @@
+/*
+ * worker -- see worker.h.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "lib/buffer.h"
+#include "lib/child.h"
+#include "lib/config.h"
+#include "lib/ipc.h"
+#include "lib/log.h"
+#include "lib/sandbox.h"
+#include "nnrpd/session.h"
+#include "nnrpd/worker.h"
+#include "nnrpd/writer_link.h"
+#include "storage/active.h"
+#include "storage/overview.h"
+#include "storage/spool_reader.h"
+
+uint64_t
+worker_clock_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* --- ending --- */
+
+static void
+worker_drain(struct worker *worker, unsigned at_most_ms)
+{
+    struct session *session;
+    uint64_t until_ms = worker_clock_ms() + at_most_ms;
+
+    if (!worker->draining || until_ms < worker->drain_until_ms)
+        worker->drain_until_ms = until_ms;
+    worker->draining = true;
+    TAILQ_FOREACH (session, &worker->sessions, all)
+        session_drain(session);
+}
+
+static void
+worker_terminated(evutil_socket_t signal_number, short events, void *context)
+{
+    (void)signal_number;
+    (void)events; /* one signal is registered */
+    worker_drain(context, WORKER_DRAIN_MS);
+}
+
+static bool
+worker_has_ended(const struct worker *worker)
+{
+    return worker->draining
+           && (TAILQ_EMPTY(&worker->sessions)
+               || worker_clock_ms() > worker->drain_until_ms);
+}
+
+/* --- what the master says --- */
+
+static void
+control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct worker *worker = context;
+    struct buffer why = BUFFER_EMPTY;
+    struct config *config = config_from_memfd(frame->descriptor, &why);
+
+    (void)ipc; /* there is one */
+    if (config == NULL) {
+        warn("new configuration: %s", buffer_text(&why));
+        buffer_free(&why);
+        return;
+    }
+    config_free(&worker->config);
+    worker->config = config;
+    log_set_level((enum log_level)config->log_level);
+}
+
+static void
+control_drain(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    (void)ipc;
+    (void)frame; /* says no more than its type */
+    worker_drain(context, WORKER_DRAIN_MS);
+}
+
+static void
+control_client(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    (void)ipc; /* there is one */
+    session_new(context, frame->payload, frame->descriptor);
+}
+
+static void
+control_writer(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct worker *worker = context;
+    const struct ipc_link *link = frame->payload;
+
+    (void)ipc; /* there is one */
+    if (link->kind == LINK_FEED || link->kind == LINK_POST)
+        writer_link_connect(worker->writer, link->kind, frame->descriptor);
+    else
+        (void)close(frame->descriptor); /* nothing was written to it */
+}
+
+/* The master has gone: so do we, soon. */
+static void
+control_closed(void *context, struct ipc *ipc, const char *why)
+{
+    struct worker *worker = context;
+
+    notice("master has gone: %s", why);
+    ipc_free(&ipc);
+    worker->control = NULL;
+    worker_drain(worker, WORKER_ORPHAN_MS);
+}
+
+static const struct ipc_handler handlers[] = {
+    /* type      payload                    exact  fd     handler */
+    {IPC_CONFIG, 0, true, true, control_config},
+    {IPC_DRAIN, 0, true, false, control_drain},
+    {IPC_CLIENT, sizeof(struct ipc_client), true, true, control_client},
+    {IPC_WRITER, sizeof(struct ipc_link), true, true, control_writer},
+};
+
+void
+worker_client_gone(struct worker *worker, uint64_t client)
+{
+    struct ipc_load load = {.closed = client, .clients = worker->clients};
+
+    if (worker->control != NULL)
+        ipc_send(worker->control, IPC_LOAD, &load, sizeof load, -1);
+}
+
+/* --- opening --- */
+
+/*
+ * The overview is there when the writer has made it, at the first start of
+ * all: until then it is tried again.
+ */
+static void
+worker_open_store(evutil_socket_t fd, short events, void *context)
+{
+    struct worker *worker = context;
+    const struct config *config = worker->config;
+    struct buffer why = BUFFER_EMPTY;
+
+    (void)fd;
+    (void)events; /* a timer has neither */
+    if (atomic_load(&worker->shared->writer_ready) != 0)
+        worker->overview =
+            overview_reader_open(config->overview, config->pathoverview,
+                                 worker->active, worker->base, &why);
+    if (worker->overview == NULL) {
+        if (why.used > 0)
+            debug("overview: %s", why.data);
+        buffer_free(&why);
+        return;
+    }
+    event_free(worker->opening);
+    worker->opening = NULL;
+    if (worker->control == NULL)
+        return;
+    ipc_send(worker->control, IPC_READY, NULL, 0, -1);
+    debug("ready");
+}
+
+static void
+worker_tick(evutil_socket_t fd, short events, void *context)
+{
+    struct worker *worker = context;
+    struct session *session, *next;
+
+    (void)fd;
+    (void)events; /* a timer has neither */
+    worker->now_ms = worker_clock_ms();
+    writer_link_tick(worker->writer);
+    for (session = TAILQ_FIRST(&worker->sessions); session != NULL;
+         session = next) {
+        next = TAILQ_NEXT(session, all);
+        session_tick(session);
+    }
+}
+
+static void
+worker_map(struct worker *worker, const struct child_arguments *arguments)
+{
+    struct buffer why = BUFFER_EMPTY;
+
+    worker->config = config_from_memfd(CHILD_CONFIG_FD, &why);
+    if (worker->config == NULL)
+        die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
+    log_set_level((enum log_level)worker->config->log_level);
+    worker->shared = shared_map(CHILD_SHARED_FD);
+    worker->slot = &worker->shared->slots[arguments->slot % SHARED_SLOTS];
+    /* Whoever had the slot before us may have died with clients. */
+    atomic_store(&worker->slot->counters[COUNTER_CLIENTS_NOW], 0);
+    worker->active = active_map(CHILD_ACTIVE_FD, false, &why);
+    if (worker->active == NULL)
+        die(EXIT_SOFTWARE, "table of groups: %s", buffer_text(&why));
+    (void)close(CHILD_ACTIVE_FD); /* it is mapped */
+}
+
+void
+worker_open(struct worker *worker, const struct child_arguments *arguments)
+{
+    static const struct timeval second = {1, 0}, moment = {0, 50 * 1000};
+
+    *worker = (struct worker){0};
+    TAILQ_INIT(&worker->sessions);
+    TAILQ_INIT(&worker->ready);
+    worker_map(worker, arguments);
+    sandbox_enter(SANDBOX_NNRPD, worker->config);
+    worker->now_ms = worker_clock_ms();
+    worker->base = event_base_new();
+    if (worker->base == NULL)
+        die(EXIT_SYSTEM, "no event loop");
+    worker->spool =
+        spool_reader_new(worker->config->pathspool, worker->base);
+    worker->writer = writer_link_new(worker);
+    worker->control = ipc_new(worker->base, CHILD_CONTROL_FD, handlers,
+                              sizeof handlers / sizeof handlers[0],
+                              control_closed, worker);
+    worker->tick = event_new(worker->base, -1, EV_PERSIST, worker_tick,
+                             worker);
+    event_add(worker->tick, &second);
+    worker->terminated =
+        evsignal_new(worker->base, SIGTERM, worker_terminated, worker);
+    event_add(worker->terminated, NULL);
+    worker->opening = event_new(worker->base, -1, EV_PERSIST,
+                                worker_open_store, worker);
+    event_add(worker->opening, &moment);
+}
+
+/* --- turns --- */
+
+void
+worker_submitted(struct worker *worker, size_t more, size_t less)
+{
+    struct session *session;
+
+    worker->submitted_octets += more;
+    worker->submitted_octets -= less;
+    if (!worker->feeders_wait
+        || worker->submitted_octets >= WORKER_SUBMITTED_OCTETS_MAX)
+        return;
+    worker->feeders_wait = false;
+    TAILQ_FOREACH (session, &worker->sessions, all)
+        if (session->starved)
+            session_wake(session);
+}
+
+/*
+ * Each session that was ready at the begin of the turn runs once: who has more
+ * to do is in the list again, behind the others.
+ */
+static void
+worker_run_sessions(struct worker *worker)
+{
+    struct session_list turn = TAILQ_HEAD_INITIALIZER(turn);
+    struct session *session;
+
+    TAILQ_CONCAT(&turn, &worker->ready, ready_entry);
+    while ((session = TAILQ_FIRST(&turn)) != NULL) {
+        TAILQ_REMOVE(&turn, session, ready_entry);
+        session->queued = false;
+        session_run(session);
+    }
+}
+
+void
+worker_serve(struct worker *worker)
+{
+    int flags;
+
+    while (!worker_has_ended(worker)) {
+        flags = EVLOOP_ONCE;
+        if (!TAILQ_EMPTY(&worker->ready))
+            flags |= EVLOOP_NONBLOCK;
+        if (event_base_loop(worker->base, flags) < 0)
+            die(EXIT_SYSTEM, "event loop failed");
+        worker->now_ms = worker_clock_ms();
+        worker_run_sessions(worker);
+        writer_link_turn_ended(worker->writer);
+        if (worker->overview != NULL)
+            overview_reader_turn_ended(worker->overview);
+        atomic_fetch_add_explicit(&worker->slot->loops, 1,
+                                  memory_order_relaxed);
+    }
+}
+
+void
+worker_close(struct worker *worker)
+{
+    struct session *session;
+
+    while ((session = TAILQ_FIRST(&worker->sessions)) != NULL)
+        session_free(&session);
+    if (worker->opening != NULL)
+        event_free(worker->opening);
+    event_free(worker->tick);
+    event_free(worker->terminated);
+    ipc_free(&worker->control);
+    writer_link_free(&worker->writer);
+    overview_reader_close(&worker->overview);
+    spool_reader_free(&worker->spool);
+    event_base_free(worker->base);
+    active_close(&worker->active);
+    config_free(&worker->config);
+}

@@ -1,0 +1,86 @@
+/*
+ * worker -- one nnrpd process: what it holds open, its sessions, its turns.
+ *
+ * Everything runs in one event loop.  A turn is: wait for events, run each
+ * session that has something to do once, send what was gathered for the
+ * writer, let go of the overview's read transaction.  Nothing waits anywhere
+ * else.
+ */
+#ifndef NNRPD_WORKER_H
+#define NNRPD_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "lib/shared.h"
+
+struct active;
+struct child_arguments;
+struct config;
+struct event;
+struct event_base;
+struct ipc;
+struct overview_reader;
+struct session;
+struct spool_reader;
+struct writer_link;
+
+enum {
+    /* A draining worker gives answers that are on their way this long; with
+       no master left it must be gone within 5 s. */
+    WORKER_DRAIN_MS = 10 * 1000,
+    WORKER_ORPHAN_MS = 3 * 1000,
+    /* Articles on their way to the writer, over all sessions: above it no
+       feeding socket is read. */
+    WORKER_SUBMITTED_OCTETS_MAX = 64 * 1024 * 1024,
+};
+
+TAILQ_HEAD(session_list, session);
+
+struct worker {
+    struct event_base *base;
+    struct config *config; /* replaced as a whole by IPC_CONFIG */
+    struct shared *shared;
+    struct shared_slot *slot;
+    struct active *active;
+    struct overview_reader *overview; /* NULL until the store is there */
+    struct spool_reader *spool;
+    struct writer_link *writer;
+    struct ipc *control; /* NULL: the master has gone */
+    struct event *tick;  /* each second */
+    struct event *terminated; /* SIGTERM: as IPC_DRAIN */
+    struct event *opening; /* while the store is not there yet */
+    struct session_list sessions;
+    struct session_list ready; /* have something to do */
+    unsigned clients;
+    uint64_t now_ms; /* CLOCK_MONOTONIC at the turn's begin */
+    size_t submitted_octets;
+    bool feeders_wait; /* some session waits for submitted_octets to fall */
+    bool draining;
+    uint64_t drain_until_ms;
+};
+
+/* Maps and opens all that a worker inherited; dies when it cannot. */
+void worker_open(struct worker *worker,
+                 const struct child_arguments *arguments);
+/* Turns, until the worker is to end. */
+void worker_serve(struct worker *worker);
+/* In the reverse order of worker_open(). */
+void worker_close(struct worker *worker);
+
+/* Now (CLOCK_MONOTONIC). */
+uint64_t worker_clock_ms(void);
+/* Submitted octets that have an outcome: feeding sessions may go on. */
+void worker_submitted(struct worker *worker, size_t more, size_t less);
+/* A session is gone: the master may hand out its place again. */
+void worker_client_gone(struct worker *worker, uint64_t client);
+
+static inline void
+worker_count(struct worker *worker, enum counter counter, uint64_t by)
+{
+    shared_count(worker->slot, counter, by);
+}
+
+#endif
