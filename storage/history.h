@@ -35,13 +35,19 @@ struct history_entry {
     enum history_fate fate;
     uint64_t sequence;  /* of the article, or of the record that decided */
     struct token token; /* HISTORY_STORED only */
-    int64_t until;      /* remember at least until then, seconds; 0: while
-                           the article is there */
+    int64_t until;      /* remember at least until then, seconds; not for
+                           HISTORY_STORED, which is kept while the article is
+                           there: 0 */
 };
 
-/* Opens, recovers, creates.  What is there and cannot be used is moved aside
-   with a warning, and an empty one made: history_applied() is then 0, and the
-   replay makes it anew from the spool.  NULL with why. */
+/*
+ * Opens, recovers, creates.  path is PATHDB; all of the history is in the
+ * directory `history` in it.  Both are made when they are missing.  What is
+ * there and cannot be used, or was found damaged by a lookup or a put before,
+ * is moved aside with a warning, to PATHDB/history.bad-TIME, and an empty one
+ * made: history_applied() is then 0, and the replay makes it anew from the
+ * spool.  NULL with why.
+ */
 struct history *history_open(const char *path, size_t cache_octets,
                              struct buffer *why);
 void history_close(struct history **history);
@@ -51,13 +57,17 @@ uint64_t history_applied(const struct history *history);
 /* 1 and *entry_r, 0 when never seen, -1 with why. */
 int history_lookup(struct history *history, const struct message_hash *hash,
                    struct history_entry *entry_r, struct buffer *why);
-/* One transaction: the entries and `applied`.  Puts over what is there. */
+/*
+ * One transaction: the entries and `applied`.  Puts over what is there.  A
+ * lookup meanwhile may or may not see them.  After -1 the writer exits.
+ */
 int history_put(struct history *history, const struct history_entry *entries,
                 size_t count, uint64_t applied, struct buffer *why);
 /* Forget entries (their time is over), in one transaction. */
 int history_drop(struct history *history, const struct message_hash *hashes,
                  size_t count, struct buffer *why);
-/* Make all of it durable.  Called by the writer's checkpoint thread. */
+/* Make all of it durable, and drop the log that is then not needed any more.
+   Called by the writer's checkpoint thread; lookups and puts go on. */
 int history_checkpoint(struct history *history, struct buffer *why);
 
 #endif

@@ -1,0 +1,272 @@
+/*
+ * The walk through the whole log: where it begins, where each segment ends,
+ * and what becomes of a damaged one.
+ */
+#include "storage/spool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/buffer.h"
+#include "lib/log.h"
+#include "storage/batch.h"
+#include "storage/segment.h"
+#include "storage/spool_private.h"
+
+/* A segment's first batch begins with its TRUNC records; so many octets hold
+   more of them than ever stood there. */
+enum { FIRST_LOOK_OCTETS = 8192 };
+
+void
+spool_set_durable(struct spool *spool, uint32_t segment, uint32_t end)
+{
+    spool->durable_segment = segment;
+    spool->durable_end = end;
+}
+
+static int
+found_open(const struct spool *spool, const struct found_segment *found,
+           struct buffer *why)
+{
+    char name[SEGMENT_NAME_OCTETS];
+    int fd;
+
+    segment_name(name, found->number, "seg");
+    fd = openat(spool->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        why_set_errno(why, "%s/%s", spool->path, name);
+    return fd;
+}
+
+static struct found_segment *
+found_by_number(struct spool *spool, uint32_t number)
+{
+    for (size_t i = spool->count; i > 0; i--)
+        if (spool->segments[i - 1].number == number)
+            return &spool->segments[i - 1];
+    return NULL;
+}
+
+/* --- where segments end --- */
+
+/*
+ * Note what the TRUNC records of a segment say of the ones before it.  Each is
+ * good by its own sums; what cannot be read says nothing, and the walk of the
+ * segment in question finds its end by itself.
+ */
+static int
+truncs_read(struct spool *spool, const struct found_segment *found,
+            struct buffer *why)
+{
+    char octets[FIRST_LOOK_OCTETS];
+    struct batch_head head;
+    struct record record;
+    struct trunc trunc;
+    struct found_segment *ended;
+    size_t at = sizeof(head);
+    int64_t length;
+    ssize_t got;
+    int fd = found_open(spool, found, why);
+
+    if (fd < 0)
+        return -1;
+    got = pread(fd, octets, sizeof(octets), SEGMENT_HEAD_OCTETS);
+    close(fd);
+    if (got < (ssize_t) sizeof(head))
+        return 0;
+    memcpy(&head, octets, sizeof(head));
+    if (!batch_head_is_good(&head, found->number, found->epoch))
+        return 0;
+    while ((length = record_parse(&record, octets + at, (size_t) got - at,
+                                  true, NULL))
+               > 0
+           && record.head.type == RECORD_TRUNC
+           && record.head.payload_octets == sizeof(trunc)) {
+        memcpy(&trunc, record.payload, sizeof(trunc));
+        ended = found_by_number(spool, trunc.segment);
+        if (ended != NULL && trunc.segment < found->number
+            && trunc.end >= SEGMENT_HEAD_OCTETS)
+            ended->end = trunc.end;
+        at += (size_t) length;
+    }
+    return 0;
+}
+
+/*
+ * Find out where segments from the one at index on end.  A later TRUNC record
+ * overrides an earlier one; what is known of the disk overrides them all.
+ */
+static int
+ends_find(struct spool *spool, size_t from, struct buffer *why)
+{
+    for (size_t i = from; i < spool->count; i++)
+        spool->segments[i].end = 0;
+    for (size_t i = from; i < spool->count; i++)
+        if (spool->segments[i].storage_class == 0
+            && truncs_read(spool, &spool->segments[i], why) < 0)
+            return -1;
+    for (size_t i = from; i < spool->count; i++) {
+        struct found_segment *found = &spool->segments[i];
+
+        if (spool->durable_segment == 0
+            || found->number < spool->durable_segment)
+            continue;
+        found->end = found->number == spool->durable_segment
+                         ? spool->durable_end
+                         : SEGMENT_HEAD_OCTETS;
+    }
+    return 0;
+}
+
+/* --- the walk --- */
+
+/*
+ * Keep a damaged segment's octets whatever becomes of the segment: a second
+ * name for the file.  That it has one already is as good.
+ */
+static void
+quarantine(const struct spool *spool, uint32_t number)
+{
+    char name[SEGMENT_NAME_OCTETS];
+    char bad[SEGMENT_NAME_OCTETS];
+
+    segment_name(name, number, "seg");
+    segment_name(bad, number, "bad");
+    if (linkat(spool->dir_fd, name, spool->dir_fd, bad, 0) == 0)
+        warn("spool: %s/%s is kept as %s", spool->path, name, bad);
+    else if (errno != EEXIST)
+        syswarn("spool: %s/%s cannot be kept as %s", spool->path, name, bad);
+}
+
+/* The next segment of the log, or NULL. */
+static const struct found_segment *
+found_next(const struct spool *spool, size_t index)
+{
+    for (size_t i = index + 1; i < spool->count; i++)
+        if (spool->segments[i].storage_class == 0)
+            return &spool->segments[i];
+    return NULL;
+}
+
+/*
+ * A segment whose end nobody has told, with another behind it: is anything
+ * missing between them?  That takes two misfortunes, a bad tail here and a bad
+ * beginning there.
+ */
+static bool
+has_gap(const struct segment_walk *walk, const struct found_segment *next)
+{
+    if (walk->end != 0 || next == NULL || next->number != walk->segment + 1
+        || next->first_sequence <= walk->last_sequence + 1)
+        return false;
+    warn("spool: segment %08" PRIx32 " IS DAMAGED at its end: lost sequences:"
+         " %" PRIu64 "-%" PRIu64,
+         walk->segment, walk->last_sequence + 1, next->first_sequence - 1);
+    return true;
+}
+
+static int
+walk_one(struct spool *spool, size_t index, uint64_t after,
+         spool_walk_func *func, void *context, struct buffer *why)
+{
+    struct found_segment *found = &spool->segments[index];
+    const struct found_segment *next = found_next(spool, index);
+    struct segment_walk walk = {
+        .fd = found_open(spool, found, why),
+        .segment = found->number,
+        .epoch = found->epoch,
+        .end = found->end,
+        .after = after,
+        .func = func,
+        .context = context,
+        .last_sequence = spool->last_sequence,
+        .last_arrival = spool->last_arrival,
+    };
+    int status;
+
+    if (walk.fd < 0)
+        return -1;
+    /* Rolled over to, it repeats the last sequence of this one. */
+    if (next != NULL && next->first_sequence != 0)
+        walk.ceiling = next->first_sequence + (next->epoch == found->epoch);
+    if (found->first_sequence > walk.last_sequence + 1)
+        walk.last_sequence = found->first_sequence - 1;
+    /*
+     * What a killed writer wrote and did not sync is in the page cache only;
+     * it is about to be believed.
+     */
+    if (next == NULL && fdatasync(walk.fd) < 0) {
+        close(walk.fd);
+        return why_set_errno(why, "segment %08" PRIx32 ": fdatasync",
+                             found->number);
+    }
+    status = segment_walk(&walk, why);
+    close(walk.fd);
+    if (found->epoch == 0)
+        warn("spool: segment %08" PRIx32 " IS DAMAGED in its head",
+             found->number);
+    if (status == 0
+        && (walk.damaged || found->epoch == 0 || has_gap(&walk, next)))
+        quarantine(spool, found->number);
+    found->end = walk.good_end;
+    spool->last_sequence = walk.last_sequence;
+    spool->last_arrival = walk.last_arrival;
+    return status;
+}
+
+/* Where a walk behind `after` begins: the last segment whose first record is
+   not behind it.  (One that begins just behind it may repeat the sequence of a
+   record in the segment before.) */
+static size_t
+start_find(const struct spool *spool, uint64_t after)
+{
+    size_t start = 0;
+
+    for (size_t i = 0; i < spool->count; i++)
+        if (spool->segments[i].storage_class == 0
+            && spool->segments[i].first_sequence != 0
+            && spool->segments[i].first_sequence <= after)
+            start = i;
+    return start;
+}
+
+static int
+walk_from(struct spool *spool, size_t start, uint64_t after,
+          spool_walk_func *func, void *context, struct buffer *why)
+{
+    spool->last_sequence = 0;
+    spool->last_arrival = 0;
+    for (size_t i = start; i < spool->count; i++)
+        if (spool->segments[i].storage_class == 0
+            && walk_one(spool, i, after, func, context, why) < 0)
+            return -1;
+    return 0;
+}
+
+int
+spool_walk(struct spool *spool, uint64_t after, spool_walk_func *func,
+           void *context, struct buffer *why)
+{
+    size_t start = start_find(spool, after);
+
+    assert(spool->segment == 0);
+    if (ends_find(spool, start, why) < 0
+        || walk_from(spool, start, after, func, context, why) < 0)
+        return -1;
+    /*
+     * A newest segment without a good batch does not say when the last article
+     * came: then the one before it does.
+     */
+    while (spool->last_arrival == 0 && start > 0) {
+        start--;
+        if (ends_find(spool, start, why) < 0
+            || walk_from(spool, start, after, func, context, why) < 0)
+            return -1;
+    }
+    spool->walked = true;
+    return 0;
+}
