@@ -30,7 +30,7 @@ struct config_peer {
     char **addresses; /* addresses and CIDR networks that may feed us */
     size_t address_count;
     char *newsgroups;    /* wildmat of what it may send; "*" */
-    int64_t maxconnections; /* at once, from all of its addresses */
+    int64_t maxconnections; /* kept free for it, all addresses together */
 };
 
 struct config {

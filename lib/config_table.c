@@ -132,7 +132,8 @@ const struct config_row config_peer_rows[] = {
      .fallback = "*", .text = "Wildmat of the newsgroups it may send."},
     {"maxconnections", KIND_NUMBER, MEMBER(config_peer, maxconnections),
      .fallback = "20", .minimum = 1, .maximum = 1000, .unit = "connections",
-     .text = "How many it may hold at once."},
+     .text = "Connections kept free for it whatever readers do; further ones "
+             "count among everybody's."},
 };
 const size_t config_peer_row_count =
     sizeof(config_peer_rows) / sizeof(config_peer_rows[0]);

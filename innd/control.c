@@ -1,0 +1,356 @@
+#include "innd/control.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/admin.h"
+#include "lib/buffer.h"
+#include "lib/ipc.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+
+enum {
+    GROUPS_MAX = 1024,
+    ASKED_WORDS_MAX = 128, /* a reason has many */
+};
+
+/* A ctlinnd. */
+struct asker {
+    struct control *control;
+    struct ipc *ipc;
+    TAILQ_ENTRY(asker) next;
+};
+
+/* What the writer is asked, or will be when there is one. */
+struct request {
+    struct control *control;
+    struct asker *asker; /* NULL: gone, nobody wants the answer */
+    uint64_t number;     /* the writer's cookie */
+    uint64_t cookie;     /* the asker's */
+    bool sent;
+    struct buffer payload;
+    struct event *timeout;
+    TAILQ_ENTRY(request) next;
+};
+
+struct control {
+    struct event_base *base;
+    int fd;
+    struct event *acceptable;
+    struct ipc *writer; /* NULL: away */
+    control_func *func;
+    void *context;
+    uint64_t number;
+    size_t asker_count;
+    TAILQ_HEAD(, asker) askers;
+    TAILQ_HEAD(, request) requests;
+};
+
+static void
+asker_answer(struct asker *asker, uint64_t cookie, uint32_t status,
+             const char *text, size_t octets)
+{
+    struct ipc_reply reply = {.cookie = cookie, .status = status};
+    struct iovec pieces[] = {
+        {&reply, sizeof(reply)},
+        {(void *) (uintptr_t) text, octets},
+    };
+
+    ipc_sendv(asker->ipc, IPC_REPLY, pieces, 2, -1);
+}
+
+/* --- asking the writer --- */
+
+static void
+request_free(struct request *request)
+{
+    TAILQ_REMOVE(&request->control->requests, request, next);
+    event_free(request->timeout);
+    buffer_free(&request->payload);
+    free(request);
+}
+
+static void
+request_end(struct request *request, uint32_t status, const char *text,
+            size_t octets)
+{
+    if (request->asker != NULL)
+        asker_answer(request->asker, request->cookie, status, text, octets);
+    request_free(request);
+}
+
+static void
+request_fail(struct request *request, const char *text)
+{
+    request_end(request, 1, text, strlen(text));
+}
+
+static void
+on_timeout(evutil_socket_t fd, short what, void *context)
+{
+    (void) fd;
+    (void) what;
+    request_fail(context, "The writer is away and did not come back in time; "
+                          "nothing was done");
+}
+
+static void
+request_send(struct request *request)
+{
+    ipc_send(request->control->writer, IPC_COMMAND, request->payload.data,
+             request->payload.used, -1);
+    request->sent = true;
+    event_del(request->timeout);
+}
+
+static void
+request_make(struct asker *asker, uint64_t cookie, int words,
+             const char *const *word)
+{
+    static const struct timeval patience = {CONTROL_WRITER_SECONDS, 0};
+    struct control *control = asker->control;
+    struct request *request = xcalloc(1, sizeof(*request));
+
+    request->control = control;
+    request->asker = asker;
+    request->cookie = cookie;
+    request->number = ++control->number;
+    ipc_command_build(&request->payload, request->number, words, word);
+    request->timeout = evtimer_new(control->base, on_timeout, request);
+    if (request->timeout == NULL)
+        die(EXIT_TEMPORARY, "out of memory: request of ctlinnd");
+    TAILQ_INSERT_TAIL(&control->requests, request, next);
+    if (control->writer != NULL)
+        request_send(request);
+    else
+        event_add(request->timeout, &patience);
+}
+
+void
+control_set_writer(struct control *control, struct ipc *writer)
+{
+    struct request *request;
+    struct request *next;
+
+    control->writer = writer;
+    for (request = TAILQ_FIRST(&control->requests); request != NULL;
+         request = next) {
+        next = TAILQ_NEXT(request, next);
+        if (writer != NULL && !request->sent)
+            request_send(request);
+        else if (writer == NULL && request->sent)
+            request_fail(request, "The writer ended before it answered: this "
+                                  "may be done or not; look, and ask again");
+    }
+}
+
+void
+control_writer_reply(struct control *control, const struct ipc_frame *frame)
+{
+    const struct ipc_reply *reply = frame->payload;
+    struct request *request;
+
+    TAILQ_FOREACH (request, &control->requests, next) {
+        if (request->number == reply->cookie && request->sent) {
+            request_end(request, reply->status,
+                        (const char *) frame->payload + sizeof(*reply),
+                        frame->octets - sizeof(*reply));
+            return;
+        }
+    }
+}
+
+/* --- askers --- */
+
+/* Words behind the last argument are its free text: join them to it. */
+static int
+words_join(const struct admin_word *what, int words, const char **word,
+           struct buffer *joined)
+{
+    int most = what->arguments_max + 1;
+
+    if (!what->joined || words <= most)
+        return words;
+    for (int i = most - 1; i < words; i++) {
+        if (i >= most)
+            buffer_append_char(joined, ' ');
+        buffer_append_text(joined, word[i]);
+    }
+    word[most - 1] = buffer_text(joined);
+    return most;
+}
+
+/* One command, taken apart; the writer answers later. */
+static void
+command_run(struct asker *asker, uint64_t cookie, const struct admin_word *what,
+            int words, const char **word)
+{
+    struct control *control = asker->control;
+    struct buffer answer = BUFFER_EMPTY;
+    uint32_t status = EXIT_USAGE;
+
+    if (words - 1 < what->arguments_min || words - 1 > what->arguments_max)
+        admin_usage(what, &answer);
+    else if (what->place == ADMIN_MASTER)
+        status = control->func(control->context, what, words, word, &answer);
+    else {
+        buffer_free(&answer);
+        request_make(asker, cookie, words, word);
+        return;
+    }
+    asker_answer(asker, cookie, status, buffer_text(&answer), answer.used);
+    buffer_free(&answer);
+}
+
+static void
+asker_free(struct asker *asker)
+{
+    struct control *control = asker->control;
+    struct request *request;
+
+    TAILQ_FOREACH (request, &control->requests, next)
+        if (request->asker == asker)
+            request->asker = NULL;
+    TAILQ_REMOVE(&control->askers, asker, next);
+    control->asker_count--;
+    ipc_free(&asker->ipc);
+    free(asker);
+}
+
+static void
+on_command(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct asker *asker = context;
+    const struct ipc_command *command = frame->payload;
+    const char *word[ASKED_WORDS_MAX];
+    int words = ipc_command_words(frame, word, ASKED_WORDS_MAX);
+    const struct admin_word *what = words > 0 ? admin_find(word[0]) : NULL;
+    struct buffer joined = BUFFER_EMPTY;
+
+    (void) ipc;
+    if (what == NULL) {
+        static const char text[] = "No such command; try ctlinnd help";
+
+        asker_answer(asker, command->cookie, EXIT_USAGE, text,
+                     sizeof(text) - 1);
+        return;
+    }
+    words = words_join(what, words, word, &joined);
+    command_run(asker, command->cookie, what, words, word);
+    buffer_free(&joined);
+}
+
+static const struct ipc_handler asker_handlers[] = {
+    {IPC_COMMAND, sizeof(struct ipc_command), false, false, on_command},
+};
+
+static void
+on_asker_closed(void *context, struct ipc *ipc, const char *why)
+{
+    (void) ipc;
+    if (strcmp(why, "ended") != 0)
+        warn("control socket: %s", why);
+    asker_free(context);
+}
+
+/* Is our group one of the groups that the other end has? */
+static bool
+peer_in_group(int fd, const struct ucred *peer)
+{
+    gid_t groups[GROUPS_MAX];
+    socklen_t size = sizeof(groups);
+
+    if (peer->gid == getegid())
+        return true;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+        return false;
+    for (size_t i = 0; i < size / sizeof(groups[0]); i++)
+        if (groups[i] == getegid())
+            return true;
+    return false;
+}
+
+static bool
+peer_may_ask(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return false;
+    if (peer.uid == 0 || peer.uid == geteuid() || peer_in_group(fd, &peer))
+        return true;
+    warn("control socket: uid=%u may not ask", (unsigned) peer.uid);
+    return false;
+}
+
+static void
+on_acceptable(evutil_socket_t fd, short what, void *context)
+{
+    struct control *control = context;
+    struct asker *asker;
+    int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    (void) what;
+    if (peer < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            syswarn("control socket: accept");
+        return;
+    }
+    if (control->asker_count >= CONTROL_ASKERS_MAX || !peer_may_ask(peer)) {
+        close(peer);
+        return;
+    }
+    asker = xcalloc(1, sizeof(*asker));
+    asker->control = control;
+    TAILQ_INSERT_TAIL(&control->askers, asker, next);
+    control->asker_count++;
+    asker->ipc = ipc_new(
+        control->base, peer, asker_handlers,
+        sizeof(asker_handlers) / sizeof(*asker_handlers), on_asker_closed,
+        asker);
+}
+
+struct control *
+control_open(struct event_base *base, int fd, control_func *func,
+             void *context)
+{
+    struct control *control = xcalloc(1, sizeof(*control));
+
+    control->base = base;
+    control->fd = fd;
+    control->func = func;
+    control->context = context;
+    TAILQ_INIT(&control->askers);
+    TAILQ_INIT(&control->requests);
+    control->acceptable =
+        event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, control);
+    if (control->acceptable == NULL)
+        die(EXIT_TEMPORARY, "out of memory: control socket");
+    event_add(control->acceptable, NULL);
+    return control;
+}
+
+void
+control_close(struct control **control)
+{
+    struct control *old = *control;
+
+    if (old == NULL)
+        return;
+    while (!TAILQ_EMPTY(&old->requests))
+        request_free(TAILQ_FIRST(&old->requests));
+    while (!TAILQ_EMPTY(&old->askers))
+        asker_free(TAILQ_FIRST(&old->askers));
+    event_free(old->acceptable);
+    close(old->fd);
+    free(old);
+    *control = NULL;
+}

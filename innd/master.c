@@ -1,0 +1,610 @@
+#include "innd/master.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "innd/admin_master.h"
+#include "innd/client.h"
+#include "innd/control.h"
+#include "innd/daemon.h"
+#include "innd/listener.h"
+#include "innd/place.h"
+#include "lib/buffer.h"
+#include "lib/config.h"
+#include "lib/ipc.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/shared.h"
+#include "storage/active.h"
+
+enum { WORKERS_PER_CORE = 2 };
+
+/* --- clients --- */
+
+static void
+client_refuse(int fd, const char *reason)
+{
+    struct buffer text = BUFFER_EMPTY;
+    ssize_t sent;
+
+    buffer_append_format(&text, "400 %s\r\n", reason);
+    sent = send(fd, text.data, text.used, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void) sent; /* a courtesy: it is closed all the same */
+    buffer_free(&text);
+    close(fd);
+}
+
+/*
+ * The ready worker with the fewest clients.  One whose socket does not take
+ * what was sent before (it is busy, or the system has too many descriptors
+ * under way) comes last.
+ */
+static struct process *
+worker_choose(struct master *master)
+{
+    struct process *best = NULL;
+    bool best_waits = false;
+
+    for (size_t i = 1; i < master->processes.count; i++) {
+        struct process *worker = &master->processes.rows[i];
+        bool waits;
+
+        if (worker->state != PROCESS_READY || worker->control == NULL)
+            continue;
+        waits = ipc_queued(worker->control) > 0;
+        if (best == NULL || (best_waits && !waits)
+            || (best_waits == waits && worker->clients < best->clients)) {
+            best = worker;
+            best_waits = waits;
+        }
+    }
+    return best;
+}
+
+static void
+on_client(void *context, int fd, const char *address, unsigned port)
+{
+    struct master *master = context;
+    struct ipc_client client = {.listener = LISTENER_PLAIN, .port = port};
+    const char *refusal =
+        clients_refusal(master->clients, master->config, address);
+    struct process *worker = worker_choose(master);
+
+    if (refusal == NULL && worker == NULL)
+        refusal = "Server is busy, try again";
+    if (refusal != NULL) {
+        debug("client %s: refused why=%s", address, refusal);
+        client_refuse(fd, refusal);
+        return;
+    }
+    client.client = clients_add(master->clients, master->config, address,
+                                worker->worker);
+    memcpy(client.address, address, strlen(address));
+    worker->clients++;
+    ipc_send(worker->control, IPC_CLIENT, &client, sizeof(client), fd);
+}
+
+/* Clients wait in the kernel while no worker is there. */
+static void
+accept_update(struct master *master)
+{
+    bool accept = !master->stopping && worker_choose(master) != NULL;
+
+    if (accept != master->accepting)
+        listeners_accept(master->listeners, accept);
+    master->accepting = accept;
+}
+
+static void
+on_load(void *context, struct process *process, uint64_t closed)
+{
+    struct master *master = context;
+
+    if (closed != 0
+        && clients_remove(master->clients, closed, process->worker))
+        process->clients--;
+}
+
+/* --- children --- */
+
+static void
+link_make(struct process *writer, struct process *worker,
+          enum ipc_link_kind kind)
+{
+    struct ipc_link link = {.kind = kind, .worker = worker->worker};
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   pair)
+        < 0) {
+        syswarn("%s: socket to the writer", process_name(worker));
+        return;
+    }
+    ipc_send(writer->control, IPC_WORKER, &link, sizeof(link), pair[0]);
+    ipc_send(worker->control, IPC_WRITER, &link, sizeof(link), pair[1]);
+}
+
+/* Connect a worker with the writer, when both are there. */
+static void
+links_make(struct master *master, struct process *worker)
+{
+    struct process *writer = process_writer(&master->processes);
+
+    if (writer->state != PROCESS_READY || writer->control == NULL
+        || worker->state != PROCESS_READY || worker->control == NULL)
+        return;
+    link_make(writer, worker, LINK_FEED);
+    link_make(writer, worker, LINK_POST);
+}
+
+/* Once: every process has served. */
+static void
+announce_ready(struct master *master)
+{
+    struct buffer where = BUFFER_EMPTY;
+
+    if (master->announced || master->stopping)
+        return;
+    for (size_t i = 0; i < master->processes.count; i++)
+        if (!master->processes.rows[i].served)
+            return;
+    master->announced = true;
+    listeners_describe(master->listeners, &where);
+    notice("ready on %s workers=%zu", buffer_text(&where),
+           master->processes.count - 1);
+    buffer_free(&where);
+    (void) sd_notifyf(0, "READY=1\nMAINPID=%ld", (long) getpid());
+    daemon_ready();
+}
+
+static void
+on_ready(void *context, struct process *process)
+{
+    struct master *master = context;
+    struct process_table *table = &master->processes;
+
+    if (process->role == ROLE_WRITER) {
+        debug("writer: ready");
+        atomic_store(&master->shared->writer_ready, 1);
+        control_set_writer(master->control, process->control);
+        for (size_t i = 1; i < table->count; i++) {
+            /* The first time: until now there was no store to read. */
+            if (table->rows[i].starts == 0)
+                process_start(&table->rows[i]);
+            links_make(master, &table->rows[i]);
+        }
+    } else {
+        links_make(master, process);
+    }
+    accept_update(master);
+    announce_ready(master);
+}
+
+static bool
+workers_have_ended(const struct master *master)
+{
+    for (size_t i = 1; i < master->processes.count; i++)
+        if (master->processes.rows[i].pid != 0)
+            return false;
+    return true;
+}
+
+/* While stopping: is it the writer's turn, or ours? */
+static void
+stop_continue(struct master *master)
+{
+    struct timeval patience = {MASTER_DRAIN_WRITER_SECONDS, 0};
+    struct process *writer = process_writer(&master->processes);
+
+    if (!workers_have_ended(master))
+        return;
+    if (writer->state != PROCESS_DRAINING) {
+        process_drain(writer);
+        event_add(master->drain, &patience);
+    }
+    if (writer->pid == 0)
+        event_base_loopbreak(master->base);
+}
+
+/*
+ * A child that cannot even begin has said why, and would say so for ever: the
+ * server ends with its status.  What may pass by itself is tried again.
+ */
+static bool
+cannot_begin(const struct process *process, int status)
+{
+    return process->starts == 1 && !process->served && WIFEXITED(status)
+           && WEXITSTATUS(status) >= EXIT_USAGE
+           && WEXITSTATUS(status) <= EXIT_CONFIG
+           && WEXITSTATUS(status) != EXIT_TEMPORARY;
+}
+
+static bool
+on_ended(void *context, struct process *process, int status)
+{
+    struct master *master = context;
+    bool restart;
+
+    if (process->role == ROLE_WRITER) {
+        atomic_store(&master->shared->writer_ready, 0);
+        control_set_writer(master->control, NULL);
+    } else {
+        clients_remove_worker(master->clients, process->worker);
+        process->clients = 0;
+    }
+    if (cannot_begin(process, status) && !master->stopping) {
+        master->exit_status = WEXITSTATUS(status);
+        master_stop(master, "a process cannot begin");
+    }
+    /* Workers that end still wait for what the writer has of theirs. */
+    restart = !master->stopping
+              || (process->role == ROLE_WRITER && !workers_have_ended(master));
+    accept_update(master);
+    if (master->stopping)
+        stop_continue(master);
+    return restart;
+}
+
+static void
+on_reply(void *context, const struct ipc_frame *frame)
+{
+    struct master *master = context;
+
+    control_writer_reply(master->control, frame);
+}
+
+static const struct process_hooks process_hooks = {
+    .ready = on_ready,
+    .ended = on_ended,
+    .load = on_load,
+    .reply = on_reply,
+};
+
+/* --- stopping --- */
+
+void
+master_stop(struct master *master, const char *why)
+{
+    struct timeval patience = {MASTER_DRAIN_WORKERS_SECONDS, 0};
+
+    if (master->stopping)
+        return;
+    master->stopping = true;
+    notice("stopping reason=%s clients=%zu", why,
+           clients_count(master->clients));
+    (void) sd_notify(0, "STOPPING=1");
+    accept_update(master);
+    for (size_t i = 1; i < master->processes.count; i++)
+        process_drain(&master->processes.rows[i]);
+    event_add(master->drain, &patience);
+    stop_continue(master);
+}
+
+/* They had their time. */
+static void
+on_drain(evutil_socket_t fd, short what, void *context)
+{
+    struct master *master = context;
+
+    (void) fd;
+    (void) what;
+    for (size_t i = 0; i < master->processes.count; i++) {
+        struct process *process = &master->processes.rows[i];
+
+        if (process->pid == 0 || process->state != PROCESS_DRAINING)
+            continue;
+        warn("%s: pid %d does not end and is killed", process_name(process),
+             (int) process->pid);
+        process_kill(process, SIGKILL);
+    }
+}
+
+/* --- reloading --- */
+
+static void
+keys_join(struct buffer *answer, const char *what, const struct buffer *keys)
+{
+    const char *key = buffer_text(keys);
+
+    if (keys->used == 0)
+        return;
+    buffer_append_format(answer, "\n%s:", what);
+    while (*key != '\0') {
+        size_t length = strcspn(key, "\n");
+
+        buffer_append_format(answer, " %.*s", (int) length, key);
+        key += length + (key[length] == '\n');
+    }
+}
+
+/* The new one is good: make it ours, and everybody's. */
+static void
+config_replace(struct master *master, struct config *config,
+               struct buffer *answer)
+{
+    struct buffer changed = BUFFER_EMPTY;
+    struct buffer restart = BUFFER_EMPTY;
+
+    config_compare(master->config, config, &changed, &restart);
+    config_keep(config, master->config);
+    config->generation = master->config->generation + (changed.used > 0);
+    buffer_append_text(answer, "Ok");
+    keys_join(answer, "changed", &changed);
+    keys_join(answer, "needs a restart", &restart);
+    config_free(&master->config);
+    master->config = config;
+    master->processes.config = config;
+    log_set_level((enum log_level) config->log_level);
+    clients_reload(master->clients, config);
+    if (changed.used > 0)
+        process_send_config(&master->processes);
+    buffer_free(&changed);
+    buffer_free(&restart);
+}
+
+int
+master_reload(struct master *master, struct buffer *answer)
+{
+    struct config *config;
+
+    (void) sd_notify(0, "RELOADING=1");
+    config = config_load(master->config_path, answer);
+    if (config == NULL)
+        warn("reload: nothing is changed: %s", buffer_text(answer));
+    else
+        config_replace(master, config, answer);
+    (void) sd_notify(0, "READY=1");
+    return config == NULL ? -1 : 0;
+}
+
+static void
+reload_by_signal(struct master *master)
+{
+    struct buffer answer = BUFFER_EMPTY;
+
+    if (master_reload(master, &answer) == 0) {
+        for (char *at = answer.data; *at != '\0'; at++)
+            if (*at == '\n')
+                *at = ' ';
+        notice("reload: %s", buffer_text(&answer));
+    }
+    buffer_free(&answer);
+}
+
+/* --- the loop --- */
+
+static void
+on_signal(evutil_socket_t signal, short what, void *context)
+{
+    struct master *master = context;
+
+    (void) what;
+    if (signal == SIGCHLD)
+        process_reap(&master->processes);
+    else if (signal == SIGHUP)
+        reload_by_signal(master);
+    else
+        master_stop(master, signal == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+static void
+on_report(evutil_socket_t fd, short what, void *context)
+{
+    struct buffer text = BUFFER_EMPTY;
+
+    (void) fd;
+    (void) what;
+    admin_print_report(context, &text);
+    notice("%s", buffer_text(&text));
+    buffer_free(&text);
+}
+
+void
+master_report_every(struct master *master, unsigned seconds)
+{
+    struct timeval interval = {seconds, 0};
+
+    event_del(master->report);
+    if (seconds > 0)
+        event_add(master->report, &interval);
+}
+
+static struct event *
+event_make(struct master *master, int fd, short what,
+           event_callback_fn function)
+{
+    struct event *event = event_new(master->base, fd, what, function, master);
+
+    if (event == NULL)
+        die(EXIT_TEMPORARY, "out of memory: event of the master");
+    return event;
+}
+
+static void
+events_open(struct master *master)
+{
+    static const int signals[MASTER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP,
+                                                SIGCHLD};
+
+    master->base = event_base_new();
+    if (master->base == NULL)
+        die(EXIT_SYSTEM, "no event loop");
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < MASTER_SIGNALS; i++) {
+        master->signals[i] = event_make(master, signals[i],
+                                        EV_SIGNAL | EV_PERSIST, on_signal);
+        event_add(master->signals[i], NULL);
+    }
+    master->drain = event_make(master, -1, 0, on_drain);
+    master->report = event_make(master, -1, EV_PERSIST, on_report);
+}
+
+/* --- opening and closing --- */
+
+/*
+ * The program of the workers: in the tree of a build it lies beside us, as
+ * nnrpd/nnrpd; installed, in libexec.
+ */
+static char *
+nnrpd_find(void)
+{
+    char self[4096];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *path;
+
+    if (length > 0) {
+        self[length] = '\0';
+        *strrchr(self, '/') = '\0';
+        path = xasprintf("%s/../nnrpd/nnrpd", self);
+        if (access(path, X_OK) == 0)
+            return path;
+        free(path);
+    }
+    path = xstrdup(LIBEXECDIR "/nnrpd");
+    if (access(path, X_OK) < 0)
+        sysdie(EXIT_SYSTEM, "the reader program %s", path);
+    return path;
+}
+
+static unsigned
+workers_count(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (config->workers > 0)
+        return (unsigned) config->workers;
+    if (cores < 1)
+        cores = 1;
+    if (cores > PROCESS_WORKERS_MAX / WORKERS_PER_CORE)
+        cores = PROCESS_WORKERS_MAX / WORKERS_PER_CORE;
+    return (unsigned) cores * WORKERS_PER_CORE;
+}
+
+void
+master_open(struct master *master, const char *config_path,
+            struct config *config)
+{
+    struct buffer why = BUFFER_EMPTY;
+
+    memset(master, 0, sizeof(*master));
+    master->config_path = xstrdup(config_path);
+    master->config = config;
+    master->processes.nnrpd_path = nnrpd_find();
+    place_make(config);
+    place_check_other(config);
+    place_raise_limits(config);
+    master->listeners = listeners_open(config, &why);
+    if (master->listeners == NULL)
+        die(EXIT_SYSTEM, "%s", buffer_text(&why));
+    buffer_free(&why);
+}
+
+/* The memory of the groups: the writer's descriptor and, for all others, one
+   that cannot be written through. */
+static void
+active_open(struct master *master)
+{
+    struct process_table *table = &master->processes;
+    struct buffer why = BUFFER_EMPTY;
+    char *path;
+
+    table->active_fd =
+        active_create((size_t) master->config->groups_max, &why);
+    if (table->active_fd < 0)
+        die(EXIT_SYSTEM, "%s", buffer_text(&why));
+    path = xasprintf("/proc/self/fd/%d", table->active_fd);
+    table->active_read_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (table->active_read_fd < 0)
+        sysdie(EXIT_SYSTEM, "memory of the groups");
+    free(path);
+    master->active = active_map(table->active_read_fd, false, &why);
+    if (master->active == NULL)
+        die(EXIT_SYSTEM, "%s", buffer_text(&why));
+    buffer_free(&why);
+}
+
+static int
+socket_open(const struct master *master, const char *name)
+{
+    struct buffer why = BUFFER_EMPTY;
+    char *path = xasprintf("%s/%s", master->config->pathrun, name);
+    int fd = ipc_listen(path, &why);
+
+    if (fd < 0)
+        die(EXIT_SYSTEM, "%s", buffer_text(&why));
+    buffer_free(&why);
+    free(path);
+    return fd;
+}
+
+void
+master_claim(struct master *master)
+{
+    struct process_table *table = &master->processes;
+
+    place_check(master->config);
+    master->pid_fd = place_claim(master->config);
+    events_open(master);
+    master->clients = clients_new(master->config);
+    master->control = control_open(
+        master->base, socket_open(master, "control"), admin_master, master);
+    master->shared = shared_create(&table->shared_fd);
+    active_open(master);
+    table->base = master->base;
+    table->shared = master->shared;
+    table->config = master->config;
+    table->tools_fd = socket_open(master, "tools");
+    table->hooks = &process_hooks;
+    table->context = master;
+    process_table_open(table, workers_count(master->config));
+    listeners_join(master->listeners, master->base, on_client, master);
+}
+
+void
+master_serve(struct master *master)
+{
+    struct buffer where = BUFFER_EMPTY;
+
+    listeners_describe(master->listeners, &where);
+    notice("starting on %s", buffer_text(&where));
+    buffer_free(&where);
+    process_start(process_writer(&master->processes));
+    if (event_base_dispatch(master->base) < 0)
+        die(EXIT_SOFTWARE, "event loop");
+    if (master->exit_status == 0)
+        notice("stopped");
+}
+
+void
+master_close(struct master *master)
+{
+    struct process_table *table = &master->processes;
+
+    listeners_close(&master->listeners);
+    process_table_close(table);
+    control_close(&master->control);
+    clients_free(&master->clients);
+    close(table->tools_fd);
+    active_close(&master->active);
+    close(table->active_read_fd);
+    close(table->active_fd);
+    close(table->shared_fd);
+    for (size_t i = 0; i < MASTER_SIGNALS; i++)
+        event_free(master->signals[i]);
+    event_free(master->drain);
+    event_free(master->report);
+    event_base_free(master->base);
+    place_leave(master->config, master->pid_fd);
+    free(table->nnrpd_path);
+    config_free(&master->config);
+    free(master->config_path);
+}

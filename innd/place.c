@@ -1,0 +1,270 @@
+#include "innd/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/buffer.h"
+#include "lib/config.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+
+static const char pid_name[] = "innd.pid";
+/* What the server leaves in pathrun beside it. */
+static const char *const socket_names[] = {"control", "tools"};
+
+enum { DESCRIPTORS_BESIDE_CLIENTS = 512 };
+
+/* Who the server becomes; false: it stays who it is. */
+static bool
+user_find(const struct config *config, uid_t *uid_r, gid_t *gid_r)
+{
+    const struct passwd *user;
+    const struct group *group;
+
+    if (geteuid() != 0 || config->runasuser[0] == '\0')
+        return false;
+    user = getpwnam(config->runasuser);
+    if (user == NULL)
+        die(EXIT_CONFIG, "runasuser: there is no user %s", config->runasuser);
+    *uid_r = user->pw_uid;
+    *gid_r = user->pw_gid;
+    if (config->runasgroup[0] == '\0')
+        return true;
+    group = getgrnam(config->runasgroup);
+    if (group == NULL)
+        die(EXIT_CONFIG, "runasgroup: there is no group %s",
+            config->runasgroup);
+    *gid_r = group->gr_gid;
+    return true;
+}
+
+/* The four directories and what is wrong when they are. */
+struct place {
+    const char *key;
+    const char *path;
+    mode_t mode;
+    enum exit_status status;
+};
+
+enum { PLACES = 4 };
+
+static void
+places_fill(struct place places[PLACES], const struct config *config)
+{
+    places[0] = (struct place){"pathrun", config->pathrun, 0750, EXIT_SYSTEM};
+    places[1] = (struct place){"pathdb", config->pathdb, 0750, EXIT_IO};
+    places[2] = (struct place){"pathspool", config->pathspool, 0750, EXIT_IO};
+    places[3] =
+        (struct place){"pathoverview", config->pathoverview, 0750, EXIT_IO};
+}
+
+/* mkdir -p, the last component with its own mode and owner. */
+static int
+directory_make(const struct place *place, bool owned, uid_t uid, gid_t gid)
+{
+    char *path = xstrdup(place->path);
+    int result = 0;
+
+    for (char *slash = strchr(path + 1, '/'); slash != NULL && result == 0;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+            result = -1;
+        *slash = '/';
+    }
+    if (result == 0 && mkdir(path, place->mode) == 0) {
+        /* Ours since this moment: umask and owner are put right. */
+        if (chmod(path, place->mode) < 0
+            || (owned && lchown(path, uid, gid) < 0))
+            result = -1;
+    } else if (result == 0 && errno != EEXIST) {
+        result = -1;
+    }
+    free(path);
+    return result;
+}
+
+void
+place_make(const struct config *config)
+{
+    struct place places[PLACES];
+    uid_t uid = 0;
+    gid_t gid = 0;
+    bool owned = user_find(config, &uid, &gid);
+
+    places_fill(places, config);
+    for (size_t i = 0; i < PLACES; i++)
+        if (directory_make(&places[i], owned, uid, gid) < 0)
+            sysdie(places[i].status, "%s: cannot make %s", places[i].key,
+                   places[i].path);
+}
+
+void
+place_check(const struct config *config)
+{
+    struct place places[PLACES];
+    struct stat status;
+
+    places_fill(places, config);
+    for (size_t i = 0; i < PLACES; i++) {
+        if (stat(places[i].path, &status) == 0 && !S_ISDIR(status.st_mode)) {
+            errno = ENOTDIR;
+            sysdie(places[i].status, "%s: %s", places[i].key, places[i].path);
+        }
+        if (access(places[i].path, R_OK | W_OK | X_OK) < 0)
+            sysdie(places[i].status, "%s: cannot write to %s as uid %u",
+                   places[i].key, places[i].path, (unsigned) geteuid());
+    }
+}
+
+void
+place_raise_limits(const struct config *config)
+{
+    rlim_t wanted =
+        (rlim_t) config->maxconnections + DESCRIPTORS_BESIDE_CLIENTS;
+    struct rlimit limit;
+    struct rlimit higher;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        sysdie(EXIT_SYSTEM, "limit of descriptors");
+    /* Root may go beyond the hard limit; where it may not, take what there
+       is, and say so if that is too little for one worker to serve all. */
+    higher = limit;
+    if (higher.rlim_max < wanted)
+        higher.rlim_max = wanted;
+    higher.rlim_cur = higher.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &higher) == 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        sysdie(EXIT_SYSTEM, "limit of descriptors");
+    if (limit.rlim_cur < wanted)
+        notice("each process may hold %" PRIu64
+               " descriptors, maxconnections is %" PRId64,
+               (uint64_t) limit.rlim_cur, config->maxconnections);
+}
+
+void
+place_drop_privileges(const struct config *config)
+{
+    uid_t uid;
+    gid_t gid;
+
+    if (!user_find(config, &uid, &gid))
+        return;
+    if (setgroups(1, &gid) < 0 || setresgid(gid, gid, gid) < 0
+        || setresuid(uid, uid, uid) < 0)
+        sysdie(EXIT_SYSTEM, "runasuser: cannot become %s", config->runasuser);
+    if (uid != 0 && (setuid(0) == 0 || setresuid(0, 0, 0) == 0))
+        die(EXIT_SYSTEM, "runasuser: could still become root again");
+}
+
+static char *
+run_path(const struct config *config, const char *name)
+{
+    return xasprintf("%s/%s", config->pathrun, name);
+}
+
+/* What the pid file says, for a message; 0 where it says nothing. */
+static long
+pid_read(int fd)
+{
+    char text[16] = "";
+    ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+
+    return got > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static void __attribute__((noreturn))
+die_of_other(const struct config *config, int fd)
+{
+    die(EXIT_SYSTEM, "another innd is running at %s (pid %ld)",
+        config->pathrun, pid_read(fd));
+}
+
+void
+place_check_other(const struct config *config)
+{
+    char *path = run_path(config, pid_name);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd >= 0) {
+        if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+            die_of_other(config, fd);
+        close(fd);
+    }
+    free(path);
+}
+
+/* Is path still the file that fd has open? */
+static bool
+file_is_same(int fd, const char *path)
+{
+    struct stat open_status;
+    struct stat status;
+
+    return fstat(fd, &open_status) == 0 && lstat(path, &status) == 0
+           && open_status.st_dev == status.st_dev
+           && open_status.st_ino == status.st_ino;
+}
+
+int
+place_claim(const struct config *config)
+{
+    char *path = run_path(config, pid_name);
+    char text[16];
+    int length;
+    int fd;
+
+    for (;;) {
+        fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (fd < 0)
+            sysdie(EXIT_SYSTEM, "pid file %s", path);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+            if (errno == EWOULDBLOCK)
+                die_of_other(config, fd);
+            sysdie(EXIT_SYSTEM, "pid file %s: lock", path);
+        }
+        /* The one before us may have removed it between the two calls. */
+        if (file_is_same(fd, path))
+            break;
+        close(fd);
+    }
+    length = snprintf(text, sizeof(text), "%ld\n", (long) getpid());
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t) length, 0) != length)
+        sysdie(EXIT_SYSTEM, "pid file %s", path);
+    free(path);
+    return fd;
+}
+
+void
+place_leave(const struct config *config, int pid_fd)
+{
+    for (size_t i = 0; i < sizeof(socket_names) / sizeof(*socket_names); i++) {
+        char *path = run_path(config, socket_names[i]);
+
+        if (unlink(path) < 0 && errno != ENOENT)
+            syswarn("%s", path);
+        free(path);
+    }
+    if (pid_fd >= 0) {
+        char *path = run_path(config, pid_name);
+
+        if (unlink(path) < 0 && errno != ENOENT)
+            syswarn("%s", path);
+        free(path);
+        close(pid_fd);
+    }
+}

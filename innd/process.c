@@ -1,0 +1,468 @@
+#include "innd/process.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/buffer.h"
+#include "lib/child.h"
+#include "lib/config.h"
+#include "lib/ipc.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/shared.h"
+
+enum {
+    DESCRIPTORS_MAX = CHILD_FIRST_FREE_FD + 1,
+    /* Where descriptors wait, out of the way of their places. */
+    DESCRIPTOR_ASIDE = 64,
+    PAUSE_MS_MAX = 30000,
+    PAUSE_SERVED_MS_MAX = 1000,
+    SHORT_LIFE_MS = 1000,
+};
+
+static int64_t
+now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+const char *
+process_name(const struct process *process)
+{
+    static char name[32];
+
+    if (process->role == ROLE_WRITER)
+        return "writer";
+    snprintf(name, sizeof(name), "nnrpd %u", process->worker);
+    return name;
+}
+
+/* --- starting --- */
+
+/* What a child is given, by the descriptor it finds it at. */
+static size_t
+descriptors_fill(const struct process *process, int control, int config,
+                 int fds[DESCRIPTORS_MAX])
+{
+    const struct process_table *table = process->table;
+    bool writer = process->role == ROLE_WRITER;
+
+    fds[CHILD_CONTROL_FD] = control;
+    fds[CHILD_CONFIG_FD] = config;
+    fds[CHILD_SHARED_FD] = table->shared_fd;
+    fds[CHILD_ACTIVE_FD] = writer ? table->active_fd : table->active_read_fd;
+    fds[CHILD_FIRST_FREE_FD] = table->tools_fd;
+    return writer ? CHILD_FIRST_FREE_FD + 1 : CHILD_FIRST_FREE_FD;
+}
+
+/* In the child: put them there, and close everything else. */
+static int
+descriptors_place(int fds[DESCRIPTORS_MAX], size_t count)
+{
+    for (size_t i = CHILD_CONTROL_FD; i < count; i++) {
+        fds[i] = fcntl(fds[i], F_DUPFD, DESCRIPTOR_ASIDE);
+        if (fds[i] < 0)
+            return -1;
+    }
+    for (size_t i = CHILD_CONTROL_FD; i < count; i++)
+        if (dup2(fds[i], (int) i) < 0)
+            return -1;
+    return close_range((unsigned) count, ~0U, 0);
+}
+
+/*
+ * In the child: signals as they are for any new program.  They are blocked
+ * from before the fork until here, for until then a signal would run the
+ * master's handler and wake the master's loop.
+ */
+static void
+signals_restore(void)
+{
+    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+    sigset_t none;
+
+    for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+        signal(handled[i], SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* In the child, after fork; never returns.  No exit(): what the master has
+   registered to run at its own end is none of ours. */
+static void
+child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
+              size_t count)
+{
+    const char *program = process->role == ROLE_WRITER
+                              ? "/proc/self/exe"
+                              : process->table->nnrpd_path;
+    char role[] = "--role=writer";
+    char slot[32];
+    char worker[32];
+    char *words[5] = {(char *) (uintptr_t) process_name(process)};
+    size_t next = 1;
+
+    snprintf(slot, sizeof(slot), "--slot=%u", process->slot);
+    snprintf(worker, sizeof(worker), "--worker=%u", process->worker);
+    if (process->role == ROLE_WRITER)
+        words[next++] = role;
+    words[next++] = slot;
+    words[next++] = worker;
+    words[next] = NULL;
+    /* The master alone speaks with systemd. */
+    unsetenv("NOTIFY_SOCKET");
+    signals_restore();
+    if (descriptors_place(fds, count) < 0)
+        syswarn("%s: descriptors", process_name(process));
+    else if (execv(program, words) < 0)
+        syswarn("%s: cannot run %s", process_name(process), program);
+    _exit(EXIT_SYSTEM);
+}
+
+static void
+on_ready(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct process *process = context;
+
+    (void) ipc;
+    (void) frame;
+    if (process->state != PROCESS_STARTING)
+        return;
+    process->state = PROCESS_READY;
+    process->ready_ms = now_ms();
+    process->served = true;
+    process->table->hooks->ready(process->table->context, process);
+}
+
+static void
+on_load(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct process *process = context;
+    const struct ipc_load *load = frame->payload;
+
+    (void) ipc;
+    process->table->hooks->load(process->table->context, process,
+                                load->closed);
+}
+
+static void
+on_reply(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct process *process = context;
+
+    (void) ipc;
+    process->table->hooks->reply(process->table->context, frame);
+}
+
+/* Everything that a child may tell the master on its control socket. */
+static const struct ipc_handler writer_handlers[] = {
+    {IPC_READY, 0, true, false, on_ready},
+    {IPC_REPLY, sizeof(struct ipc_reply), false, false, on_reply},
+};
+static const struct ipc_handler nnrpd_handlers[] = {
+    {IPC_READY, 0, true, false, on_ready},
+    {IPC_LOAD, sizeof(struct ipc_load), true, false, on_load},
+};
+
+/* Its end closes the control socket too; what hangs on without one is killed
+   by the watch. */
+static void
+on_control_closed(void *context, struct ipc *ipc, const char *why)
+{
+    struct process *process = context;
+
+    (void) ipc;
+    if (strcmp(why, "ended") != 0)
+        warn("%s (pid %d): control socket: %s", process_name(process),
+             (int) process->pid, why);
+    ipc_free(&process->control);
+}
+
+static void
+start_later(struct process *process)
+{
+    int64_t ms = process_pause_ms(process->failures, process->served);
+    struct timeval pause = {ms / 1000, (ms % 1000) * 1000};
+
+    if (ms > 0)
+        notice("%s: next start in %" PRId64 " ms", process_name(process), ms);
+    event_add(process->restart, &pause);
+}
+
+/* The parent's half of a start. */
+static void
+child_adopt(struct process *process, pid_t pid, int control)
+{
+    struct process_table *table = process->table;
+    struct shared_slot *slot = &table->shared->slots[process->slot];
+    bool writer = process->role == ROLE_WRITER;
+
+    process->pid = pid;
+    process->state = PROCESS_STARTING;
+    process->started_ms = now_ms();
+    process->ready_ms = 0;
+    process->still_seconds = 0;
+    process->lost_seconds = 0;
+    process->starts++;
+    atomic_store(&slot->pid, (uint32_t) pid);
+    atomic_store(&slot->role, process->role);
+    process->control = ipc_new(
+        table->base, control, writer ? writer_handlers : nnrpd_handlers,
+        writer ? sizeof(writer_handlers) / sizeof(*writer_handlers)
+               : sizeof(nnrpd_handlers) / sizeof(*nnrpd_handlers),
+        on_control_closed, process);
+    debug("%s: started pid=%d", process_name(process), (int) pid);
+}
+
+void
+process_start(struct process *process)
+{
+    int fds[DESCRIPTORS_MAX];
+    int pair[2];
+    int config;
+    size_t count;
+    sigset_t all;
+    sigset_t before;
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        syswarn("%s: cannot be started: socketpair", process_name(process));
+        process->failures++;
+        start_later(process);
+        return;
+    }
+    config = config_to_memfd(process->table->config);
+    count = descriptors_fill(process, pair[1], config, fds);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid = fork();
+    if (pid == 0)
+        child_execute(process, fds, count);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(config);
+    close(pair[1]);
+    if (pid < 0) {
+        syswarn("%s: cannot be started: fork", process_name(process));
+        close(pair[0]);
+        process->failures++;
+        start_later(process);
+        return;
+    }
+    child_adopt(process, pid, pair[0]);
+}
+
+static void
+on_restart(evutil_socket_t fd, short what, void *context)
+{
+    (void) fd;
+    (void) what;
+    process_start(context);
+}
+
+/* --- ending --- */
+
+/*
+ * A process that never served is likely to fail again: 0, 1, 2, 4 ... 30 s.
+ * One that had served was killed or met a fault by chance, and somebody waits
+ * for it: its successor starts at once, and only a row of short lives brings
+ * pauses of up to a second.
+ */
+int64_t
+process_pause_ms(unsigned failures, bool served)
+{
+    int64_t first = served ? 125 : 1000;
+    int64_t most = served ? PAUSE_SERVED_MS_MAX : PAUSE_MS_MAX;
+    int64_t pause;
+
+    if (failures <= 1)
+        return 0;
+    if (failures > 16)
+        return most;
+    pause = first << (failures - 2);
+    return pause < most ? pause : most;
+}
+
+static void
+end_log(const struct process *process, int status)
+{
+    const char *name = process_name(process);
+    int pid = (int) process->pid;
+
+    if (WIFSIGNALED(status))
+        warn("%s: pid %d was ended by signal %d (%s)", name, pid,
+             WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status) != 0)
+        warn("%s: pid %d ended with status %d", name, pid,
+             WEXITSTATUS(status));
+    else if (process->state != PROCESS_DRAINING)
+        warn("%s: pid %d ended unasked", name, pid);
+    else
+        debug("%s: pid %d has ended", name, pid);
+}
+
+static void
+process_ended(struct process *process, int status)
+{
+    struct process_table *table = process->table;
+    struct shared_slot *slot = &table->shared->slots[process->slot];
+    int64_t now = now_ms();
+
+    end_log(process, status);
+    if (process->ready_ms == 0)
+        process->failures++;
+    else if (now - process->ready_ms < SHORT_LIFE_MS)
+        process->failures++;
+    else
+        process->failures = 0;
+    atomic_store(&slot->pid, 0);
+    atomic_store(&slot->counters[COUNTER_CLIENTS_NOW], 0);
+    process->pid = 0;
+    process->state = PROCESS_AWAY;
+    if (process->control != NULL)
+        ipc_free(&process->control);
+    if (table->hooks->ended(table->context, process, status))
+        start_later(process);
+}
+
+void
+process_reap(struct process_table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        struct process *process = &table->rows[i];
+        int status;
+
+        if (process->pid > 0
+            && waitpid(process->pid, &status, WNOHANG) == process->pid)
+            process_ended(process, status);
+    }
+}
+
+void
+process_drain(struct process *process)
+{
+    event_del(process->restart);
+    if (process->pid == 0)
+        return;
+    process->state = PROCESS_DRAINING;
+    if (process->control != NULL)
+        ipc_send(process->control, IPC_DRAIN, NULL, 0, -1);
+}
+
+void
+process_kill(struct process *process, int signal)
+{
+    if (process->pid > 0 && kill(process->pid, signal) < 0)
+        syswarn("%s: signal %d", process_name(process), signal);
+}
+
+void
+process_send_config(struct process_table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        struct process *process = &table->rows[i];
+
+        if (process->control != NULL)
+            ipc_send(process->control, IPC_CONFIG, NULL, 0,
+                     config_to_memfd(table->config));
+    }
+}
+
+/* --- watching --- */
+
+/*
+ * Each second.  The seconds are counted by looks and not by the clock: when
+ * the machine slept, or the master itself was stopped, nobody stood still.
+ */
+static void
+process_look(struct process *process)
+{
+    const struct shared *shared = process->table->shared;
+    uint64_t loops = atomic_load(&shared->slots[process->slot].loops);
+    unsigned limit = process->state == PROCESS_STARTING
+                         ? PROCESS_START_SECONDS
+                         : PROCESS_STILL_SECONDS;
+
+    if (process->control == NULL
+        && ++process->lost_seconds == PROCESS_LOST_SECONDS)
+        process_kill(process, SIGKILL);
+    if (loops != process->loops && process->state != PROCESS_STARTING)
+        process->still_seconds = 0;
+    else
+        process->still_seconds++;
+    process->loops = loops;
+    /* A writer that recovers may take its time, and says how far it is. */
+    if (process->role == ROLE_WRITER && process->state == PROCESS_STARTING)
+        return;
+    if (process->still_seconds == limit) {
+        warn("%s: pid %d has not moved for %u s and is aborted",
+             process_name(process), (int) process->pid, limit);
+        process_kill(process, SIGABRT);
+    } else if (process->still_seconds == limit + PROCESS_LOST_SECONDS) {
+        process_kill(process, SIGKILL);
+    }
+}
+
+static void
+on_watch(evutil_socket_t fd, short what, void *context)
+{
+    struct process_table *table = context;
+
+    (void) fd;
+    (void) what;
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].pid > 0)
+            process_look(&table->rows[i]);
+}
+
+/* --- the table --- */
+
+void
+process_table_open(struct process_table *table, unsigned workers)
+{
+    struct timeval second = {1, 0};
+
+    table->count = workers + 1;
+    table->rows = xcalloc(table->count, sizeof(*table->rows));
+    for (unsigned i = 0; i < table->count; i++) {
+        struct process *process = &table->rows[i];
+
+        process->table = table;
+        process->role = i == 0 ? ROLE_WRITER : ROLE_NNRPD;
+        process->slot = i;
+        process->worker = i == 0 ? 0 : i - 1;
+        process->restart = evtimer_new(table->base, on_restart, process);
+        if (process->restart == NULL)
+            die(EXIT_TEMPORARY, "out of memory: table of processes");
+    }
+    table->watch = event_new(table->base, -1, EV_PERSIST, on_watch, table);
+    if (table->watch == NULL)
+        die(EXIT_TEMPORARY, "out of memory: table of processes");
+    event_add(table->watch, &second);
+}
+
+void
+process_table_close(struct process_table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->rows[i].control != NULL)
+            ipc_free(&table->rows[i].control);
+        event_free(table->rows[i].restart);
+    }
+    event_free(table->watch);
+    free(table->rows);
+    table->rows = NULL;
+    table->count = 0;
+}
