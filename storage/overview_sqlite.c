@@ -95,9 +95,12 @@ static const char *const statements[STATEMENT_COUNT] = {
     [STATEMENT_FOLD_GROUP]
     = "INSERT INTO groups VALUES (?1, 0, 0, 0, 1, ?2, ?3, ?4, '', '', '')"
       " ON CONFLICT (id) DO UPDATE SET high = max(high, ?2),"
-      " count = count + ?3, folded = ?4",
+      " count = count + ?3, folded = max(folded, ?4)",
     [STATEMENT_LESS_GROUP]
     = "UPDATE groups SET count = count - 1 WHERE id = ?1 AND count > 0",
+    [STATEMENT_RAISE_GROUP]
+    = "INSERT INTO groups VALUES (?1, 0, 0, 0, 1, ?2, 0, 0, '', '', '')"
+      " ON CONFLICT (id) DO UPDATE SET high = ?2 WHERE high < ?2",
     [STATEMENT_GROUPS] = "SELECT id, flag, alias, created, low, high, count,"
                          " folded, name, creator, description FROM groups"
                          " ORDER BY id",

@@ -300,7 +300,9 @@ fold_group(struct sqlite_overview *overview, uint64_t last,
     sqlite_bind(put, 4, last);
     if (sqlite_run(overview, STATEMENT_FOLD_GROUP, why) < 0)
         return -1;
-    sqlite_set_folded(overview, group, last);
+    /* A fold that was cut short may have taken more rows than this one. */
+    if (last > folded)
+        sqlite_set_folded(overview, group, last);
     return 0;
 }
 

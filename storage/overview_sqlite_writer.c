@@ -387,6 +387,30 @@ remove_line(struct sqlite_overview *overview, uint64_t sequence,
     return 1;
 }
 
+/* Take a number out of a group: its line, and what the group's row counts. */
+static int
+remove_number(struct sqlite_overview *overview, uint64_t sequence,
+              const struct record_group *group, struct buffer *why)
+{
+    sqlite3_stmt *less = overview->statements[STATEMENT_LESS_GROUP];
+    sqlite3_stmt *raise = overview->statements[STATEMENT_RAISE_GROUP];
+    int found = remove_line(overview, sequence, group, why);
+
+    if (found < 0)
+        return -1;
+    if (sequence > sqlite_folded(overview, group->group)) {
+        /* The row does not count it yet, and never will.  But the number was
+           given: with the last row that has it, high must not fall. */
+        sqlite_bind(raise, 1, group->group);
+        sqlite_bind(raise, 2, group->number);
+        return sqlite_run(overview, STATEMENT_RAISE_GROUP, why);
+    }
+    if (found == 0)
+        return 0;
+    sqlite_bind(less, 1, group->group);
+    return sqlite_run(overview, STATEMENT_LESS_GROUP, why);
+}
+
 int
 sqlite_remove(struct overview *base, uint64_t sequence,
               const struct record_group *groups, size_t group_count,
@@ -398,19 +422,9 @@ sqlite_remove(struct overview *base, uint64_t sequence,
     if (remove_recent(overview, sequence, groups, group_count, last, why) < 0)
         return -1;
     sqlite_fold_remove(overview, sequence, groups, group_count, last);
-    for (size_t i = 0; i < group_count; i++) {
-        sqlite3_stmt *less = overview->statements[STATEMENT_LESS_GROUP];
-        int found = remove_line(overview, sequence, &groups[i], why);
-
-        if (found < 0)
+    for (size_t i = 0; i < group_count; i++)
+        if (remove_number(overview, sequence, &groups[i], why) < 0)
             return -1;
-        /* One that the group's row does not count yet never will be. */
-        if (found == 0 || sequence > sqlite_folded(overview, groups[i].group))
-            continue;
-        sqlite_bind(less, 1, groups[i].group);
-        if (sqlite_run(overview, STATEMENT_LESS_GROUP, why) < 0)
-            return -1;
-    }
     if (!last)
         return 0;
     sqlite_bind(overview->statements[STATEMENT_DROP_ARTICLE], 1, sequence);
