@@ -169,24 +169,6 @@ control_writer_reply(struct control *control, const struct ipc_frame *frame)
 
 /* --- askers --- */
 
-/* Words behind the last argument are its free text: join them to it. */
-static int
-words_join(const struct admin_word *what, int words, const char **word,
-           struct buffer *joined)
-{
-    int most = what->arguments_max + 1;
-
-    if (!what->joined || words <= most)
-        return words;
-    for (int i = most - 1; i < words; i++) {
-        if (i >= most)
-            buffer_append_char(joined, ' ');
-        buffer_append_text(joined, word[i]);
-    }
-    word[most - 1] = buffer_text(joined);
-    return most;
-}
-
 /* One command, taken apart; the writer answers later. */
 static void
 command_run(struct asker *asker, uint64_t cookie, const struct admin_word *what,
@@ -196,7 +178,7 @@ command_run(struct asker *asker, uint64_t cookie, const struct admin_word *what,
     struct buffer answer = BUFFER_EMPTY;
     uint32_t status = EXIT_USAGE;
 
-    if (words - 1 < what->arguments_min || words - 1 > what->arguments_max)
+    if (!admin_takes(what, words))
         admin_usage(what, &answer);
     else if (what->place == ADMIN_MASTER)
         status = control->func(control->context, what, words, word, &answer);
@@ -242,7 +224,7 @@ on_command(void *context, struct ipc *ipc, const struct ipc_frame *frame)
                      sizeof(text) - 1);
         return;
     }
-    words = words_join(what, words, word, &joined);
+    words = admin_join(what, words, word, &joined);
     command_run(asker, command->cookie, what, words, word);
     buffer_free(&joined);
 }

@@ -2,10 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <inttypes.h>
-#include <libgen.h>
-#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,36 +16,13 @@
 #include "lib/config.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/user.h"
 
 static const char pid_name[] = "innd.pid";
 /* What the server leaves in pathrun beside it. */
 static const char *const socket_names[] = {"control", "tools"};
 
 enum { DESCRIPTORS_BESIDE_CLIENTS = 512 };
-
-/* Who the server becomes; false: it stays who it is. */
-static bool
-user_find(const struct config *config, uid_t *uid_r, gid_t *gid_r)
-{
-    const struct passwd *user;
-    const struct group *group;
-
-    if (geteuid() != 0 || config->runasuser[0] == '\0')
-        return false;
-    user = getpwnam(config->runasuser);
-    if (user == NULL)
-        die(EXIT_CONFIG, "runasuser: there is no user %s", config->runasuser);
-    *uid_r = user->pw_uid;
-    *gid_r = user->pw_gid;
-    if (config->runasgroup[0] == '\0')
-        return true;
-    group = getgrnam(config->runasgroup);
-    if (group == NULL)
-        die(EXIT_CONFIG, "runasgroup: there is no group %s",
-            config->runasgroup);
-    *gid_r = group->gr_gid;
-    return true;
-}
 
 /* The four directories and what is wrong when they are. */
 struct place {
@@ -102,11 +76,14 @@ place_make(const struct config *config)
     struct place places[PLACES];
     uid_t uid = 0;
     gid_t gid = 0;
-    bool owned = user_find(config, &uid, &gid);
+    struct buffer why = BUFFER_EMPTY;
+    int owned = user_find(config, &uid, &gid, &why);
 
+    if (owned < 0)
+        die(EXIT_CONFIG, "%s", buffer_text(&why));
     places_fill(places, config);
     for (size_t i = 0; i < PLACES; i++)
-        if (directory_make(&places[i], owned, uid, gid) < 0)
+        if (directory_make(&places[i], owned > 0, uid, gid) < 0)
             sysdie(places[i].status, "%s: cannot make %s", places[i].key,
                    places[i].path);
 }
@@ -159,16 +136,10 @@ place_raise_limits(const struct config *config)
 void
 place_drop_privileges(const struct config *config)
 {
-    uid_t uid;
-    gid_t gid;
+    struct buffer why = BUFFER_EMPTY;
 
-    if (!user_find(config, &uid, &gid))
-        return;
-    if (setgroups(1, &gid) < 0 || setresgid(gid, gid, gid) < 0
-        || setresuid(uid, uid, uid) < 0)
-        sysdie(EXIT_SYSTEM, "runasuser: cannot become %s", config->runasuser);
-    if (uid != 0 && (setuid(0) == 0 || setresuid(0, 0, 0) == 0))
-        die(EXIT_SYSTEM, "runasuser: could still become root again");
+    if (user_become(config, &why) < 0)
+        die(EXIT_SYSTEM, "%s", buffer_text(&why));
 }
 
 static char *

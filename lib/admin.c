@@ -39,6 +39,30 @@ admin_find(const char *name)
     return NULL;
 }
 
+int
+admin_join(const struct admin_word *what, int words, const char **word,
+           struct buffer *joined)
+{
+    int most = what->arguments_max + 1;
+
+    if (!what->joined || words <= most)
+        return words;
+    for (int i = most - 1; i < words; i++) {
+        if (i >= most)
+            buffer_append_char(joined, ' ');
+        buffer_append_text(joined, word[i]);
+    }
+    word[most - 1] = buffer_text(joined);
+    return most;
+}
+
+bool
+admin_takes(const struct admin_word *what, int words)
+{
+    return words - 1 >= what->arguments_min
+           && words - 1 <= what->arguments_max;
+}
+
 void
 admin_usage(const struct admin_word *word, struct buffer *text)
 {

@@ -12,9 +12,6 @@
 
 struct buffer;
 
-/* The name and its arguments. */
-enum { ADMIN_WORDS_MAX = 8 };
-
 enum admin_place {
     ADMIN_MASTER, /* needs a running server */
     ADMIN_STORE,  /* the writer's; works on a stopped server too */
@@ -35,6 +32,13 @@ extern const size_t admin_word_count;
 
 /* NULL when there is none of this name. */
 const struct admin_word *admin_find(const char *name);
+/* Free text may come as many words: join those behind the last argument to it.
+   joined holds the text then, as long as word is used.  Returns the number of
+   words, the name among them. */
+int admin_join(const struct admin_word *what, int words, const char **word,
+               struct buffer *joined);
+/* Is this number of words, the name among them, what the command takes? */
+bool admin_takes(const struct admin_word *what, int words);
 /* "usage: ctlinnd newgroup group [...]", without a newline. */
 void admin_usage(const struct admin_word *word, struct buffer *text);
 /* All words, a line each. */
