@@ -30,6 +30,8 @@ struct buffer;
 struct config;
 struct store;
 
+enum { COMMAND_WORDS_MAX = 64 }; /* of store_command() */
+
 /* What became of a submission.  Sent over the wire as a number. */
 enum store_outcome {
     STORE_STORED = 1,    /* 235, 239, 240 */
@@ -63,8 +65,17 @@ struct store *store_open(const struct config *config, struct active *active,
 /* Commits what was submitted, ends the threads, closes. */
 void store_close(struct store **store);
 
+/* A reload changed what the store goes by: pathhost, artcutoff. */
+void store_reconfigure(struct store *store, const struct config *config);
+
 /* Readable whenever store_reap() has something to do; for the caller's loop. */
 int store_fd(const struct store *store);
+/*
+ * The caller has submitted what it had at hand: commit that, without waiting
+ * for more.  To be called at the end of each turn of the caller's loop; what
+ * comes while the disk is busy is committed together all the same.
+ */
+void store_turn_ended(struct store *store);
 /* Call the done functions of all that is decided.  Returns 0, or -1 with why
    when the store is broken: exit. */
 int store_reap(struct store *store, struct buffer *why);
@@ -79,9 +90,13 @@ int store_drain(struct store *store, struct buffer *why);
  */
 void store_submit(struct store *store, const void *payload, size_t octets,
                   store_done_func *done, void *context);
-/* Octets and articles in hand: for back-pressure. */
+/* Octets and articles (and commands) in hand: for back-pressure. */
 size_t store_pending_octets(const struct store *store);
 size_t store_pending(const struct store *store);
+
+/* Is there no room for articles?  They get STORE_LATER then; it goes over by
+   itself when there is room again. */
+bool store_is_full(struct store *store);
 
 enum ipc_check_answer store_check(struct store *store,
                                   const struct message_hash *hash);

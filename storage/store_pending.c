@@ -1,0 +1,133 @@
+#include "storage/store_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/memory.h"
+
+enum { CHAINS_MIN = 1024 };
+
+/* The hash is keyed with a secret: its first octets are as good as any. */
+static struct pending **
+chain_of(const struct pending_table *table, const struct message_hash *hash)
+{
+    uint64_t place;
+
+    memcpy(&place, hash->octets, sizeof(place));
+    return &table->chains[place & (table->size - 1)];
+}
+
+void
+pending_open(struct pending_table *table)
+{
+    *table = (struct pending_table){.size = CHAINS_MIN};
+    table->chains = xcalloc(table->size, sizeof(*table->chains));
+}
+
+static void
+waiters_free(struct waiter *waiter)
+{
+    while (waiter != NULL) {
+        struct waiter *next = waiter->next;
+
+        buffer_free(&waiter->payload);
+        free(waiter);
+        waiter = next;
+    }
+}
+
+static void
+chain_free(struct pending *pending)
+{
+    while (pending != NULL) {
+        struct pending *next = pending->next;
+
+        waiters_free(pending->waiters);
+        free(pending);
+        pending = next;
+    }
+}
+
+void
+pending_close(struct pending_table *table)
+{
+    for (size_t i = 0; i < table->size; i++)
+        chain_free(table->chains[i]);
+    chain_free(table->spare);
+    free(table->chains);
+    *table = (struct pending_table){0};
+}
+
+static void
+table_grow(struct pending_table *table)
+{
+    struct pending_table old = *table;
+
+    table->size *= 2;
+    table->chains = xcalloc(table->size, sizeof(*table->chains));
+    for (size_t i = 0; i < old.size; i++)
+        while (old.chains[i] != NULL) {
+            struct pending *pending = old.chains[i];
+            struct pending **chain = chain_of(table, &pending->hash);
+
+            old.chains[i] = pending->next;
+            pending->next = *chain;
+            *chain = pending;
+        }
+    free(old.chains);
+}
+
+struct pending *
+pending_find(const struct pending_table *table,
+             const struct message_hash *hash)
+{
+    struct pending *pending = *chain_of(table, hash);
+
+    while (pending != NULL
+           && memcmp(&pending->hash, hash, sizeof(*hash)) != 0)
+        pending = pending->next;
+    return pending;
+}
+
+struct pending *
+pending_add(struct pending_table *table, const struct message_hash *hash)
+{
+    struct pending *pending = table->spare;
+    struct pending **chain;
+
+    if (pending != NULL)
+        table->spare = pending->next;
+    else
+        pending = xmalloc(sizeof(*pending));
+    if (++table->count > table->size)
+        table_grow(table);
+    chain = chain_of(table, hash);
+    *pending = (struct pending){.hash = *hash, .next = *chain};
+    pending->waiters_end = &pending->waiters;
+    *chain = pending;
+    return pending;
+}
+
+void
+pending_wait(struct pending *pending, struct waiter *waiter)
+{
+    waiter->next = NULL;
+    *pending->waiters_end = waiter;
+    pending->waiters_end = &waiter->next;
+}
+
+struct waiter *
+pending_remove(struct pending_table *table, struct pending *pending)
+{
+    struct pending **at = chain_of(table, &pending->hash);
+    struct waiter *waiters = pending->waiters;
+
+    while (*at != pending)
+        at = &(*at)->next;
+    *at = pending->next;
+    table->count--;
+    pending->waiters = NULL;
+    pending->next = table->spare;
+    table->spare = pending;
+    return waiters;
+}

@@ -1,0 +1,328 @@
+/*
+ * store, from inside -- what the files of the open store share: store.c (the
+ * caller's thread), store_groups.c, store_cancel.c, store_pending.c, commit.c
+ * (the threads behind it), recover.c.
+ *
+ * Who may touch what: the caller's thread owns all of struct store but for
+ * the part under `lock`, and for what stands under a thread's name.  A struct
+ * commit belongs to one thread at a time and goes from hand to hand through
+ * the queues: building -> sealed -> flushed -> done -> spare.
+ */
+#ifndef STORAGE_STORE_PRIVATE_H
+#define STORAGE_STORE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lib/buffer.h"
+#include "storage/history.h"
+#include "storage/overview.h"
+#include "storage/spool.h"
+#include "storage/store.h"
+
+enum {
+    /* What one flush, and one transaction of the index thread, takes. */
+    COMMIT_ARTICLES_MAX = 1000,
+    COMMIT_OCTETS_MAX = 8 * 1024 * 1024,
+    /* What a command may say. */
+    DESCRIPTION_OCTETS_MAX = 400,
+    CREATOR_OCTETS_MAX = 250,
+    /* A group id above this is damage. */
+    GROUP_ID_MAX = 1 << 24,
+};
+
+/* --- groups, as the caller's thread decides by them --- */
+
+/* The state behind the last sequence number given out; what readers see
+   (storage/active.h) follows when that is committed. */
+struct group {
+    char *name; /* owned, as all texts here; NULL: this id was never used */
+    char *creator;
+    char *description;
+    size_t name_octets;
+    char flag; /* 0: removed */
+    uint32_t alias;
+    int64_t created;
+    uint64_t high;  /* the last number given out */
+    uint64_t stamp; /* of the submission that was last filed here: an article
+                       gets one number in a group, however it comes there */
+    /* for recovery, until they are published: */
+    uint64_t low;
+    uint64_t count;
+    bool low_unknown;  /* its lowest article was removed */
+    uint64_t purge_to; /* it was removed when this was its high mark */
+};
+
+/* The group of this id, an unused one where it is not there yet.  Pointers to
+   groups hold until the next call. */
+struct group *groups_at(struct store *store, uint32_t id);
+uint32_t groups_find_any(const struct store *store, const char *name,
+                         size_t octets);
+/* Take over what a RECORD_GROUP or a piece of a snapshot says but for the
+   marks. */
+void group_assign(struct group *group, const struct overview_group *row);
+void group_free(struct group *group);
+/* Append one group as RECORD_GROUP and RECORD_SNAPSHOT have it. */
+void group_encode(struct buffer *to, const struct overview_group *row);
+/* Take one apart; strings go to text.  Returns the octets it took, -1 why. */
+int64_t group_decode(struct overview_group *row, const char *octets,
+                     size_t length, struct buffer *text, struct buffer *why);
+/* The group as it stands now, strings borrowed. */
+struct overview_group groups_row(const struct store *store, uint32_t id);
+/* All groups: a spool_snapshot_func. */
+void groups_snapshot(void *context, struct buffer *snapshot);
+
+/* --- IDs on their way --- */
+
+/* Who asked for something about an ID that is on its way: it is done when
+   that is decided. */
+struct waiter {
+    struct waiter *next;
+    bool is_command;      /* words in payload, each ended by NUL */
+    struct buffer payload;
+    uint64_t cookie;      /* command */
+    union {
+        store_done_func *done;
+        store_changed_func *changed;
+    } call;
+    void *context;
+};
+
+struct pending {
+    struct message_hash hash;
+    struct pending *next; /* in its chain */
+    struct waiter *waiters;
+    struct waiter **waiters_end;
+};
+
+struct pending_table {
+    struct pending **chains;
+    size_t size; /* a power of 2 */
+    size_t count;
+    struct pending *spare;
+};
+
+void pending_open(struct pending_table *table);
+void pending_close(struct pending_table *table);
+struct pending *pending_find(const struct pending_table *table,
+                             const struct message_hash *hash);
+struct pending *pending_add(struct pending_table *table,
+                            const struct message_hash *hash);
+void pending_wait(struct pending *pending, struct waiter *waiter);
+/* Remove it; returns those who waited. */
+struct waiter *pending_remove(struct pending_table *table,
+                              struct pending *pending);
+
+/* --- a commit group --- */
+
+struct commit_article {
+    struct message_hash hash;
+    uint64_t sequence;
+    int64_t arrival;
+    struct token token; /* offset counts from the batch until it is sealed */
+    size_t groups_at;   /* in commit->groups, octets */
+    size_t group_count;
+    size_t line_at; /* in commit->lines */
+    size_t line_octets;
+    struct pending *pending;
+    size_t octets; /* of the submission */
+    uint64_t cookie;
+    store_done_func *done;
+    void *context;
+};
+
+enum change_kind { CHANGE_GROUP, CHANGE_CANCEL };
+
+/* A change other than an article. */
+struct change {
+    enum change_kind kind;
+    uint64_t sequence;
+    size_t articles_before; /* of the same commit */
+    uint64_t cookie;
+    store_changed_func *changed;
+    void *context;
+    /* CHANGE_GROUP */
+    uint32_t group;
+    struct group after;  /* texts owned */
+    struct group before; /* texts owned; name NULL: there was none */
+    /* CHANGE_CANCEL */
+    struct message_hash hash;
+    struct pending *pending;
+    uint64_t target; /* sequence of the article; 0: we never had it */
+    struct record_group *groups; /* owned: its groups */
+    size_t group_count;
+    int64_t until;
+};
+
+/* Payload of RECORD_CANCEL; its meta is the struct record_group list of the
+   article. */
+struct removal {
+    uint64_t sequence; /* the article's; 0: it was not here */
+    int64_t until;     /* its ID is refused at least until then */
+};
+_Static_assert(sizeof(struct removal) == 16, "on disk");
+
+struct commit {
+    struct commit *next;
+    struct batch *batch;
+    struct commit_article *articles;
+    size_t article_count, article_size;
+    struct change *changes;
+    size_t change_count, change_size;
+    struct buffer groups; /* struct record_group of the articles */
+    struct buffer lines;  /* overview lines of the articles */
+    uint64_t last_sequence;
+    uint32_t segment; /* where it ends, once sealed */
+    uint32_t end;
+};
+
+struct commit_queue {
+    struct commit *first;
+    struct commit **last;
+};
+
+/* --- the store --- */
+
+/* A removed group whose rows go out of the overview little by little. */
+struct purge {
+    struct purge *next;
+    uint32_t group;
+    uint64_t from; /* the first number not yet looked at */
+    uint64_t to;   /* the last one */
+};
+
+/* Scratch of the index thread. */
+struct index_scratch {
+    struct history_entry *history;
+    size_t history_count, history_size;
+    struct overview_entry *overview;
+    size_t overview_size;
+};
+
+struct store {
+    struct active *active;
+    struct spool *spool;
+    struct history *history;
+    struct overview *overview;
+    struct message_key key;
+    char *pathhost;
+    char *pathspool;
+    char *pathoverview;
+    char *overview_url;
+    size_t groups_max;
+    size_t article_octets_max; /* what a segment can hold */
+    size_t commit_octets_max;
+    int64_t remember_seconds; /* how long the ID of a cancelled article */
+
+    /* the caller's thread */
+    struct group *groups; /* of id - 1 */
+    uint32_t group_count;
+    uint32_t group_size;
+    uint64_t sequence; /* the last one given out */
+    int64_t arrival;
+    uint64_t stamp;
+    struct pending_table pending;
+    struct commit *building; /* NULL: nothing to hand over */
+    struct commit *spare;
+    size_t in_hand;
+    size_t octets_in_hand;
+    int64_t full_until; /* monotonic ms: no room was found, look again then */
+    struct buffer xref;
+    struct buffer why;
+    struct record_group *chosen; /* the groups of one article */
+    size_t chosen_count;
+
+    /* the index thread */
+    struct overview_reader *reader; /* for low marks; opened when needed */
+    struct index_scratch scratch;
+    bool transaction; /* the overview has one open: a fold */
+    uint64_t applied;
+
+    /* between the threads */
+    pthread_mutex_t lock;
+    pthread_cond_t flush_wake;
+    pthread_cond_t index_wake;
+    pthread_cond_t checkpoint_wake;
+    struct commit_queue sealed, flushed, done;
+    bool stopping;
+    bool broken;
+    struct buffer broken_why;
+    bool restart_log;    /* checkpoint -> index: begin the log anew */
+    struct purge *purges; /* the index thread takes from it */
+    uint64_t committed_articles;
+    uint64_t commits;
+
+    int event_fd; /* done or broken has something for the caller */
+    int threads_started;
+    pthread_t flush_thread, index_thread, checkpoint_thread;
+};
+
+/* store.c: for the files beside it */
+/* Let there be a building commit with room for a record of so many octets.
+   Hands over the one before when it is full, and may call done functions then:
+   so it comes first in whatever adds a record. */
+void store_make_room(struct store *store, size_t octets);
+/* A change that goes into the building commit; sequence is set. */
+struct change *store_change(struct store *store, const struct change *change);
+/* The record of that change. */
+void store_append(struct store *store, enum record_type type,
+                  const struct message_hash *hash, const void *meta,
+                  size_t meta_octets, const void *payload, size_t octets);
+/* As history_lookup(), but what cannot be read breaks the store. */
+int store_lookup(struct store *store, const struct message_hash *hash,
+                 struct history_entry *entry_r);
+/* This waits until the ID is decided. */
+void store_wait(struct store *store, struct pending *pending,
+                struct waiter *waiter);
+void store_command_wait(struct store *store, struct pending *pending,
+                        int words, const char *const *word, uint64_t cookie,
+                        store_changed_func *changed, void *context);
+int64_t store_now(struct store *store);
+/* No more: the store answers nothing from now on.  Any thread. */
+void store_break(struct store *store, const char *what,
+                 const struct buffer *why);
+bool store_is_broken(struct store *store);
+
+/* commit.c */
+void queue_open(struct commit_queue *queue);
+void queue_append(struct commit_queue *queue, struct commit *commit);
+void commit_free(struct commit **commit);
+int commit_start(struct store *store, struct buffer *why);
+void commit_stop(struct store *store);
+/* Take the rows of a removed group, up to this number, out of the overview,
+   some with each transaction. */
+void commit_purge(struct store *store, uint32_t id, uint64_t to);
+bool commit_is_purging(struct store *store, uint32_t id);
+/* Look up where a group begins now, at `from` or behind it; show and keep
+   that.  After its lowest article was removed, committed and published. */
+int commit_raise_low(struct store *store, uint32_t id, uint64_t from,
+                     struct buffer *why);
+
+/* store_groups.c and store_cancel.c: commands; changed is called at once only
+   with a refusal. */
+void store_newgroup(struct store *store, int words, const char *const *word,
+                    uint64_t cookie, store_changed_func *changed,
+                    void *context);
+void store_changegroup(struct store *store, int words,
+                       const char *const *word, uint64_t cookie,
+                       store_changed_func *changed, void *context);
+void store_rmgroup(struct store *store, int words, const char *const *word,
+                   uint64_t cookie, store_changed_func *changed,
+                   void *context);
+void store_cancel(struct store *store, int words, const char *const *word,
+                  uint64_t cookie, store_changed_func *changed,
+                  void *context);
+
+/* store_key.c: the store's secret, made at the first start. */
+int store_key_read(struct message_key *key, const char *pathdb,
+                   bool spool_is_empty, struct buffer *why);
+
+/* recover.c */
+/* The overview line of a stored article, as it was when it came in. */
+void recover_line(const struct record *record, struct buffer *line);
+/* Bring the indices up to the log, and fill in sequence, arrival, groups, key
+   and what active shows. */
+int store_recover(struct store *store, const struct config *config,
+                  struct buffer *why);
+
+#endif

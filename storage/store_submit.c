@@ -1,0 +1,411 @@
+#include "storage/store_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/article.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "storage/active.h"
+#include "storage/spool_reader.h"
+
+enum {
+    /* Numbers left in a group below which its admin is told. */
+    NUMBERS_WARNED = ARTICLE_NUMBER_MAX / 10,
+    /* What stands round a group's name in Xref: space, colon, number. */
+    XREF_SPARE_OCTETS = 12,
+};
+
+/* A submission on its way in. */
+struct intake {
+    struct submission_view view;
+    size_t octets;
+    store_done_func *done;
+    void *context;
+};
+
+/* --- answers at once --- */
+
+static void
+intake_answer(const struct intake *intake, enum store_outcome outcome,
+              const char *why)
+{
+    struct store_result result = {
+        .cookie = intake->view.head.cookie,
+        .context = intake->context,
+        .outcome = outcome,
+        .why = why,
+    };
+
+    intake->done(&result);
+}
+
+static void
+intake_answer_stored(const struct intake *intake,
+                     const struct history_entry *entry)
+{
+    struct store_result result = {
+        .cookie = intake->view.head.cookie,
+        .context = intake->context,
+        .outcome = STORE_STORED,
+        .sequence = entry->sequence,
+        .token = entry->token,
+        .why = "",
+    };
+
+    intake->done(&result);
+}
+
+/* Is what lies there the article that is submitted again?  Its sender never
+   heard what became of it. */
+static bool
+is_resubmitted(struct store *store, const struct intake *intake,
+               const struct history_entry *entry)
+{
+    struct spooled *spooled;
+    bool same;
+
+    if ((intake->view.head.flags & SUBMISSION_RESUBMIT) == 0
+        || spool_read_now(store->pathspool, &entry->token, entry->sequence,
+                          &spooled)
+               != SPOOL_FOUND)
+        return false;
+    same = spooled->record.head.body_crc == intake->view.head.body_crc;
+    spooled_release(spooled);
+    return same;
+}
+
+static void
+intake_known(struct store *store, const struct intake *intake,
+             const struct history_entry *entry)
+{
+    switch (entry->fate) {
+    case HISTORY_STORED:
+        if (is_resubmitted(store, intake, entry)) {
+            intake_answer_stored(intake, entry);
+            return;
+        }
+        intake_answer(intake, STORE_DUPLICATE, "duplicate");
+        return;
+    case HISTORY_EXPIRED:
+        intake_answer(intake, STORE_DUPLICATE, "duplicate (expired here)");
+        return;
+    case HISTORY_CANCELLED:
+        intake_answer(intake, STORE_REFUSED, "cancelled");
+        return;
+    case HISTORY_REFUSED:
+        break;
+    }
+    intake_answer(intake, STORE_REFUSED, "refused before");
+}
+
+/* --- groups and numbers --- */
+
+/* File the article in this group, once.  Returns 0, or -1 with the answer in
+   store->why. */
+static int
+choose(struct store *store, uint32_t id, uint32_t flags)
+{
+    struct group *group = &store->groups[id - 1];
+
+    if (group->stamp == store->stamp)
+        return 0;
+    group->stamp = store->stamp;
+    switch (group->flag) {
+    case 'm':
+        if ((flags & SUBMISSION_APPROVED) == 0)
+            return why_set(&store->why,
+                           "%s is moderated, and this is not approved;"
+                           " posting to moderators comes later",
+                           group->name);
+        break;
+    case 'n':
+        if ((flags & SUBMISSION_POSTED) != 0)
+            return why_set(&store->why, "no posting to %s here", group->name);
+        break;
+    case 'x':
+        if ((flags & SUBMISSION_POSTED) != 0)
+            return why_set(&store->why, "no posting to %s", group->name);
+        return 0;
+    case 'j':
+        id = groups_find_any(store, "junk", strlen("junk"));
+        /* junk itself has this flag in INN's active files. */
+        if (id == 0 || store->groups[id - 1].flag == 0)
+            return 0;
+        if (group != &store->groups[id - 1]) {
+            if (store->groups[id - 1].stamp == store->stamp)
+                return 0;
+            store->groups[id - 1].stamp = store->stamp;
+        }
+        break;
+    case '=':
+        if (group->alias == 0 || group->alias > store->group_count
+            || store->groups[group->alias - 1].flag == '=')
+            return 0;
+        return choose(store, group->alias, flags);
+    case 0:
+        return 0;
+    default:
+        break;
+    }
+    store->chosen[store->chosen_count++] = (struct record_group){.group = id};
+    return 0;
+}
+
+/* Which groups the article is filed in; -1 with the answer in store->why. */
+static int
+choose_groups(struct store *store, const struct submission_view *view)
+{
+    store->stamp++;
+    store->chosen_count = 0;
+    for (uint32_t i = 0; i < view->head.group_count; i++) {
+        uint32_t id;
+
+        memcpy(&id, (const char *) view->groups + i * sizeof(id), sizeof(id));
+        if (id == 0 || id > store->group_count)
+            return why_set(&store->why, "submission: there is no group %u",
+                           (unsigned) id);
+        if (choose(store, id, view->head.flags) < 0)
+            return -1;
+    }
+    if (store->chosen_count == 0)
+        return why_set(&store->why,
+                       "none of its newsgroups is carried here");
+    for (size_t i = 0; i < store->chosen_count; i++) {
+        const struct group *group
+            = &store->groups[store->chosen[i].group - 1];
+
+        if (group->high >= ARTICLE_NUMBER_MAX)
+            return why_set(&store->why, "%s has no article numbers left",
+                           group->name);
+    }
+    return 0;
+}
+
+static void
+give_numbers(struct store *store)
+{
+    for (size_t i = 0; i < store->chosen_count; i++) {
+        struct record_group *place = &store->chosen[i];
+        struct group *group = &store->groups[place->group - 1];
+
+        place->number = ++group->high;
+        if (place->number == ARTICLE_NUMBER_MAX - NUMBERS_WARNED)
+            warn("store: nine tenths of its article numbers are used:"
+                 " group=%s number=%llu",
+                 group->name, (unsigned long long) place->number);
+    }
+}
+
+/* printf costs more here than all the rest of an article's line. */
+static void
+append_number(struct buffer *buffer, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do
+        digits[--at] = (char) ('0' + number % 10);
+    while ((number /= 10) > 0);
+    buffer_append(buffer, digits + at, sizeof(digits) - at);
+}
+
+/* --- Xref and the overview line --- */
+
+/* "Xref: pathhost group:number ...", folded where a line would be too long
+   (RFC 5536, 2.2). */
+static void
+build_xref(struct store *store)
+{
+    struct buffer *xref = &store->xref;
+    size_t line_begin = 0;
+
+    buffer_clear(xref);
+    buffer_append_text(xref, "Xref: ");
+    buffer_append_text(xref, store->pathhost);
+    for (size_t i = 0; i < store->chosen_count; i++) {
+        const struct record_group *place = &store->chosen[i];
+        const struct group *group = &store->groups[place->group - 1];
+
+        if (xref->used - line_begin + group->name_octets + XREF_SPARE_OCTETS
+            > ARTICLE_LINE_OCTETS_MAX) {
+            buffer_append(xref, "\r\n", 2);
+            line_begin = xref->used;
+        }
+        buffer_append_char(xref, ' ');
+        buffer_append(xref, group->name, group->name_octets);
+        buffer_append_char(xref, ':');
+        append_number(xref, place->number);
+    }
+    buffer_append(xref, "\r\n", 2);
+}
+
+/* What the sender began, then :bytes, :lines, and Xref in one piece (RFC
+   3977, 8.1). */
+static void
+build_line(struct buffer *line, const struct buffer *xref,
+           const struct submission_view *view)
+{
+    const char *at = xref->data;
+    const char *const end = at + xref->used;
+
+    buffer_append(line, view->overview, view->head.overview_octets);
+    buffer_append_char(line, '\t');
+    append_number(line, view->head.bytes + xref->used);
+    buffer_append_char(line, '\t');
+    append_number(line, view->head.lines);
+    buffer_append_char(line, '\t');
+    while (at < end) {
+        const char *cr = memchr(at, '\r', (size_t) (end - at));
+
+        buffer_append(line, at, (size_t) (cr - at));
+        at = cr + 2;
+    }
+}
+
+/* --- taking it in --- */
+
+static struct token
+append_record(struct store *store, struct commit *commit,
+              const struct submission_view *view, int64_t arrival)
+{
+    const struct submission *from = &view->head;
+    const struct buffer *xref = &store->xref;
+    struct iovec pieces[] = {
+        {(void *) (uintptr_t) view->article, from->xref_offset},
+        {xref->data, xref->used},
+        {(void *) (uintptr_t) (view->article + from->xref_offset),
+         from->article_octets - from->xref_offset},
+    };
+    struct record_head head = {
+        .type = RECORD_ARTICLE,
+        .sequence = ++store->sequence,
+        .arrival = arrival,
+        .hash = from->hash,
+        .head_octets = from->xref_offset + (uint32_t) xref->used,
+        .body_offset = from->body_offset + (uint32_t) xref->used,
+        .lines = from->lines,
+        .bytes = from->bytes + (uint32_t) xref->used,
+        .body_crc = from->body_crc,
+        .peer = from->peer,
+    };
+    struct token token = {0};
+
+    token.offset
+        = batch_append(commit->batch, &head, store->chosen,
+                       store->chosen_count * sizeof(*store->chosen), pieces,
+                       sizeof(pieces) / sizeof(*pieces));
+    token.octets = head.octets;
+    commit->last_sequence = head.sequence;
+    return token;
+}
+
+static struct commit_article *
+commit_article_new(struct commit *commit)
+{
+    if (commit->article_count == commit->article_size) {
+        commit->article_size
+            = commit->article_size > 0 ? commit->article_size * 2 : 16;
+        commit->articles
+            = xreallocarray(commit->articles, commit->article_size,
+                            sizeof(*commit->articles));
+    }
+    return &commit->articles[commit->article_count++];
+}
+
+/* It is admitted: numbers, Xref, its record and what the indices need. */
+static void
+intake_take(struct store *store, const struct intake *intake)
+{
+    const struct submission_view *view = &intake->view;
+    struct commit *commit = store->building;
+    struct commit_article *article = commit_article_new(commit);
+
+    give_numbers(store);
+    build_xref(store);
+    *article = (struct commit_article){
+        .hash = view->head.hash,
+        .arrival = store_now(store),
+        .groups_at = commit->groups.used,
+        .group_count = store->chosen_count,
+        .line_at = commit->lines.used,
+        .pending = pending_add(&store->pending, &view->head.hash),
+        .octets = intake->octets,
+        .cookie = view->head.cookie,
+        .done = intake->done,
+        .context = intake->context,
+    };
+    buffer_append(&commit->groups, store->chosen,
+                  store->chosen_count * sizeof(*store->chosen));
+    build_line(&commit->lines, &store->xref, view);
+    article->line_octets = commit->lines.used - article->line_at;
+    article->token = append_record(store, commit, view, article->arrival);
+    article->sequence = store->sequence;
+    store->in_hand++;
+    store->octets_in_hand += intake->octets;
+}
+
+static void
+intake_wait(struct store *store, struct pending *pending,
+            const struct intake *intake, const void *payload)
+{
+    struct waiter *waiter = xcalloc(1, sizeof(*waiter));
+
+    buffer_append(&waiter->payload, payload, intake->octets);
+    waiter->call.done = intake->done;
+    waiter->context = intake->context;
+    store_wait(store, pending, waiter);
+}
+
+/* The sender says which ID it is; the article must say the same. */
+static bool
+hash_is_right(struct store *store, const struct submission_view *view)
+{
+    struct message_hash hash
+        = message_id_hash(&store->key,
+                          view->article + view->head.message_id_offset,
+                          view->head.message_id_octets);
+
+    return memcmp(&hash, &view->head.hash, sizeof(hash)) == 0;
+}
+
+void
+store_submit(struct store *store, const void *payload, size_t octets,
+             store_done_func *done, void *context)
+{
+    struct intake intake
+        = {.octets = octets, .done = done, .context = context};
+    const struct message_hash *hash = &intake.view.head.hash;
+    struct pending *pending;
+    struct history_entry entry;
+    int found;
+
+    if (submission_parse(&intake.view, payload, octets, &store->why) < 0) {
+        intake_answer(&intake, STORE_REFUSED, buffer_text(&store->why));
+        return;
+    }
+    if (!hash_is_right(store, &intake.view)) {
+        intake_answer(&intake, STORE_REFUSED, "submission: another ID");
+        return;
+    }
+    store_make_room(store, octets);
+    pending = pending_find(&store->pending, hash);
+    if (pending != NULL) {
+        intake_wait(store, pending, &intake, payload);
+        return;
+    }
+    found = store_lookup(store, hash, &entry);
+    /* Broken: no answer is the right one, the next writer gives it. */
+    if (found < 0)
+        return;
+    if (found > 0)
+        intake_known(store, &intake, &entry);
+    else if (octets > store->article_octets_max)
+        intake_answer(&intake, STORE_REFUSED, "larger than a segment");
+    else if (store_is_full(store))
+        intake_answer(&intake, STORE_LATER, "no room on this server now");
+    else if (choose_groups(store, &intake.view) < 0)
+        intake_answer(&intake, STORE_REFUSED, buffer_text(&store->why));
+    else
+        intake_take(store, &intake);
+}
