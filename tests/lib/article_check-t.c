@@ -181,6 +181,20 @@ test_the_limits_of_a_relayed_article(void **state)
 }
 
 static void
+test_one_name_too_long_refuses_the_article(void **state)
+{
+    struct buffer list = BUFFER_EMPTY;
+    char *name = names(1, 461, ',');
+
+    (void) state;
+    buffer_append_format(&list, "local.test,%s", name);
+    assert_int_equal(
+        check_with("Newsgroups", buffer_text(&list), "", &rules, NULL), -1);
+    buffer_free(&list);
+    free(name);
+}
+
+static void
 test_the_site_sets_size_and_age(void **state)
 {
     struct article_rules own = rules;
@@ -322,6 +336,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_a_relaying_server_takes),
         cmocka_unit_test(test_the_limits_of_a_relayed_article),
+        cmocka_unit_test(test_one_name_too_long_refuses_the_article),
         cmocka_unit_test(test_the_site_sets_size_and_age),
         cmocka_unit_test(test_the_articles_of_the_tree_are_taken),
         cmocka_unit_test(test_real_articles_are_taken),

@@ -56,6 +56,8 @@ test_what_is_utf8(void **state)
             != (rows[i].length > 0))
             fail_msg("valid: %s", rows[i].promise);
     }
+    /* What lies beyond the text does not complete a character. */
+    assert_false(utf8_is_valid("\xc3\xa9", 1));
     assert_true(utf8_is_valid("", 0));
     assert_true(utf8_is_valid("a\0b", 3));
     assert_false(utf8_is_valid("ok\xff", 3));

@@ -40,6 +40,10 @@ static const struct {
     {"?", "\xc3\xa9", true, "a character of two octets"},
     {"??", "\xc3\xa9", false, "is one"},
     {"*??", "\xe2\x82\xac", false, "behind a star, too"},
+    {"*[^\xc3\xa9]b",
+     "\xc3\xa9"
+     "b",
+     false, "a star takes whole characters"},
     {"?", "\xe9", true, "a stray octet is a character"},
     {"\xc3\xa9*", "\xc3\xa9t\xc3\xa9", true, "UTF-8 in a pattern"},
     {"[abc]", "b", true, "one of a set"},
