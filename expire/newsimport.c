@@ -470,6 +470,12 @@ import_end(struct import *import, int result, const struct buffer *why)
 {
     const struct summary *summary = &import->summary;
 
+    /* No guess any more. */
+    if (import->progress != NULL) {
+        progress_set_total(import->progress,
+                           result < 0 || stopping ? 0 : summary->read);
+        progress_update(import->progress, summary->read);
+    }
     progress_end(&import->progress);
     if (!import->quiet)
         summary_print(summary, (double)(now_ms() - import->started_ms) / 1000);

@@ -1,18 +1,14 @@
 /* The target of newsimport while no server runs: the store itself. */
 
 #include <errno.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "expire/newsimport_target.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
-#include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/user.h"
 #include "storage/active.h"
 
 /* A writer that is just ending gets so long. */
@@ -86,35 +82,13 @@ static const struct target_ops store_ops = {
     store_target_reopen, store_target_close,
 };
 
-/* What root writes into the store, the server could not even read. */
-static int
-become_user(const struct config *config, struct buffer *why)
-{
-    const struct passwd *user;
-    const struct group *group = NULL;
-    gid_t gid;
-
-    if (geteuid() != 0 || config->runasuser[0] == '\0')
-        return 0;
-    user = getpwnam(config->runasuser);
-    if (user == NULL)
-        return why_set(why, "runasuser: no user \"%s\"", config->runasuser);
-    if (config->runasgroup[0] != '\0'
-        && (group = getgrnam(config->runasgroup)) == NULL)
-        return why_set(why, "runasgroup: no group \"%s\"", config->runasgroup);
-    gid = group != NULL ? group->gr_gid : user->pw_gid;
-    if (initgroups(user->pw_name, gid) < 0 || setresgid(gid, gid, gid) < 0
-        || setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
-        return why_set_errno(why, "becoming user %s", config->runasuser);
-    return 0;
-}
-
 struct target *
 target_store_open(const struct config *config, struct buffer *why)
 {
     struct target *target;
 
-    if (become_user(config, why) < 0)
+    /* Root's files in the store would keep the server from starting. */
+    if (user_become(config, why) < 0)
         return NULL;
     target = xcalloc(1, sizeof(*target));
     target->base.ops = &store_ops;
