@@ -19,9 +19,13 @@
 enum {
     AHEAD_OCTETS = 8 * 1024 * 1024,
     ZERO_OCTETS = 256 * 1024, /* written at a time */
-    /* Writes greater than this gain nothing, and zeroes would only take their
-       disk away from them. */
-    LARGE_OCTETS = 256 * 1024,
+    /*
+     * Greater writes gain nothing, and zeroes would only take their disk away
+     * from them.  A write and its sync without and with zeroes ahead took, on
+     * ext4: 190 and 113 us for 3 KB, 229 and 143 for 15 KB, 269 and 216 for
+     * 60 KB, but 378 and 434 for 180 KB.
+     */
+    LARGE_OCTETS = 128 * 1024,
     BLOCK_OCTETS = 4096,
 };
 
