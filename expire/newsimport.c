@@ -203,6 +203,7 @@ state_keep(struct import *import)
     struct source_position position = {.file = NULL};
     const struct source_position *undecided = flight_position(&import->flight);
 
+    import->state_ms = now_ms();
     if (import->state_path == NULL || import->summary.read == 0)
         return;
     source_position_copy(&position, undecided != NULL
@@ -218,7 +219,6 @@ state_keep(struct import *import)
         free(import->state_path);
         import->state_path = NULL;
     }
-    import->state_ms = now_ms();
     source_position_free(&position);
     buffer_free(&why);
 }
@@ -398,7 +398,7 @@ import_articles(struct import *import, struct buffer *why)
         else if (article_import(import, why) < 0)
             return -1;
         progress_show(import);
-        if (now_ms() - import->state_ms > STATE_INTERVAL_MS)
+        if (now_ms() - import->state_ms >= STATE_INTERVAL_MS)
             state_keep(import);
     }
     return flight_drain(&import->flight, why);
@@ -438,7 +438,8 @@ import_open(struct import *import)
         free(import->state_path);
         import->state_path = NULL;
     }
-    import->started_ms = import->state_ms = now_ms();
+    import->started_ms = now_ms();
+    import->state_ms = import->started_ms - STATE_INTERVAL_MS;
     if (!import->quiet)
         import->progress = progress_new("import", "articles", 0);
     buffer_free(&why);
