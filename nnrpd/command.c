@@ -131,6 +131,14 @@ static const struct command commands[] = {
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
+/* Rows of one name stand together. */
+static bool
+command_has_keywords(const struct command *command)
+{
+    return command + 1 < commands + COMMANDS
+           && strcmp(command[1].name, command->name) == 0;
+}
+
 /*
  * The row for a line, NULL when there is none.  *known_r: the name at least is
  * that of a command.
@@ -150,7 +158,7 @@ command_find(const struct command_line *line, bool *known_r)
         if (command->keyword != NULL
                 ? line->count > 1
                       && strcasecmp(line->word[1], command->keyword) == 0
-                : line->count == 1 || command->max > 0)
+                : line->count == 1 || !command_has_keywords(command))
             return command;
     }
     return NULL;

@@ -456,6 +456,21 @@ session_is_idle(const struct session *session, uint64_t now_ms)
            && now_ms > session->active_ms + (uint64_t)timeout * 1000;
 }
 
+static void
+session_end_receive(struct session *session)
+{
+    static const char text[] = "400 Article comes too slowly";
+    struct pending_reply *reply = session->receive->reply;
+
+    if (reply == NULL) {
+        session_reply(session, text);
+    } else {
+        reply->closes = true;
+        pending_know(reply, text);
+    }
+    session_end(session);
+}
+
 void
 session_tick(struct session *session)
 {
@@ -471,10 +486,8 @@ session_tick(struct session *session)
     } else if (session->state != SESSION_OPEN) {
         return;
     } else if (session->receive != NULL) {
-        if (receive_is_stalled(session->receive, now_ms)) {
-            session_reply(session, "400 Article comes too slowly");
-            session_end(session);
-        }
+        if (receive_is_stalled(session->receive, now_ms))
+            session_end_receive(session);
     } else if (session_is_idle(session, now_ms)) {
         session_reply(session, "400 Timeout, closing connection");
         session_end(session);

@@ -276,24 +276,27 @@ worker_run_sessions(struct worker *worker)
 }
 
 void
+worker_turn(struct worker *worker, bool wait)
+{
+    int flags = EVLOOP_ONCE;
+
+    if (!wait || !TAILQ_EMPTY(&worker->ready))
+        flags |= EVLOOP_NONBLOCK;
+    if (event_base_loop(worker->base, flags) < 0)
+        die(EXIT_SYSTEM, "event loop failed");
+    worker->now_ms = worker_clock_ms();
+    worker_run_sessions(worker);
+    writer_link_turn_ended(worker->writer);
+    if (worker->overview != NULL)
+        overview_reader_turn_ended(worker->overview);
+    atomic_fetch_add_explicit(&worker->slot->loops, 1, memory_order_relaxed);
+}
+
+void
 worker_serve(struct worker *worker)
 {
-    int flags;
-
-    while (!worker_has_ended(worker)) {
-        flags = EVLOOP_ONCE;
-        if (!TAILQ_EMPTY(&worker->ready))
-            flags |= EVLOOP_NONBLOCK;
-        if (event_base_loop(worker->base, flags) < 0)
-            die(EXIT_SYSTEM, "event loop failed");
-        worker->now_ms = worker_clock_ms();
-        worker_run_sessions(worker);
-        writer_link_turn_ended(worker->writer);
-        if (worker->overview != NULL)
-            overview_reader_turn_ended(worker->overview);
-        atomic_fetch_add_explicit(&worker->slot->loops, 1,
-                                  memory_order_relaxed);
-    }
+    while (!worker_has_ended(worker))
+        worker_turn(worker, true);
 }
 
 void

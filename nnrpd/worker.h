@@ -67,6 +67,8 @@ void worker_open(struct worker *worker,
                  const struct child_arguments *arguments);
 /* Turns, until the worker is to end. */
 void worker_serve(struct worker *worker);
+/* One turn; with wait, only when something has happened. */
+void worker_turn(struct worker *worker, bool wait);
 /* In the reverse order of worker_open(). */
 void worker_close(struct worker *worker);
 
