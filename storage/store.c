@@ -212,6 +212,17 @@ store_pending_octets(const struct store *store)
     return store->octets_in_hand;
 }
 
+uint64_t
+store_commits(struct store *store)
+{
+    uint64_t commits;
+
+    pthread_mutex_lock(&store->lock);
+    commits = store->commits;
+    pthread_mutex_unlock(&store->lock);
+    return commits;
+}
+
 /* --- broken --- */
 
 void

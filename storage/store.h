@@ -98,6 +98,9 @@ size_t store_pending(const struct store *store);
    itself when there is room again. */
 bool store_is_full(struct store *store);
 
+/* Transactions so far, each of one commit group or several. */
+uint64_t store_commits(struct store *store);
+
 enum ipc_check_answer store_check(struct store *store,
                                   const struct message_hash *hash);
 /* 1 with sequence and token, 0 not there, -1 why. */
