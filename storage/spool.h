@@ -245,6 +245,8 @@ uint32_t spool_last_segment(const struct spool *spool);
  * batch, durable before this returns; unused preallocation behind the old
  * tail is released.  snapshot is the payload of RECORD_SNAPSHOT; the batch
  * takes sequence numbers from *sequence, the next free one, on and moves it.
+ * Its arrival is spool_last_arrival(), which is that of no article when the
+ * log was empty: the caller's must not be lower.
  * Starts a thread that makes the next segment ready and writes zeroes ahead.
  */
 int spool_begin(struct spool *spool, const struct buffer *snapshot,

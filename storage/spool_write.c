@@ -404,15 +404,17 @@ begin_batch(struct spool *spool, const struct buffer *snapshot,
             uint64_t *sequence)
 {
     struct batch *batch = batch_new();
-    int64_t now = time(NULL);
+    int64_t arrival;
 
-    if (now < spool->last_arrival)
-        now = spool->last_arrival;
+    /* Not the clock: it may be set back before the first article comes. */
+    if (spool->last_arrival == 0)
+        spool->last_arrival = time(NULL);
+    arrival = spool->last_arrival;
     for (size_t i = first_left(spool); i < spool->count; i++)
         if (spool->segments[i].storage_class == 0)
-            append_trunc(batch, (*sequence)++, now,
+            append_trunc(batch, (*sequence)++, arrival,
                          spool->segments[i].number, spool->segments[i].end);
-    append_snapshot(batch, (*sequence)++, now, snapshot);
+    append_snapshot(batch, (*sequence)++, arrival, snapshot);
     return batch;
 }
 

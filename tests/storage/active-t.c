@@ -49,7 +49,7 @@ test_a_group_is_found_with_all_that_was_set(void **state)
     struct group_marks marks;
     size_t octets;
 
-    (void) state;
+    (void)state;
     assert_int_equal(find(active, "local.test"), 0);
     assert_int_equal(set(active, 1, "local.test", 'm'), 0);
     assert_int_equal(active_count(active), 1);
@@ -79,7 +79,7 @@ test_a_removed_group_keeps_its_id_and_its_marks(void **state)
 {
     struct active *active = active_new(10);
 
-    (void) state;
+    (void)state;
     set(active, 1, "a.removed", 'y');
     set(active, 2, "a.living", 'y');
     active_set_marks(active, 1, &(struct group_marks){5, 9, 3});
@@ -110,7 +110,7 @@ test_a_wrong_id_is_refused(void **state)
     struct active *active = active_new(3);
     struct buffer why = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     set(active, 1, "a.first", 'y');
     set(active, 2, "a.second", 'y');
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -133,7 +133,7 @@ test_every_change_of_a_group_raises_the_generation(void **state)
     struct active *active = active_new(10);
     uint64_t before = active_generation(active);
 
-    (void) state;
+    (void)state;
     set(active, 1, "a", 'y');
     assert_true(active_generation(active) > before);
     before = active_generation(active);
@@ -151,15 +151,15 @@ test_many_groups_are_all_found(void **state)
     struct active *active = active_new(MANY);
     char name[64];
 
-    (void) state;
+    (void)state;
     for (uint32_t id = 1; id <= MANY; id++) {
-        snprintf(name, sizeof(name), "hierarchy.group-%u", (unsigned) id);
+        snprintf(name, sizeof(name), "hierarchy.group-%u", (unsigned)id);
         assert_int_equal(set(active, id, name, 'y'), 0);
     }
     for (uint32_t id = 1; id <= MANY; id++) {
-        snprintf(name, sizeof(name), "hierarchy.group-%u", (unsigned) id);
+        snprintf(name, sizeof(name), "hierarchy.group-%u", (unsigned)id);
         assert_int_equal(find(active, name), id);
-        snprintf(name, sizeof(name), "hierarchy.group-x%u", (unsigned) id);
+        snprintf(name, sizeof(name), "hierarchy.group-x%u", (unsigned)id);
         assert_int_equal(find(active, name), 0);
     }
     active_close(&active);
@@ -173,7 +173,7 @@ test_texts_are_refused_when_there_is_no_room_and_nothing_breaks(void **state)
     char text[4001];
     int status = 0;
 
-    (void) state;
+    (void)state;
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
     for (int i = 0; i < 1000 && status == 0; i++) {
@@ -195,7 +195,7 @@ test_the_same_texts_set_again_take_no_room(void **state)
 {
     struct active *active = active_new(2);
 
-    (void) state;
+    (void)state;
     for (int i = 0; i < 100000; i++)
         assert_int_equal(set(active, 1, "a.group", 'y'), 0);
     active_close(&active);
@@ -205,13 +205,13 @@ static void
 test_other_numbers_are_as_set(void **state)
 {
     struct active *active = active_new(1);
-    struct message_key key = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-                               15, 16}};
+    struct message_key key = {
+        {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
     struct message_key got;
     uint32_t segment, offset;
     uint64_t sequence;
 
-    (void) state;
+    (void)state;
     active_set_key(active, &key);
     got = active_key(active);
     assert_memory_equal(&got, &key, sizeof(key));
@@ -226,9 +226,8 @@ test_other_numbers_are_as_set(void **state)
     active_note_removal(active);
     assert_int_equal(active_removals(active), 2);
     set(active, 1, "alias", '=');
-    assert_int_equal(active_set(active, 1, "alias", 5, '=', 9, 0, "", "",
-                                NULL),
-                     0);
+    assert_int_equal(
+        active_set(active, 1, "alias", 5, '=', 9, 0, "", "", NULL), 0);
     assert_int_equal(active_alias(active, 1), 9);
     active_close(&active);
 }
@@ -241,7 +240,7 @@ test_a_known_id_is_found_until_it_is_dropped_or_displaced(void **state)
     struct token token = {7, 8, 9, 0}, found;
     uint64_t sequence;
 
-    (void) state;
+    (void)state;
     assert_false(active_known_find(active, &one, &sequence, &found));
     active_known_put(active, &one, 42, &token);
     assert_true(active_known_find(active, &one, &sequence, &found));
@@ -267,7 +266,7 @@ test_a_mapping_shows_what_another_has_set(void **state)
     int fd = active_create(100, &why);
     struct active *writer, *reader;
 
-    (void) state;
+    (void)state;
     assert_true(fd >= 0);
     assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
     assert_int_equal(ftruncate(fd, 4096), -1);
@@ -293,11 +292,11 @@ test_memory_of_another_kind_is_not_mapped(void **state)
     static const size_t sizes[] = {0, 100, 8192, 8 * 1024 * 1024};
     struct buffer why = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         int fd = memfd_create("not-active", MFD_CLOEXEC);
 
-        assert_int_equal(ftruncate(fd, (off_t) sizes[i]), 0);
+        assert_int_equal(ftruncate(fd, (off_t)sizes[i]), 0);
         assert_null(active_map(fd, true, &why));
         assert_true(why.used > 0);
         buffer_clear(&why);
@@ -351,9 +350,9 @@ race_write(struct active *active, uint64_t first, uint64_t end)
 {
     for (uint64_t turn = first; turn < end; turn++) {
         struct group_marks marks = race_marks(turn);
-        struct message_hash hash = hash_of((unsigned) (turn % 4) * 65536);
-        struct token token = {(uint32_t) (turn % 1000),
-                              (uint32_t) (turn % 1000) * 2, 0, 0};
+        struct message_hash hash = hash_of((unsigned)(turn % 4) * 65536);
+        struct token token = {(uint32_t)(turn % 1000),
+                              (uint32_t)(turn % 1000) * 2, 0, 0};
 
         active_set_marks(active, 1 + turn % RACE_GROUPS, &marks);
         active_known_put(active, &hash, turn, &token);
@@ -367,7 +366,7 @@ race_begin(struct active *active, pid_t *readers, size_t count)
         char name[16];
         struct group_marks marks = race_marks(0);
 
-        snprintf(name, sizeof(name), "group.%u", (unsigned) id);
+        snprintf(name, sizeof(name), "group.%u", (unsigned)id);
         set(active, id, name, 'y');
         active_set_marks(active, id, &marks);
     }
@@ -397,7 +396,7 @@ test_readers_never_see_half_a_change(void **state)
     struct active *active = active_new(RACE_GROUPS);
     pid_t readers[2];
 
-    (void) state;
+    (void)state;
     race_begin(active, readers, 2);
     race_write(active, 1, RACE_TURNS);
     race_end(active, readers, 2);
@@ -411,7 +410,7 @@ test_a_writer_killed_anywhere_leaves_nothing_half_done(void **state)
     pid_t readers[2];
     uint64_t first = 1;
 
-    (void) state;
+    (void)state;
     race_begin(active, readers, 2);
     for (int round = 0; round < 50; round++) {
         pid_t writer = fork();
@@ -425,7 +424,7 @@ test_a_writer_killed_anywhere_leaves_nothing_half_done(void **state)
         /* Some time after it has begun. */
         do
             at = active_marks(active, 1).low;
-        while (at < first + (uint64_t) round * 13);
+        while (at < first + (uint64_t)round * 13);
         assert_int_equal(kill(writer, SIGKILL), 0);
         assert_int_equal(waitpid(writer, NULL, 0), writer);
         for (uint32_t id = 1; id <= RACE_GROUPS; id++) {

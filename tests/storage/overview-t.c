@@ -60,8 +60,8 @@ pick(struct world *world, unsigned below)
 static void
 open_writer(struct world *world)
 {
-    world->overview
-        = overview_open("sqlite", world->path, 1 << 20, &world->why);
+    world->overview =
+        overview_open("sqlite", world->path, 1 << 20, &world->why);
     if (world->overview == NULL)
         fail_msg("%s", buffer_text(&world->why));
 }
@@ -92,8 +92,7 @@ begin(struct world *world)
 static void
 commit(struct world *world)
 {
-    check(world,
-          overview_commit(world->overview, world->count, &world->why));
+    check(world, overview_commit(world->overview, world->count, &world->why));
     active_set_committed(world->active, world->count);
 }
 
@@ -110,9 +109,8 @@ put_groups(struct world *world)
                                      .creator = "test",
                                      .description = ""};
 
-        snprintf(name, sizeof(name), "local.group%u", (unsigned) group);
-        check(world,
-              overview_put_group(world->overview, &row, &world->why));
+        snprintf(name, sizeof(name), "local.group%u", (unsigned)group);
+        check(world, overview_put_group(world->overview, &row, &world->why));
     }
 }
 
@@ -151,7 +149,7 @@ remove_files(const char *path)
         return;
     while ((entry = readdir(directory)) != NULL)
         if (entry->d_name[0] != '.')
-            (void) unlinkat(dirfd(directory), entry->d_name, 0);
+            (void)unlinkat(dirfd(directory), entry->d_name, 0);
     closedir(directory);
     rmdir(path);
 }
@@ -188,13 +186,13 @@ model_add(struct world *world)
     article = &world->articles[world->count++];
     *article = (struct model_article){0};
     article->entry.sequence = world->count;
-    article->entry.arrival = 5000 + (int64_t) world->count / 3;
+    article->entry.arrival = 5000 + (int64_t)world->count / 3;
     article->entry.token = (struct token){
-        .segment = 1 + (uint32_t) world->count / 100,
-        .offset = (uint32_t) world->count * 8,
+        .segment = 1 + (uint32_t)world->count / 100,
+        .offset = (uint32_t)world->count * 8,
         .octets = 100 + filler,
     };
-    memset(article->entry.hash.octets, (int) world->count, 16);
+    memset(article->entry.hash.octets, (int)world->count, 16);
     article->entry.group_count = groups;
     for (unsigned i = 0; i < groups; i++) {
         uint32_t group = 1 + (first + i) % GROUPS;
@@ -204,7 +202,7 @@ model_add(struct world *world)
     }
     snprintf(article->line, sizeof(article->line),
              "Subject %zu\tfrom\tdate\t<%zu@x>\t%*s\t100\t10\tXref: x",
-             world->count, world->count, (int) filler, "");
+             world->count, world->count, (int)filler, "");
 }
 
 /* Put articles first to last (sequences) of the model. */
@@ -218,8 +216,7 @@ put_range(struct world *world, size_t first, size_t last)
         entry.groups = article->groups;
         entry.line = article->line;
         entry.line_octets = strlen(article->line);
-        check(world,
-              overview_put(world->overview, &entry, 1, &world->why));
+        check(world, overview_put(world->overview, &entry, 1, &world->why));
     }
 }
 
@@ -254,7 +251,7 @@ static void
 remove_some(struct world *world, unsigned count)
 {
     for (unsigned i = 0; i < count && world->count > 0; i++) {
-        size_t sequence = 1 + pick(world, (unsigned) world->count);
+        size_t sequence = 1 + pick(world, (unsigned)world->count);
         size_t groups = world->articles[sequence - 1].entry.group_count;
 
         if (pick(world, 3) == 0)
@@ -306,8 +303,7 @@ seen_free(struct seen *seen)
 }
 
 static void
-ask(struct world *world, const struct overview_query *query,
-    struct seen *seen)
+ask(struct world *world, const struct overview_query *query, struct seen *seen)
 {
     *seen = (struct seen){.world = world};
     assert_null(overview_ask(world->reader, query, note_answer, seen));
@@ -324,7 +320,7 @@ seen_count(const struct seen *seen)
 static const struct overview_line *
 seen_line(const struct seen *seen, size_t index)
 {
-    return (const struct overview_line *) seen->lines.data + index;
+    return (const struct overview_line *)seen->lines.data + index;
 }
 
 /* The sequence of the article with this number, 0 when there is none. */
@@ -352,7 +348,7 @@ model_text(const struct world *world, uint32_t group, struct buffer *text,
                 && !world->articles[i].gone[j]) {
                 buffer_append_format(
                     text, "%llu\t%s\r\n",
-                    (unsigned long long) world->articles[i].groups[j].number,
+                    (unsigned long long)world->articles[i].groups[j].number,
                     world->articles[i].line);
                 (*count_r)++;
             }
@@ -383,8 +379,8 @@ check_range(struct world *world, uint32_t group, size_t limit)
         buffer_append(&text, buffer_text(&seen.text), seen.text.used);
         for (size_t i = 0; i < seen_count(&seen); i++) {
             const struct overview_line *line = seen_line(&seen, i);
-            const struct model_article *article
-                = &world->articles[line->sequence - 1];
+            const struct model_article *article =
+                &world->articles[line->sequence - 1];
 
             assert_memory_equal(&line->token, &article->entry.token,
                                 sizeof(line->token));
@@ -436,8 +432,8 @@ check_neighbours(struct world *world, uint32_t group, uint64_t number)
 static void
 check_since(struct world *world, int64_t since, size_t limit)
 {
-    struct overview_query query
-        = {.question = OVERVIEW_SINCE, .since = since, .limit = limit};
+    struct overview_query query = {
+        .question = OVERVIEW_SINCE, .since = since, .limit = limit};
     size_t index = 0;
 
     do {
@@ -463,8 +459,8 @@ check_since(struct world *world, int64_t since, size_t limit)
 static void
 check_locate(struct world *world, size_t sequence)
 {
-    struct overview_query query
-        = {.question = OVERVIEW_LOCATE, .low = sequence};
+    struct overview_query query = {.question = OVERVIEW_LOCATE,
+                                   .low = sequence};
     const struct model_article *article = &world->articles[sequence - 1];
     struct token token;
     int64_t arrival;
@@ -493,7 +489,7 @@ check_group(void *context, const struct overview_group *group)
     char name[32];
     size_t count;
 
-    snprintf(name, sizeof(name), "local.group%u", (unsigned) group->group);
+    snprintf(name, sizeof(name), "local.group%u", (unsigned)group->group);
     assert_string_equal(group->name, name);
     assert_int_equal(group->created, 1000 + group->group);
     assert_int_equal(group->low, 1);
@@ -508,21 +504,21 @@ check_group(void *context, const struct overview_group *group)
 static void
 check_world(struct world *world)
 {
-    check(world, overview_groups(world->overview, check_group, world,
-                                 &world->why));
+    check(world,
+          overview_groups(world->overview, check_group, world, &world->why));
     for (uint32_t group = 1; group <= GROUPS; group++) {
         check_range(world, group, 0);
         check_range(world, group, 1 + pick(world, 100));
         for (int i = 0; i < 5; i++)
             check_neighbours(
                 world, group,
-                1 + pick(world, (unsigned) world->high[group] + 3));
+                1 + pick(world, (unsigned)world->high[group] + 3));
     }
     check_since(world, 0, 0);
-    check_since(world, 5000 + pick(world, (unsigned) world->count / 3 + 2),
+    check_since(world, 5000 + pick(world, (unsigned)world->count / 3 + 2),
                 1 + pick(world, 50));
     for (int i = 0; i < 10 && world->count > 0; i++)
-        check_locate(world, 1 + pick(world, (unsigned) world->count));
+        check_locate(world, 1 + pick(world, (unsigned)world->count));
     overview_reader_turn_ended(world->reader);
 }
 
@@ -545,7 +541,7 @@ test_what_is_put_is_answered_before_and_after_folding(void **state)
 {
     struct world *world = world_new(1);
 
-    (void) state;
+    (void)state;
     world_begin(world);
     begin(world);
     put_new(world, 1000);
@@ -563,7 +559,7 @@ test_what_is_put_is_answered_before_and_after_folding(void **state)
 static void
 test_readers_see_the_model_through_random_changes(void **state)
 {
-    (void) state;
+    (void)state;
     for (unsigned seed = 1; seed <= 4; seed++) {
         struct world *world = world_new(seed);
 
@@ -600,7 +596,7 @@ test_a_fold_cut_short_may_be_done_again_with_fewer_rows(void **state)
 {
     bool finished = false;
 
-    (void) state;
+    (void)state;
     for (unsigned steps = 1; !finished; steps++) {
         struct world *world = world_new(5);
 
@@ -628,7 +624,7 @@ test_records_put_again_change_nothing(void **state)
 {
     struct world *world = world_new(3);
 
-    (void) state;
+    (void)state;
     world_begin(world);
     begin(world);
     put_new(world, 300);
@@ -641,9 +637,8 @@ test_records_put_again_change_nothing(void **state)
     put_range(world, 1, world->count);
     for (size_t sequence = 1; sequence <= world->count; sequence++)
         if (world->articles[sequence - 1].removed)
-            remove_places(
-                world, sequence, 0,
-                world->articles[sequence - 1].entry.group_count - 1);
+            remove_places(world, sequence, 0,
+                          world->articles[sequence - 1].entry.group_count - 1);
     fold_steps(world, 0, 1000);
     commit(world);
     check_world(world);
@@ -656,7 +651,7 @@ test_a_transaction_that_is_not_committed_leaves_nothing(void **state)
     struct world *world = world_new(4);
     size_t committed;
 
-    (void) state;
+    (void)state;
     world_begin(world);
     begin(world);
     put_new(world, 400);
@@ -702,9 +697,8 @@ run_script(struct world *world, unsigned steps)
         remove_places(world, at + 1, 0,
                       world->articles[at].entry.group_count - 1);
         if (at > 0)
-            remove_places(
-                world, at - 50, 0,
-                world->articles[at - 51].entry.group_count - 1);
+            remove_places(world, at - 50, 0,
+                          world->articles[at - 51].entry.group_count - 1);
         die_at(&steps);
         at += SCRIPT_COMMIT;
         check(world, overview_commit(world->overview, at, &world->why));
@@ -732,7 +726,7 @@ test_a_writer_killed_at_any_step_loses_and_doubles_nothing(void **state)
 {
     bool finished = false;
 
-    (void) state;
+    (void)state;
     for (unsigned step = 1; !finished; step += 3) {
         struct world *world = world_new(7);
         pid_t child;
@@ -797,10 +791,10 @@ check_stream(void *context, const struct overview_answer *answer)
         const struct overview_line *line = &answer->lines[i];
         char number[24];
         int octets = snprintf(number, sizeof(number), "%llu\t",
-                              (unsigned long long) line->number);
+                              (unsigned long long)line->number);
 
         if (line->number != stream->expected++
-            || memcmp(line->text, number, (size_t) octets) != 0)
+            || memcmp(line->text, number, (size_t)octets) != 0)
             stream->wrong = true;
         stream->last = line->number;
     }
@@ -844,7 +838,7 @@ test_a_reader_beside_folds_sees_no_number_twice_and_no_gap(void **state)
     pid_t readers[READERS];
     uint64_t number = 0;
 
-    (void) state;
+    (void)state;
     assert_int_equal(active_set(world->active, 1, "local.group1", 12, 'y', 0,
                                 1, "", "", &world->why),
                      0);
@@ -865,7 +859,7 @@ test_a_reader_beside_folds_sees_no_number_twice_and_no_gap(void **state)
         for (unsigned i = pick(world, 40); i > 0 && number < ARTICLES; i--) {
             struct record_group group = {.group = 1, .number = ++number};
             struct overview_entry entry = {.sequence = number,
-                                           .arrival = (int64_t) number,
+                                           .arrival = (int64_t)number,
                                            .groups = &group,
                                            .group_count = 1,
                                            .line = "subject\tand\tso\ton",
@@ -875,8 +869,7 @@ test_a_reader_beside_folds_sees_no_number_twice_and_no_gap(void **state)
                   overview_put(world->overview, &entry, 1, &world->why));
         }
         fold_steps(world, pick(world, 200), pick(world, 6));
-        check(world,
-              overview_commit(world->overview, number, &world->why));
+        check(world, overview_commit(world->overview, number, &world->why));
         active_set_marks(world->active, 1,
                          &(struct group_marks){1, number, number});
         active_set_committed(world->active, number);
@@ -895,7 +888,7 @@ test_a_number_is_seen_as_soon_as_it_is_committed(void **state)
 {
     struct world *world = world_new(12);
 
-    (void) state;
+    (void)state;
     world_begin(world);
     for (int i = 0; i < 50; i++) {
         /* The reader's turn has begun already. */
@@ -914,7 +907,7 @@ test_a_removal_is_seen_as_soon_as_it_is_noted(void **state)
 {
     struct world *world = world_new(13);
 
-    (void) state;
+    (void)state;
     world_begin(world);
     begin(world);
     put_new(world, 200);
@@ -923,9 +916,8 @@ test_a_removal_is_seen_as_soon_as_it_is_noted(void **state)
     for (size_t sequence = 1; sequence <= 200; sequence += 7) {
         check_range(world, 1, 0);
         begin(world);
-        remove_places(
-            world, sequence, 0,
-            world->articles[sequence - 1].entry.group_count - 1);
+        remove_places(world, sequence, 0,
+                      world->articles[sequence - 1].entry.group_count - 1);
         commit(world);
         active_note_removal(world->active);
         for (uint32_t group = 1; group <= GROUPS; group++)
@@ -939,7 +931,7 @@ test_many_removals_at_once_are_all_seen(void **state)
 {
     struct world *world = world_new(14);
 
-    (void) state;
+    (void)state;
     world_begin(world);
     begin(world);
     put_new(world, 3000);
@@ -948,9 +940,8 @@ test_many_removals_at_once_are_all_seen(void **state)
     /* More than the list of removals keeps. */
     begin(world);
     for (size_t sequence = 1; sequence <= 2500; sequence++)
-        remove_places(
-            world, sequence, 0,
-            world->articles[sequence - 1].entry.group_count - 1);
+        remove_places(world, sequence, 0,
+                      world->articles[sequence - 1].entry.group_count - 1);
     commit(world);
     active_note_removal(world->active);
     check_world(world);
@@ -962,7 +953,7 @@ test_the_high_mark_outlives_a_recent_article_that_is_removed(void **state)
 {
     struct world *world = world_new(21);
 
-    (void) state;
+    (void)state;
     world_begin(world);
     begin(world);
     put_new(world, 30);
@@ -988,7 +979,7 @@ test_marks_only_rise(void **state)
                                  .creator = "test",
                                  .description = ""};
 
-    (void) state;
+    (void)state;
     world_begin(world);
     begin(world);
     put_new(world, 100);
@@ -1015,7 +1006,7 @@ wal_octets(const struct world *world)
     struct stat status;
 
     snprintf(path, sizeof(path), "%s/overview.sqlite-wal", world->path);
-    return stat(path, &status) == 0 ? (uint64_t) status.st_size : 0;
+    return stat(path, &status) == 0 ? (uint64_t)status.st_size : 0;
 }
 
 static void
@@ -1024,7 +1015,7 @@ test_the_log_stays_small_while_a_reader_turns(void **state)
     struct world *world = world_new(16);
     uint64_t most = 0, written = 0;
 
-    (void) state;
+    (void)state;
     world_begin(world);
     for (int i = 0; i < 300; i++) {
         uint64_t before = overview_log_octets(world->overview), left;
@@ -1037,13 +1028,13 @@ test_the_log_stays_small_while_a_reader_turns(void **state)
         check_range(world, 1 + pick(world, GROUPS), 20);
         if (overview_log_octets(world->overview) > 1 << 20) {
             /* A reader in its turn is in the way of a new log. */
-            check(world, overview_checkpoint(world->overview, &left,
-                                             &world->why));
+            check(world,
+                  overview_checkpoint(world->overview, &left, &world->why));
             assert_int_equal(
                 overview_restart_log(world->overview, &world->why), 0);
             overview_reader_turn_ended(world->reader);
-            check(world, overview_checkpoint(world->overview, &left,
-                                             &world->why));
+            check(world,
+                  overview_checkpoint(world->overview, &left, &world->why));
             assert_int_equal(left, 0);
             assert_int_equal(
                 overview_restart_log(world->overview, &world->why), 1);
@@ -1074,13 +1065,13 @@ test_another_version_is_named_and_left_alone(void **state)
 {
     struct world *world = world_new(17);
 
-    (void) state;
+    (void)state;
     world_begin(world);
     overview_close(&world->overview);
     overview_reader_close(&world->reader);
     execute(world, "UPDATE meta SET value = 77 WHERE key = 'version'");
-    world->overview
-        = overview_open("sqlite", world->path, 1 << 20, &world->why);
+    world->overview =
+        overview_open("sqlite", world->path, 1 << 20, &world->why);
     assert_null(world->overview);
     assert_non_null(strstr(buffer_text(&world->why), "version 77"));
     execute(world, "UPDATE meta SET value = 1 WHERE key = 'version'");
@@ -1089,22 +1080,20 @@ test_another_version_is_named_and_left_alone(void **state)
 }
 
 static void
-test_a_damaged_file_is_moved_aside_and_readers_go_to_the_new_one(
-    void **state)
+test_a_damaged_file_is_moved_aside_and_readers_go_to_the_new_one(void **state)
 {
     struct world *world = world_new(18);
     char path[128];
     uint64_t left;
     int fd;
 
-    (void) state;
+    (void)state;
     world_begin(world);
     begin(world);
     put_new(world, 100);
     commit(world);
     check_world(world);
-    check(world,
-          overview_checkpoint(world->overview, &left, &world->why));
+    check(world, overview_checkpoint(world->overview, &left, &world->why));
     overview_close(&world->overview);
     snprintf(path, sizeof(path), "%s/overview.sqlite", world->path);
     fd = open(path, O_WRONLY);
@@ -1128,7 +1117,7 @@ test_damage_found_at_work_makes_the_next_start_begin_anew(void **state)
 {
     struct world *world = world_new(19);
 
-    (void) state;
+    (void)state;
     world_begin(world);
     begin(world);
     put_new(world, 100);
@@ -1153,11 +1142,11 @@ static void
 test_a_reader_may_come_before_the_first_writer(void **state)
 {
     struct world *world = world_new(20);
-    struct overview_query query
-        = {.question = OVERVIEW_RANGE, .group = 1, .low = 1, .high = 9};
+    struct overview_query query = {
+        .question = OVERVIEW_RANGE, .group = 1, .low = 1, .high = 9};
     struct seen seen = {.world = world};
 
-    (void) state;
+    (void)state;
     assert_null(overview_reader_open("sqlite", world->path, world->active,
                                      NULL, &world->why));
     assert_int_equal(mkdir(world->path, 0700), 0);
@@ -1179,7 +1168,7 @@ test_an_unknown_kind_of_overview_is_named(void **state)
 {
     struct buffer why = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     assert_null(overview_open("dbase", "/nonexistent", 0, &why));
     assert_non_null(strstr(buffer_text(&why), "dbase"));
     buffer_free(&why);

@@ -35,8 +35,8 @@ make_lines(struct overview_line *lines, struct buffer *text,
         lines[i] = (struct overview_line){
             .number = numbers[i],
             .sequence = 1000 + i,
-            .token = {.segment = 3, .offset = 88 * (uint32_t) i, .octets = 9},
-            .octets = (uint32_t) (text->used - used),
+            .token = {.segment = 3, .offset = 88 * (uint32_t)i, .octets = 9},
+            .octets = (uint32_t)(text->used - used),
         };
     }
     at = buffer_text(text);
@@ -60,7 +60,7 @@ test_a_text_is_number_tab_line_crlf(void **state)
         {UINT64_MAX, "x", "18446744073709551615\tx\r\n"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct buffer text = BUFFER_EMPTY;
 
@@ -75,7 +75,7 @@ test_a_text_is_number_tab_line_crlf(void **state)
 static void
 test_keys_of_a_group_are_a_range_of_64_numbers_each(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(overview_block_key(7, 64), overview_block_key(7, 127));
     assert_int_equal(overview_block_key(7, 128),
                      overview_block_key(7, 127) + 1);
@@ -91,20 +91,23 @@ test_what_is_written_is_read(void **state)
         size_t count;
         uint64_t numbers[OVERVIEW_BLOCK_NUMBERS];
     } cases[] = {
-        {1, {128}}, {1, {191}}, {3, {128, 150, 191}}, {2, {129, 130}},
+        {1, {128}},
+        {1, {191}},
+        {3, {128, 150, 191}},
+        {2, {129, 130}},
     };
     struct overview_line lines[OVERVIEW_BLOCK_NUMBERS];
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct overview_line written[OVERVIEW_BLOCK_NUMBERS];
         struct buffer text = BUFFER_EMPTY, block = BUFFER_EMPTY;
 
         make_lines(written, &text, cases[i].numbers, cases[i].count);
         overview_block_write(&block, written, cases[i].count);
-        assert_int_equal(overview_block_read(lines, 128, block.data,
-                                             block.used, NULL),
-                         cases[i].count);
+        assert_int_equal(
+            overview_block_read(lines, 128, block.data, block.used, NULL),
+            cases[i].count);
         for (size_t j = 0; j < cases[i].count; j++) {
             assert_int_equal(lines[j].number, written[j].number);
             assert_int_equal(lines[j].sequence, written[j].sequence);
@@ -126,7 +129,7 @@ test_a_full_block_is_read(void **state)
     struct overview_line lines[OVERVIEW_BLOCK_NUMBERS];
     struct buffer text = BUFFER_EMPTY, block = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < OVERVIEW_BLOCK_NUMBERS; i++)
         numbers[i] = 640 + i;
     make_lines(lines, &text, numbers, OVERVIEW_BLOCK_NUMBERS);
@@ -167,7 +170,7 @@ test_a_damaged_block_is_refused(void **state)
     struct buffer text = BUFFER_EMPTY, block = BUFFER_EMPTY;
     struct buffer why = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     make_lines(lines, &text, numbers, 3);
     overview_block_write(&block, lines, 3);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
