@@ -17,8 +17,11 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 
-/* Files that include each other; a loop is found by its depth. */
-enum { INCLUDE_DEPTH_MAX = 10 };
+enum {
+    INCLUDE_DEPTH_MAX = 10, /* a loop of files is found by its depth */
+    READ_OCTETS = 16 * 1024,
+    FILE_OCTETS_MAX = 16 * 1024 * 1024,
+};
 /* A record of the spool is an article, its head, and its batch's head. */
 enum { RECORD_ROOM_OCTETS = 32 * 1024 };
 
@@ -206,20 +209,93 @@ value_check(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
     return 1;
 }
 
-/* NULL with errno: libconfuse's scanner would exit on a directory. */
-static FILE *
-file_open(const char *path)
+/* -1 with errno. */
+static int
+file_read(const char *path, struct buffer *text)
 {
-    struct stat status;
-    FILE *file = fopen(path, "re");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : 0;
+    int error;
 
-    if (file != NULL && fstat(fileno(file), &status) == 0
-        && S_ISDIR(status.st_mode)) {
-        fclose(file);
-        errno = EISDIR;
-        return NULL;
+    while (fd >= 0) {
+        got = read(fd, buffer_reserve(text, READ_OCTETS), READ_OCTETS);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        text->used += (size_t) got;
+        if (text->used > FILE_OCTETS_MAX) {
+            errno = EFBIG;
+            got = -1;
+            break;
+        }
     }
-    return file;
+    error = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return got < 0 ? -1 : 0;
+}
+
+/* Where the comment ends that begins at this place. */
+static size_t
+comment_end(const char *text, size_t at, size_t octets)
+{
+    bool block = text[at] == '/' && text[at + 1] == '*';
+    size_t start = block ? at + 2 : at;
+    const char *end = block ? memmem(text + start, octets - start, "*/", 2)
+                            : memchr(text + start, '\n', octets - start);
+
+    if (end == NULL)
+        return octets;
+    return (size_t) (end - text) + (block ? 2 : 0);
+}
+
+/*
+ * libconfuse 3.3 counts a comment's line twice, and takes none within a list;
+ * it is given none.
+ */
+static void
+comments_blank(char *text, size_t octets)
+{
+    char quote = '\0';
+
+    for (size_t at = 0; at < octets; at++) {
+        if (quote != '\0') {
+            if (text[at] == '\\')
+                at++;
+            else if (text[at] == quote)
+                quote = '\0';
+        } else if (text[at] == '"' || text[at] == '\'') {
+            quote = text[at];
+        } else if (text[at] == '#'
+                   || (text[at] == '/' && at + 1 < octets
+                       && (text[at + 1] == '/' || text[at + 1] == '*'))) {
+            size_t end = comment_end(text, at, octets);
+
+            for (; at < end; at++)
+                if (text[at] != '\n')
+                    text[at] = ' ';
+            at--;
+        }
+    }
+}
+
+/* Let libconfuse read a text as cfg->filename; the text is changed. */
+static int
+text_parse(cfg_t *cfg, struct buffer *text)
+{
+    FILE *file;
+    int result;
+
+    buffer_append_char(text, ' '); /* fmemopen() refuses an empty text */
+    comments_blank(text->data, text->used);
+    file = fmemopen(text->data, text->used, "r");
+    if (file == NULL)
+        sysdie(EXIT_TEMPORARY, "fmemopen");
+    result = cfg_parse_fp(cfg, file);
+    fclose(file);
+    return result == CFG_SUCCESS && !reading.failed ? 0 : -1;
 }
 
 /* The path of an included file is relative to the one that includes it. */
@@ -243,8 +319,8 @@ value_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
 {
     char *outer_name = cfg->filename;
     int outer_line = cfg->line;
+    struct buffer text = BUFFER_EMPTY;
     char *path;
-    FILE *file;
     int result;
 
     if (argc != 1 || reading.depth >= INCLUDE_DEPTH_MAX) {
@@ -255,24 +331,24 @@ value_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
         return 1;
     }
     path = include_path(cfg, argv[0]);
-    file = file_open(path);
-    if (file == NULL) {
+    if (file_read(path, &text) < 0) {
         char *found = xasprintf("\"%s\" (%s)", path, strerror(errno));
 
         reading_error(cfg, opt->name, found, "a file that can be read");
         free(found);
         free(path);
+        buffer_free(&text);
         return 1;
     }
     reading.depth++;
     cfg->filename = path;
-    result = cfg_parse_fp(cfg, file);
+    result = text_parse(cfg, &text);
     cfg->filename = outer_name;
     cfg->line = outer_line;
     reading.depth--;
     free(path);
-    fclose(file);
-    return result == CFG_SUCCESS ? 0 : 1;
+    buffer_free(&text);
+    return result == 0 ? 0 : 1;
 }
 
 static void
@@ -399,9 +475,9 @@ config_check(const struct config *config, const cfg_t *cfg)
     return -1;
 }
 
-/* Read one file, already open; closes it. */
+/* Read a text that stands in the file of this name; the text is changed. */
 static struct config *
-config_read(const char *name, FILE *file, struct buffer *why)
+config_read(const char *name, struct buffer *text, struct buffer *why)
 {
     cfg_t *cfg = reader_new();
     struct config *config = xcalloc(1, sizeof(*config));
@@ -412,8 +488,7 @@ config_read(const char *name, FILE *file, struct buffer *why)
     reading.depth = 0;
     cfg->filename = xstrdup(name);
     config->generation = 1;
-    good = cfg_parse_fp(cfg, file) == CFG_SUCCESS && !reading.failed;
-    fclose(file);
+    good = text_parse(cfg, text) == 0;
     /* A value that libconfuse refused without a word. */
     if (!good)
         reading_error(cfg, "syntax", "something unreadable", whole_syntax);
@@ -432,27 +507,26 @@ config_read(const char *name, FILE *file, struct buffer *why)
 struct config *
 config_load(const char *path, struct buffer *why)
 {
-    FILE *file = file_open(path);
+    struct buffer text = BUFFER_EMPTY;
+    struct config *config = NULL;
 
-    if (file == NULL) {
+    if (file_read(path, &text) < 0)
         why_set_errno(why, "%s: cannot be read", path);
-        return NULL;
-    }
-    return config_read(path, file, why);
+    else
+        config = config_read(path, &text, why);
+    buffer_free(&text);
+    return config;
 }
 
 struct config *
 config_parse(const char *name, const char *text, struct buffer *why)
 {
-    /* fmemopen() refuses an empty text; a newline means the same. */
-    char *copy = xstrdup(text[0] != '\0' ? text : "\n");
-    FILE *file = fmemopen(copy, strlen(copy), "r");
+    struct buffer copy = BUFFER_EMPTY;
     struct config *config;
 
-    if (file == NULL)
-        sysdie(EXIT_TEMPORARY, "fmemopen");
-    config = config_read(name, file, why);
-    free(copy);
+    buffer_append_text(&copy, text);
+    config = config_read(name, &copy, why);
+    buffer_free(&copy);
     return config;
 }
 
