@@ -105,7 +105,7 @@ name_octets(const char *at, const char *end)
 
     while (at < end && ascii_is_graphic(*at) && *at != ':')
         at++;
-    return at < end && *at == ':' ? (size_t) (at - begin) : 0;
+    return at < end && *at == ':' ? (size_t)(at - begin) : 0;
 }
 
 /* Where the field that begins here ends, folded lines included: behind its
@@ -114,7 +114,7 @@ static const char *
 field_end(const char *at, const char *end, uint64_t *lines)
 {
     do {
-        const char *lf = memchr(at, '\n', (size_t) (end - at));
+        const char *lf = memchr(at, '\n', (size_t)(end - at));
 
         at = lf != NULL ? lf + 1 : end;
         ++*lines;
@@ -143,7 +143,7 @@ value_set(struct field_value *value, const char *at, const char *end,
             last--;
     }
     value->octets = begin;
-    value->length = (size_t) (last - begin);
+    value->length = (size_t)(last - begin);
 }
 
 /* --- the whole article */
@@ -170,8 +170,8 @@ field_add(struct article *article, const char *at, const char *end,
     if (value->times++ > 0)
         return 0;
     value_set(value, at + octets + 1, end, kinds[field].unstructured);
-    value->line_offset = (size_t) (at - article->octets);
-    value->line_octets = (size_t) (end - at);
+    value->line_offset = (size_t)(at - article->octets);
+    value->line_octets = (size_t)(end - at);
     return 0;
 }
 
@@ -179,8 +179,8 @@ field_add(struct article *article, const char *at, const char *end,
 static int
 head_parse(struct article *article, uint64_t *lines, struct buffer *why)
 {
-    const char *const last = article->octets + article->length
-                             - DOT_LINE_OCTETS;
+    const char *const last =
+        article->octets + article->length - DOT_LINE_OCTETS;
     const char *at = article->octets;
     int fields = 0;
 
@@ -201,7 +201,7 @@ head_parse(struct article *article, uint64_t *lines, struct buffer *why)
         return why_set(why, "the article has no header");
     if (at >= last)
         return why_set(why, "no empty line between header and body");
-    article->head_octets = (size_t) (at - article->octets);
+    article->head_octets = (size_t)(at - article->octets);
     article->body_offset = article->head_octets + 2;
     return 0;
 }
@@ -246,13 +246,13 @@ head_find(const char *head, size_t head_octets, const char *name,
     memset(value_r, 0, sizeof(*value_r));
     for (const char *at = head; at < end; at = next) {
         next = field_end(at, end, &lines);
-        if ((size_t) (next - at) <= octets || at[octets] != ':'
+        if ((size_t)(next - at) <= octets || at[octets] != ':'
             || !ascii_same(at, name, octets) || value_r->times++ > 0)
             continue;
         value_set(value_r, at + octets + 1, next,
                   field == FIELD_COUNT || kinds[field].unstructured);
-        value_r->line_offset = (size_t) (at - head);
-        value_r->line_octets = (size_t) (next - at);
+        value_r->line_offset = (size_t)(at - head);
+        value_r->line_octets = (size_t)(next - at);
     }
     return value_r->times > 0;
 }
@@ -279,7 +279,7 @@ field_unfold(const struct field_value *value, struct buffer *text)
                         : octet;
     }
     *to = '\0';
-    text->used += (size_t) (to - begin);
+    text->used += (size_t)(to - begin);
 }
 
 bool
@@ -290,7 +290,7 @@ path_has(const struct field_value *path, const char *host)
     const char *const end = at + path->length;
 
     while (at < end) {
-        const char *bang = memchr(at, '!', (size_t) (end - at));
+        const char *bang = memchr(at, '!', (size_t)(end - at));
         const char *last = bang != NULL ? bang : end;
         const char *next = bang != NULL ? bang + 1 : end;
 
@@ -298,7 +298,7 @@ path_has(const struct field_value *path, const char *host)
             at++;
         while (last > at && ascii_is_space(last[-1]))
             last--;
-        if ((size_t) (last - at) == host_octets
+        if ((size_t)(last - at) == host_octets
             && ascii_same(at, host, host_octets))
             return true;
         at = next;

@@ -47,10 +47,9 @@ static int
 check_date(const struct article *article, const struct article_rules *rules,
            struct buffer *why)
 {
-    const enum field field
-        = article->fields[FIELD_INJECTION_DATE].length > 0
-              ? FIELD_INJECTION_DATE
-              : FIELD_DATE;
+    const enum field field = article->fields[FIELD_INJECTION_DATE].length > 0
+                                 ? FIELD_INJECTION_DATE
+                                 : FIELD_DATE;
     const struct field_value *value = &article->fields[field];
     int64_t date;
 
@@ -58,8 +57,7 @@ check_date(const struct article *article, const struct article_rules *rules,
         return why_set(why, "%s cannot be understood", field_name(field));
     if (date > rules->now + FUTURE_SECONDS_MAX)
         return why_set(why, "%s lies in the future", field_name(field));
-    if (rules->cutoff_seconds > 0
-        && date < rules->now - rules->cutoff_seconds)
+    if (rules->cutoff_seconds > 0 && date < rules->now - rules->cutoff_seconds)
         return why_set(why, "too old");
     return 0;
 }
@@ -74,8 +72,8 @@ check_newsgroups(const struct field_value *value, struct buffer *why)
     int names = 0;
     int valid = 0;
 
-    while (newsgroups_next(value->octets, value->length, &at, &name,
-                           &octets)) {
+    while (
+        newsgroups_next(value->octets, value->length, &at, &name, &octets)) {
         if (octets > NEWSGROUP_OCTETS_MAX)
             return why_set(why, "a newsgroup's name is longer than %d octets",
                            NEWSGROUP_OCTETS_MAX);
@@ -97,7 +95,7 @@ check_path(const struct field_value *path, const char *pathhost,
     const char *const end = at + path->length;
     int entries = 1;
 
-    while ((at = memchr(at, '!', (size_t) (end - at))) != NULL) {
+    while ((at = memchr(at, '!', (size_t)(end - at))) != NULL) {
         at++;
         if (++entries > ARTICLE_PATH_ENTRIES_MAX)
             return why_set(why, "more than %d entries in Path",
@@ -114,10 +112,9 @@ article_check_relayed(const struct article *article,
 {
     const struct field_value *id = &article->fields[FIELD_MESSAGE_ID];
 
-    if (rules->size_octets_max > 0
-        && article->bytes > rules->size_octets_max)
+    if (rules->size_octets_max > 0 && article->bytes > rules->size_octets_max)
         return why_set(why, "%llu octets, and %zu are the limit",
-                       (unsigned long long) article->bytes,
+                       (unsigned long long)article->bytes,
                        rules->size_octets_max);
     if (check_fields(article, why) < 0)
         return -1;

@@ -21,10 +21,9 @@ references_shorten(struct buffer *line, size_t from)
     if (octets <= REFERENCES_OCTETS_MAX)
         return;
     first_end = memchr(references, ' ', REFERENCES_OCTETS_MAX / 2);
-    first_octets
-        = first_end != NULL ? (size_t) (first_end - references) : 0;
+    first_octets = first_end != NULL ? (size_t)(first_end - references) : 0;
     rest = references + octets - (REFERENCES_OCTETS_MAX - first_octets);
-    rest = memchr(rest, ' ', (size_t) (references + octets - rest));
+    rest = memchr(rest, ' ', (size_t)(references + octets - rest));
     /* One word of that length is no list of message-IDs. */
     if (rest == NULL) {
         line->used = from;
@@ -32,8 +31,8 @@ references_shorten(struct buffer *line, size_t from)
         return;
     }
     memmove(references + first_octets, rest,
-            (size_t) (references + octets - rest));
-    line->used -= (size_t) (rest - (references + first_octets));
+            (size_t)(references + octets - rest));
+    line->used -= (size_t)(rest - (references + first_octets));
     line->data[line->used] = '\0';
 }
 
@@ -41,8 +40,8 @@ void
 article_overview(const struct article *article, struct buffer *line)
 {
     static const enum field order[] = {
-        FIELD_SUBJECT, FIELD_FROM, FIELD_DATE, FIELD_MESSAGE_ID,
-        FIELD_REFERENCES,
+        FIELD_SUBJECT,    FIELD_FROM,       FIELD_DATE,
+        FIELD_MESSAGE_ID, FIELD_REFERENCES,
     };
     size_t from = line->used;
 

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 static inline bool
 ascii_is_digit(char octet)
@@ -22,7 +23,7 @@ ascii_is_alpha(char octet)
 static inline char
 ascii_lower(char octet)
 {
-    return octet >= 'A' && octet <= 'Z' ? (char) (octet + 32) : octet;
+    return octet >= 'A' && octet <= 'Z' ? (char)(octet + 32) : octet;
 }
 
 /* Space, TAB, CR, LF: what separates words once folding is allowed for. */
@@ -43,14 +44,10 @@ ascii_is_graphic(char octet)
 static inline bool
 ascii_is_atext(char octet)
 {
-    switch (octet) {
-    case '!': case '#': case '$': case '%': case '&': case '\'': case '*':
-    case '+': case '-': case '/': case '=': case '?': case '^': case '_':
-    case '`': case '{': case '|': case '}': case '~':
-        return true;
-    default:
-        return ascii_is_alpha(octet) || ascii_is_digit(octet);
-    }
+    static const char signs[] = "!#$%&'*+-/=?^_`{|}~";
+
+    return ascii_is_alpha(octet) || ascii_is_digit(octet)
+           || memchr(signs, octet, sizeof(signs) - 1) != NULL;
 }
 
 /* Are the octets word, which has that length too, but for letters' case? */

@@ -20,7 +20,7 @@ tables_fill(void)
         uint32_t crc = octet;
 
         for (int bit = 0; bit < 8; bit++)
-            crc = (crc >> 1) ^ (crc & 1 ? (uint32_t) POLYNOMIAL_REFLECTED : 0);
+            crc = (crc >> 1) ^ (crc & 1 ? (uint32_t)POLYNOMIAL_REFLECTED : 0);
         tables[0][octet] = crc;
     }
     for (int slice = 1; slice < SLICES; slice++)
@@ -46,8 +46,8 @@ crc32c_by_instruction(uint32_t crc, const void *octets, size_t length)
         at += sizeof(word);
     }
     for (; length > 0; length--)
-        sum = __builtin_ia32_crc32qi((uint32_t) sum, *at++);
-    return ~(uint32_t) sum;
+        sum = __builtin_ia32_crc32qi((uint32_t)sum, *at++);
+    return ~(uint32_t)sum;
 }
 
 static crc32c_func *
@@ -83,8 +83,8 @@ crc32c_by_table(uint32_t crc, const void *octets, size_t length)
     crc = ~crc;
     for (; length >= SLICES; length -= SLICES) {
         uint32_t low = crc
-                       ^ ((uint32_t) at[0] | (uint32_t) at[1] << 8
-                          | (uint32_t) at[2] << 16 | (uint32_t) at[3] << 24);
+                       ^ ((uint32_t)at[0] | (uint32_t)at[1] << 8
+                          | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24);
 
         crc = tables[7][low & 0xff] ^ tables[6][low >> 8 & 0xff]
               ^ tables[5][low >> 16 & 0xff] ^ tables[4][low >> 24]

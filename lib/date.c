@@ -22,8 +22,8 @@ static const char *const months[] = {
     "july",    "august",   "september", "october", "november", "december",
 };
 static const char *const day_names[] = {
-    "sunday", "monday", "tuesday", "wednesday", "thursday", "friday",
-    "saturday",
+    "sunday",   "monday", "tuesday",  "wednesday",
+    "thursday", "friday", "saturday",
 };
 
 /* Zones by name (RFC 5322, 4.3), and those that articles have besides; what
@@ -32,13 +32,14 @@ static const struct {
     const char *name;
     int minutes;
 } zones[] = {
-    {"est", -300}, {"edt", -240}, {"cst", -360},  {"cdt", -300}, {"mst", -420},
-    {"mdt", -360}, {"pst", -480}, {"pdt", -420},  {"ast", -240}, {"adt", -180},
-    {"akst", -540}, {"akdt", -480}, {"hst", -600}, {"nst", -210},
-    {"ndt", -150}, {"bst", 60},   {"met", 60},    {"mez", 60},   {"cet", 60},
-    {"mest", 120}, {"cest", 120}, {"mesz", 120},  {"eet", 120},  {"eest", 180},
-    {"msk", 180},  {"jst", 540},  {"kst", 540},   {"aest", 600}, {"aedt", 660},
-    {"nzst", 720}, {"nzdt", 780}, {"idt", 180},
+    {"est", -300}, {"edt", -240}, {"cst", -360},  {"cdt", -300},
+    {"mst", -420}, {"mdt", -360}, {"pst", -480},  {"pdt", -420},
+    {"ast", -240}, {"adt", -180}, {"akst", -540}, {"akdt", -480},
+    {"hst", -600}, {"nst", -210}, {"ndt", -150},  {"bst", 60},
+    {"met", 60},   {"mez", 60},   {"cet", 60},    {"mest", 120},
+    {"cest", 120}, {"mesz", 120}, {"eet", 120},   {"eest", 180},
+    {"msk", 180},  {"jst", 540},  {"kst", 540},   {"aest", 600},
+    {"aedt", 660}, {"nzst", 720}, {"nzdt", 780},  {"idt", 180},
 };
 
 /* --- the calendar */
@@ -52,8 +53,7 @@ year_is_leap(int64_t year)
 static int
 month_days(int64_t year, int month)
 {
-    static const int days[] = {31, 28, 31, 30, 31, 30,
-                               31, 31, 30, 31, 30, 31};
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 
     return month == 2 && year_is_leap(year) ? 29 : days[month - 1];
 }
@@ -69,16 +69,17 @@ days_from_civil(int64_t year, int month, int day)
     const int64_t march_month = (month + 9) % 12;
     const int64_t day_of_year = (153 * march_month + 2) / 5 + day - 1;
 
-    return y * 365 + y / 4 - y / 100 + y / 400 + day_of_year
-           - 719468 - 146097;
+    return y * 365 + y / 4 - y / 100 + y / 400 + day_of_year - 719468 - 146097;
 }
 
 static int64_t
 civil_to_time(const struct civil *civil)
 {
-    return days_from_civil(civil->year, civil->month, civil->day)
-               * SECONDS_PER_DAY
-           + civil->hour * 3600 + civil->minute * 60 + civil->second;
+    const int64_t days =
+        days_from_civil(civil->year, civil->month, civil->day);
+    const int64_t minutes = (days * 24 + civil->hour) * 60 + civil->minute;
+
+    return minutes * 60 + civil->second;
 }
 
 static bool
@@ -107,7 +108,7 @@ civil_from_time(int64_t time, int *weekday_r)
     if (time > civil_to_time(&last))
         time = civil_to_time(&last);
     days = time / SECONDS_PER_DAY - (time % SECONDS_PER_DAY < 0);
-    seconds = (int) (time - days * SECONDS_PER_DAY);
+    seconds = (int)(time - days * SECONDS_PER_DAY);
 
     /* The mean year cannot be wrong by more than one. */
     civil.year = 1970 + days * 400 / 146097;
@@ -115,7 +116,7 @@ civil_from_time(int64_t time, int *weekday_r)
         civil.year--;
     while (days_from_civil(civil.year + 1, 1, 1) <= days)
         civil.year++;
-    civil.day = (int) (days - days_from_civil(civil.year, 1, 1)) + 1;
+    civil.day = (int)(days - days_from_civil(civil.year, 1, 1)) + 1;
     civil.month = 1;
     while (civil.day > month_days(civil.year, civil.month))
         civil.day -= month_days(civil.year, civil.month++);
@@ -124,7 +125,7 @@ civil_from_time(int64_t time, int *weekday_r)
     civil.second = seconds % 60;
     /* The epoch was a Thursday; 719530 days, whole weeks, make the sum
        positive. */
-    *weekday_r = (int) ((days + 719530 + 4) % 7);
+    *weekday_r = (int)((days + 719530 + 4) % 7);
     return civil;
 }
 
@@ -183,7 +184,7 @@ read_word(struct reader *reader, const char **word_r)
     *word_r = reader->at;
     while (reader->at < reader->end && ascii_is_alpha(*reader->at))
         reader->at++;
-    return (size_t) (reader->at - *word_r);
+    return (size_t)(reader->at - *word_r);
 }
 
 /* Read a number of digits_max digits at most; returns how many, 0 when none
@@ -204,8 +205,7 @@ read_number(struct reader *reader, size_t digits_max, int *number_r)
 
 /* Which of the names begins with word, of three letters or more?  Or -1. */
 static int
-find_name(const char *const *names, int count, const char *word,
-          size_t octets)
+find_name(const char *const *names, int count, const char *word, size_t octets)
 {
     for (int i = 0; i < count; i++)
         if (octets >= 3 && octets <= strlen(names[i])
@@ -288,13 +288,12 @@ read_offset(struct reader *reader, int *minutes_r)
     if (digits == 4) {
         minutes = number % 100;
         number /= 100;
-    } else if (digits != 2 && digits != 1) {
-        return false;
-    } else if (read_octet(reader, ':')
-               && read_number(reader, 2, &minutes) != 2) {
+    } else if ((digits != 2 && digits != 1)
+               || (read_octet(reader, ':')
+                   && read_number(reader, 2, &minutes) != 2)) {
         return false;
     }
-    if (minutes > 59 || number > 99)
+    if (minutes > 59)
         return false;
     *minutes_r = number * 60 + minutes;
     return true;
@@ -414,7 +413,7 @@ date_parse(const char *text, size_t octets, int64_t *time_r)
     skip_space(&reader);
     if (!good || reader.at != reader.end || !civil_is_valid(&civil))
         return -1;
-    *time_r = civil_to_time(&civil) - minutes * 60;
+    *time_r = civil_to_time(&civil) - (int64_t)minutes * 60;
     return 0;
 }
 
@@ -431,7 +430,7 @@ date_format(int64_t time, char text[DATE_OCTETS])
 
     snprintf(text, DATE_OCTETS, "%s, %02d %s %04d %02d:%02d:%02d +0000",
              day_short[weekday], civil.day, month_short[civil.month - 1],
-             (int) civil.year, civil.hour, civil.minute, civil.second);
+             (int)civil.year, civil.hour, civil.minute, civil.second);
 }
 
 void
@@ -440,7 +439,7 @@ date_format_compact(int64_t time, char text[DATE_OCTETS])
     int weekday;
     const struct civil civil = civil_from_time(time, &weekday);
 
-    snprintf(text, DATE_OCTETS, "%04d%02d%02d%02d%02d%02d", (int) civil.year,
+    snprintf(text, DATE_OCTETS, "%04d%02d%02d%02d%02d%02d", (int)civil.year,
              civil.month, civil.day, civil.hour, civil.minute, civil.second);
 }
 
@@ -470,7 +469,7 @@ date_parse_command(const char *date, const char *time, int64_t now,
 
     if (strlen(time) != 6 || (date_octets != 6 && date_octets != 8))
         return -1;
-    if (!take_number(&date, (int) date_octets - 4, &year)
+    if (!take_number(&date, (int)date_octets - 4, &year)
         || !take_number(&date, 2, &civil.month)
         || !take_number(&date, 2, &civil.day)
         || !take_number(&time, 2, &civil.hour)

@@ -10,11 +10,12 @@
 #include "lib/newsgroup.h"
 
 enum {
-    FUTURE_SECONDS_MAX = 24 * 60 * 60,
+    DAY_SECONDS = 24 * 60 * 60,
+    FUTURE_SECONDS_MAX = DAY_SECONDS,
     FOLLOWUPS_MAX = 20,
-    ADDED_FIELDS_MAX = 6,     /* what injection puts in front, at most */
-    ADDED_OCTETS_MAX = 4096,  /* the same, with room to spare */
-    QUOTED_NAME_OCTETS = 80,  /* of a name that a refusal repeats */
+    ADDED_FIELDS_MAX = 6,       /* what injection puts in front, at most */
+    ADDED_OCTETS_MAX = 4096,    /* the same, with room to spare */
+    QUOTED_NAME_OCTETS = 80,    /* of a name that a refusal repeats */
     PATH_LINE_OCTETS_MAX = 900, /* fold before, not at, the limit of 998 */
 };
 
@@ -27,12 +28,12 @@ static const struct {
     const char *name;
     bool obsolete;
 } refused_fields[] = {
-    {"Injection-Info", false}, {"Xref", false},
-    {"NNTP-Posting-", false},  {"X-Trace", false},
+    {"Injection-Info", false},  {"Xref", false},
+    {"NNTP-Posting-", false},   {"X-Trace", false},
     {"X-Complaints-To", false}, {"Also-Control", true},
-    {"Article-Names", true},   {"Article-Updates", true},
-    {"See-Also", true},        {"Date-Received", true},
-    {"Posting-Version", true}, {"Relay-Version", true},
+    {"Article-Names", true},    {"Article-Updates", true},
+    {"See-Also", true},         {"Date-Received", true},
+    {"Posting-Version", true},  {"Relay-Version", true},
 };
 
 static bool
@@ -48,8 +49,8 @@ name_is(const char *name, size_t octets, const char *refused)
 static int
 check_name(const char *name, size_t octets, struct buffer *why)
 {
-    const int shown
-        = octets < QUOTED_NAME_OCTETS ? (int) octets : QUOTED_NAME_OCTETS;
+    const int shown =
+        octets < QUOTED_NAME_OCTETS ? (int)octets : QUOTED_NAME_OCTETS;
 
     for (size_t i = 0; i < sizeof(refused_fields) / sizeof(refused_fields[0]);
          i++) {
@@ -89,9 +90,9 @@ check_header_line(const char *at, const char *end, struct buffer *why)
                                   "white space")
                    : 0;
     /* article_parse() has seen to it that there is one. */
-    colon = memchr(at, ':', (size_t) (end - at));
-    octets = (size_t) (colon - at);
-    shown = octets < QUOTED_NAME_OCTETS ? (int) octets : QUOTED_NAME_OCTETS;
+    colon = memchr(at, ':', (size_t)(end - at));
+    octets = (size_t)(colon - at);
+    shown = octets < QUOTED_NAME_OCTETS ? (int)octets : QUOTED_NAME_OCTETS;
     /* RFC 5536, 2.2: something on each line, the first one included. */
     if (line_is_blank(colon + 1, end))
         return why_set(why, "The header field %.*s %s", shown, at,
@@ -116,7 +117,7 @@ check_header(const struct article *proto, struct buffer *why)
         return why_set(why, "The header is longer than %d octets",
                        ARTICLE_HEAD_OCTETS_MAX - ADDED_OCTETS_MAX);
     while (at < end) {
-        const char *next = memchr(at, '\n', (size_t) (end - at));
+        const char *next = memchr(at, '\n', (size_t)(end - at));
 
         next = next != NULL ? next + 1 : end;
         fields += *at != ' ' && *at != '\t';
@@ -138,7 +139,7 @@ check_line_lengths(const struct article *proto, struct buffer *why)
     size_t line = 1;
 
     while (at < end) {
-        const char *lf = memchr(at, '\n', (size_t) (end - at));
+        const char *lf = memchr(at, '\n', (size_t)(end - at));
         const char *next = lf != NULL ? lf + 1 : end;
 
         /* CRLF does not count, a dot that is there only for the wire
@@ -164,8 +165,9 @@ check_presence(const struct article *proto, struct buffer *why)
                            field_name(mandatory[i]));
     for (int field = 0; field < FIELD_COUNT; field++)
         if (proto->fields[field].times > 1)
-            return why_set(why, "The header field %s occurs %u times, only "
-                                "one is allowed",
+            return why_set(why,
+                           "The header field %s occurs %u times, only "
+                           "one is allowed",
                            field_name(field), proto->fields[field].times);
     /* RFC 5536, 3.2.3. */
     if (proto->fields[FIELD_CONTROL].times > 0
@@ -248,11 +250,12 @@ check_list(const struct field_value *value, const char *list, int names_max,
     int names = 0;
 
     if (!list_is_tidy(value))
-        return why_set(why, "%s must be names of newsgroups with single "
-                            "commas between",
+        return why_set(why,
+                       "%s must be names of newsgroups with single "
+                       "commas between",
                        list);
-    while (newsgroups_next(value->octets, value->length, &at, &name,
-                           &octets)) {
+    while (
+        newsgroups_next(value->octets, value->length, &at, &name, &octets)) {
         if (check_posted_name(list, name, octets, why) < 0)
             return -1;
         if (++names > names_max)
@@ -291,19 +294,20 @@ check_date(const struct article *proto, enum field field,
     if (value->octets == NULL)
         return 0;
     if (date_parse(value->octets, value->length, &date) < 0)
-        return why_set(why, "%s is no date like \"Mon, 23 Nov 2026 21:04:05 "
-                            "+0000\"",
+        return why_set(why,
+                       "%s is no date like \"Mon, 23 Nov 2026 21:04:05 "
+                       "+0000\"",
                        name);
     if (field == FIELD_EXPIRES)
         return 0;
     if (date > rules->now + FUTURE_SECONDS_MAX)
-        return why_set(why, "%s lies more than 24 hours in the future, check "
-                            "your clock",
+        return why_set(why,
+                       "%s lies more than 24 hours in the future, check "
+                       "your clock",
                        name);
-    if (rules->cutoff_seconds > 0
-        && date < rules->now - rules->cutoff_seconds)
+    if (rules->cutoff_seconds > 0 && date < rules->now - rules->cutoff_seconds)
         return why_set(why, "%s lies more than %lld days in the past", name,
-                       (long long) rules->cutoff_seconds / (24 * 60 * 60));
+                       (long long)rules->cutoff_seconds / DAY_SECONDS);
     return 0;
 }
 
@@ -317,8 +321,9 @@ check_ids(const struct article *proto, struct buffer *why)
 
         if (value->octets != NULL
             && !message_id_is_strict(value->octets, value->length))
-            return why_set(why, "%s must be like <unique@host.example>, %d "
-                                "octets at most",
+            return why_set(why,
+                           "%s must be like <unique@host.example>, %d "
+                           "octets at most",
                            field_name(ids[i]), MESSAGE_ID_OCTETS_MAX);
     }
     return 0;
@@ -334,13 +339,13 @@ path_has_posted(const struct field_value *path)
     const char *const end = at + path->length;
 
     while (at < end) {
-        const char *bang = memchr(at, '!', (size_t) (end - at));
+        const char *bang = memchr(at, '!', (size_t)(end - at));
         const char *last = bang != NULL ? bang : end;
 
         while (at < last && ascii_is_space(*at))
             at++;
-        if ((size_t) (last - at) >= length && ascii_same(at, posted, length)
-            && ((size_t) (last - at) == length || at[length] == '.'
+        if ((size_t)(last - at) >= length && ascii_same(at, posted, length)
+            && ((size_t)(last - at) == length || at[length] == '.'
                 || ascii_is_space(at[length])))
             return true;
         at = bang != NULL ? bang + 1 : end;
@@ -353,6 +358,7 @@ path_has_posted(const struct field_value *path)
 static int
 check_path(const struct field_value *path, struct buffer *why)
 {
+    static const char signs[] = "-._:+!";
     char before = '!';
     int entries = 1;
 
@@ -366,7 +372,7 @@ check_path(const struct field_value *path, struct buffer *why)
         if (ascii_is_space(octet) && (before == '!' || i == 0))
             continue;
         if (!ascii_is_alpha(octet) && !ascii_is_digit(octet)
-            && memchr("-._:+!", octet, 6) == NULL)
+            && memchr(signs, octet, sizeof(signs) - 1) == NULL)
             return why_set(why, "Path must be names of hosts with \"!\" "
                                 "between, or left out");
         entries += octet == '!';
@@ -383,13 +389,14 @@ check_proto(const struct article *proto, const struct article_rules *rules,
             struct buffer *why)
 {
     if (rules->size_octets_max > 0 && proto->bytes > rules->size_octets_max)
-        return why_set(why, "The article has %llu octets, and %zu are "
-                            "allowed",
-                       (unsigned long long) proto->bytes,
+        return why_set(why,
+                       "The article has %llu octets, and %zu are "
+                       "allowed",
+                       (unsigned long long)proto->bytes,
                        rules->size_octets_max);
     if (check_presence(proto, why) < 0 || check_header(proto, why) < 0
-        || check_line_lengths(proto, why) < 0
-        || check_people(proto, why) < 0 || check_newsgroups(proto, why) < 0
+        || check_line_lengths(proto, why) < 0 || check_people(proto, why) < 0
+        || check_newsgroups(proto, why) < 0
         || check_date(proto, FIELD_DATE, rules, why) < 0
         || check_date(proto, FIELD_INJECTION_DATE, rules, why) < 0
         || check_date(proto, FIELD_EXPIRES, rules, why) < 0
@@ -405,11 +412,13 @@ check_proto(const struct article *proto, const struct article_rules *rules,
 static bool
 host_fits_path(const char *host)
 {
+    static const char signs[] = "-._:";
+
     if (*host == '\0')
         return false;
     for (; *host != '\0'; host++)
         if (!ascii_is_alpha(*host) && !ascii_is_digit(*host)
-            && memchr("-._:", *host, 4) == NULL)
+            && memchr(signs, *host, sizeof(signs) - 1) == NULL)
             return false;
     return true;
 }
@@ -449,9 +458,8 @@ add_parameter(struct buffer *wire, const char *name, const char *value)
         if (*value == '"' || *value == '\\')
             buffer_append_char(wire, '\\');
         /* Nothing that a configuration or account holds may end the line. */
-        buffer_append_char(wire, (*value & '\xe0') == 0 || *value == 0x7f
-                                     ? ' '
-                                     : *value);
+        buffer_append_char(
+            wire, (*value & '\xe0') == 0 || *value == 0x7f ? ' ' : *value);
     }
     buffer_append_char(wire, '"');
 }

@@ -88,8 +88,7 @@ read_address(struct reader *reader)
 
     if (quoted ? !read_enclosed(reader, '"', '"') : !read_dot_atom(reader))
         return false;
-    if (!skip_space(reader) || !read_octet(reader, '@')
-        || !skip_space(reader))
+    if (!skip_space(reader) || !read_octet(reader, '@') || !skip_space(reader))
         return false;
     if (reader->at < reader->end && *reader->at == '[')
         return read_enclosed(reader, '[', ']');
@@ -137,8 +136,8 @@ read_mailbox(struct reader *reader)
         *reader = bare;
         return true;
     }
-    return read_phrase(reader) && read_octet(reader, '<')
-           && skip_space(reader) && read_address(reader) && skip_space(reader)
+    return read_phrase(reader) && read_octet(reader, '<') && skip_space(reader)
+           && read_address(reader) && skip_space(reader)
            && read_octet(reader, '>') && at_end(reader);
 }
 

@@ -11,7 +11,8 @@
 
 enum { MESSAGE_ID_OCTETS_MIN = 3, RANDOM_OCTETS = 10 };
 
-_Static_assert(sizeof(struct message_hash) == crypto_shorthash_siphashx24_BYTES,
+_Static_assert(sizeof(struct message_hash)
+                   == crypto_shorthash_siphashx24_BYTES,
                "SipHash-2-4 with 128 bits");
 _Static_assert(sizeof(struct message_key)
                    == crypto_shorthash_siphashx24_KEYBYTES,
@@ -70,8 +71,8 @@ message_id_is_strict(const char *id, size_t octets)
     if (at == NULL)
         return false;
     right = at + 1;
-    right_octets = (size_t) (id + octets - 1 - right);
-    return is_dot_atom(left, (size_t) (at - left))
+    right_octets = (size_t)(id + octets - 1 - right);
+    return is_dot_atom(left, (size_t)(at - left))
            && (is_dot_atom(right, right_octets)
                || is_no_fold_literal(right, right_octets));
 }
@@ -81,8 +82,8 @@ message_id_hash(const struct message_key *key, const char *id, size_t octets)
 {
     struct message_hash hash;
 
-    crypto_shorthash_siphashx24(hash.octets, (const unsigned char *) id,
-                                octets, key->octets);
+    crypto_shorthash_siphashx24(hash.octets, (const unsigned char *)id, octets,
+                                key->octets);
     return hash;
 }
 
@@ -110,7 +111,7 @@ message_id_generate(struct buffer *id, const char *host)
         low = low << 8 | octets[RANDOM_OCTETS / 2 + i];
     }
     buffer_append_char(id, '<');
-    append_base32(id, (uint64_t) time(NULL), 7);
+    append_base32(id, (uint64_t)time(NULL), 7);
     buffer_append_char(id, '.');
     append_base32(id, high, 8);
     append_base32(id, low, 8);

@@ -9,12 +9,9 @@
 static bool
 is_wildmat_octet(char octet)
 {
-    switch (octet) {
-    case '*': case '?': case '[': case ']': case '\\': case '!':
-        return true;
-    default:
-        return false;
-    }
+    static const char special[] = "*?[]\\!";
+
+    return memchr(special, octet, sizeof(special) - 1) != NULL;
 }
 
 bool
@@ -25,7 +22,7 @@ newsgroup_is_valid(const char *name, size_t octets)
     if (octets == 0 || octets > NEWSGROUP_OCTETS_MAX)
         return false;
     for (size_t i = 0; i < octets; i++) {
-        const unsigned char octet = (unsigned char) name[i];
+        const unsigned char octet = (unsigned char)name[i];
 
         if (octet <= ' ' || octet == 0x7f || octet == ','
             || is_wildmat_octet(name[i]))
@@ -84,7 +81,7 @@ newsgroup_is_creatable(const char *name, size_t octets)
         return false;
     while (at < octets) {
         const char *dot = memchr(name + at, '.', octets - at);
-        size_t length = dot != NULL ? (size_t) (dot - name) - at : octets - at;
+        size_t length = dot != NULL ? (size_t)(dot - name) - at : octets - at;
 
         if (!component_is_creatable(name + at, length)
             || component_is_reserved(name + at, length, at == 0))
@@ -105,8 +102,7 @@ newsgroups_next(const char *field, size_t field_octets, size_t *at_r,
            && (field[at] == ',' || ascii_is_space(field[at])))
         at++;
     begin = at;
-    while (at < field_octets && field[at] != ','
-           && !ascii_is_space(field[at]))
+    while (at < field_octets && field[at] != ',' && !ascii_is_space(field[at]))
         at++;
     *at_r = at;
     *name_r = field + begin;

@@ -20,7 +20,7 @@ utf8_read(const char *text, size_t octets, uint32_t *character_r)
 {
     static const unsigned char lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *at = (const unsigned char *) text;
+    const unsigned char *at = (const unsigned char *)text;
     const size_t length = length_by_lead(at[0]);
     uint32_t character;
 

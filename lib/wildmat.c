@@ -22,10 +22,10 @@ take_character(struct text *text)
     size_t length;
 
     if ((*text->at & 0x80) == 0)
-        return (unsigned char) *text->at++;
-    length = utf8_read(text->at, (size_t) (text->end - text->at), &character);
+        return (unsigned char)*text->at++;
+    length = utf8_read(text->at, (size_t)(text->end - text->at), &character);
     if (length == 0) {
-        character = STRAY_OCTET | (unsigned char) *text->at;
+        character = STRAY_OCTET | (unsigned char)*text->at;
         length = 1;
     }
     text->at += length;
@@ -45,7 +45,7 @@ set_end(const char *open, const char *end)
         at++;
     if (at < end && *at == ']')
         at++;
-    return at < end ? memchr(at, ']', (size_t) (end - at)) : NULL;
+    return at < end ? memchr(at, ']', (size_t)(end - at)) : NULL;
 }
 
 /* Is the character one of the set between "[" and "]"? */
@@ -81,8 +81,7 @@ set_has(const char *open, const char *close, uint32_t character)
  * is known without a search.
  */
 static bool
-match_element(struct text *pattern, const char *last_close,
-              struct text *text)
+match_element(struct text *pattern, const char *last_close, struct text *text)
 {
     const char *close;
 
@@ -122,8 +121,8 @@ wildmat_match_pattern(const char *octets, size_t pattern_octets,
 {
     struct text pattern = {octets, octets + pattern_octets};
     struct text text = {subject, subject + text_octets};
-    const char *last_close
-        = pattern_octets > 0 ? memrchr(octets, ']', pattern_octets) : NULL;
+    const char *last_close =
+        pattern_octets > 0 ? memrchr(octets, ']', pattern_octets) : NULL;
     const char *behind_star = NULL;
     struct text star_text = text;
 
@@ -177,8 +176,8 @@ match_list(const char *wildmat, size_t wildmat_octets, const char *text,
            size_t text_octets, bool with_poison)
 {
     const char *const end = wildmat + wildmat_octets;
-    const char *last_close
-        = wildmat_octets > 0 ? memrchr(wildmat, ']', wildmat_octets) : NULL;
+    const char *last_close =
+        wildmat_octets > 0 ? memrchr(wildmat, ']', wildmat_octets) : NULL;
     enum wildmat_answer answer = WILDMAT_NO;
     const char *at = wildmat;
 
@@ -196,7 +195,7 @@ match_list(const char *wildmat, size_t wildmat_octets, const char *text,
         }
         /* What would say the same again need not be matched. */
         if (says != answer
-            && wildmat_match_pattern(clause, (size_t) (at - clause), text,
+            && wildmat_match_pattern(clause, (size_t)(at - clause), text,
                                      text_octets))
             answer = says;
         if (at == end)
@@ -241,8 +240,8 @@ int
 wildmat_check(const char *wildmat, size_t wildmat_octets, struct buffer *why)
 {
     const char *const end = wildmat + wildmat_octets;
-    const char *last_close
-        = wildmat_octets > 0 ? memrchr(wildmat, ']', wildmat_octets) : NULL;
+    const char *last_close =
+        wildmat_octets > 0 ? memrchr(wildmat, ']', wildmat_octets) : NULL;
     const char *at = wildmat;
     int clauses = 0;
 

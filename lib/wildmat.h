@@ -33,9 +33,9 @@ bool wildmat_match(const char *wildmat, size_t wildmat_octets,
                    const char *text, size_t text_octets);
 enum wildmat_answer wildmat_match_poison(const char *wildmat,
                                          size_t wildmat_octets,
-                                         const char *text,
-                                         size_t text_octets);
-/* 0, or -1 with the reason: empty clause, bad UTF-8, unclosed "[", too long. */
+                                         const char *text, size_t text_octets);
+/* 0, or -1 with the reason: empty clause, bad UTF-8, unclosed "[", too long.
+ */
 int wildmat_check(const char *wildmat, size_t wildmat_octets,
                   struct buffer *why);
 

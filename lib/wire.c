@@ -33,16 +33,16 @@ block_mask(const __m128i quarters[4], char octet)
     uint64_t mask = 0;
 
     for (int i = 3; i >= 0; i--)
-        mask = mask << 16
-               | (unsigned) _mm_movemask_epi8(
-                   _mm_cmpeq_epi8(quarters[i], wanted));
+        mask =
+            mask << 16
+            | (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(quarters[i], wanted));
     return mask;
 }
 
 static inline struct block
 block_load(const char *octets)
 {
-    const __m128i *at = (const __m128i *) (const void *) octets;
+    const __m128i *at = (const __m128i *)(const void *)octets;
     const __m128i quarters[4] = {
         _mm_loadu_si128(at),
         _mm_loadu_si128(at + 1),
@@ -57,9 +57,8 @@ block_load(const char *octets)
         .cr = block_mask(quarters, '\r'),
         .lf = block_mask(quarters, '\n'),
         .dot = block_mask(quarters, '.'),
-        .has_nul = _mm_movemask_epi8(
-                       _mm_cmpeq_epi8(least, _mm_setzero_si128()))
-                   != 0,
+        .has_nul =
+            _mm_movemask_epi8(_mm_cmpeq_epi8(least, _mm_setzero_si128())) != 0,
     };
 }
 
@@ -71,9 +70,9 @@ block_load(const char *octets)
     struct block block = {0, 0, 0, false};
 
     for (int i = 0; i < BLOCK_OCTETS; i++) {
-        block.cr |= (uint64_t) (octets[i] == '\r') << i;
-        block.lf |= (uint64_t) (octets[i] == '\n') << i;
-        block.dot |= (uint64_t) (octets[i] == '.') << i;
+        block.cr |= (uint64_t)(octets[i] == '\r') << i;
+        block.lf |= (uint64_t)(octets[i] == '\n') << i;
+        block.dot |= (uint64_t)(octets[i] == '.') << i;
         block.has_nul |= octets[i] == '\0';
     }
     return block;
@@ -150,7 +149,7 @@ scan_block(struct wire_scanner *scanner, const char *octets)
     const uint64_t after_cr = block.cr << 1 | (scanner->state == AFTER_CR);
     const uint64_t starts = block.lf << 1 | (scanner->state == LINE_START);
     const uint64_t stuffed = block.dot & starts;
-    const uint64_t last = (uint64_t) 1 << (BLOCK_OCTETS - 1);
+    const uint64_t last = (uint64_t)1 << (BLOCK_OCTETS - 1);
 
     if (after_cr != block.lf || block.has_nul)
         return false;
@@ -203,14 +202,14 @@ wire_from_text(struct buffer *wire, const char *text, size_t octets)
        that make the buffer grow. */
     buffer_reserve(wire, octets + octets / 32 + 64);
     while (text < end) {
-        const char *lf = memchr(text, '\n', (size_t) (end - text));
+        const char *lf = memchr(text, '\n', (size_t)(end - text));
         const char *line_end = lf != NULL ? lf : end;
 
         if (*text == '.')
             buffer_append_char(wire, '.');
         if (line_end > text && line_end[-1] == '\r')
             line_end--;
-        buffer_append(wire, text, (size_t) (line_end - text));
+        buffer_append(wire, text, (size_t)(line_end - text));
         buffer_append(wire, "\r\n", 2);
         text = lf != NULL ? lf + 1 : end;
     }
@@ -222,7 +221,7 @@ static const char *
 find_dotted_line(const char *at, const char *end)
 {
     while (at < end && *at != '.') {
-        const char *lf = memchr(at, '\n', (size_t) (end - at));
+        const char *lf = memchr(at, '\n', (size_t)(end - at));
 
         at = lf != NULL ? lf + 1 : end;
     }
@@ -238,17 +237,17 @@ wire_to_text(struct buffer *text, const char *wire, size_t octets)
     while (wire < end) {
         const char *dotted = find_dotted_line(wire, end);
 
-        buffer_append(text, wire, (size_t) (dotted - wire));
+        buffer_append(text, wire, (size_t)(dotted - wire));
         if (end - dotted == 3 && memcmp(dotted, ".\r\n", 3) == 0)
             return;
         /* The octet behind the dot goes with the next run, so that a second
            dot is not taken for stuffing again. */
         wire = dotted;
         if (wire < end && ++wire < end) {
-            const char *lf = memchr(wire, '\n', (size_t) (end - wire));
+            const char *lf = memchr(wire, '\n', (size_t)(end - wire));
             const char *next = lf != NULL ? lf + 1 : end;
 
-            buffer_append(text, wire, (size_t) (next - wire));
+            buffer_append(text, wire, (size_t)(next - wire));
             wire = next;
         }
     }
@@ -265,9 +264,8 @@ wire_measure(const char *wire, size_t octets)
         const struct block block = block_load(wire + at);
         const uint64_t starts = block.lf << 1 | start;
 
-        measure.lines += (uint64_t) __builtin_popcountll(block.lf);
-        measure.stuffed
-            += (uint64_t) __builtin_popcountll(block.dot & starts);
+        measure.lines += (uint64_t)__builtin_popcountll(block.lf);
+        measure.stuffed += (uint64_t)__builtin_popcountll(block.dot & starts);
         start = block.lf >> (BLOCK_OCTETS - 1);
     }
     for (; at < octets; at++) {

@@ -60,7 +60,7 @@ static void
 check_injection(const struct article *proto, const char *client_host)
 {
     const struct injection injection = {
-        "news.example.net", client_host, "account \"x\"",
+        "news.example.net",  client_host,       "account \"x\"",
         "abuse@example.net", "An organization", NULL};
     struct buffer wire = BUFFER_EMPTY;
     struct buffer why = BUFFER_EMPTY;
@@ -82,9 +82,8 @@ check_injection(const struct article *proto, const char *client_host)
         must(article_parse(&article, wire.data, wire.used, NULL) == 0);
         must(article_check_relayed(&article, &peer, NULL) == 0);
         must(article.lines == proto->lines);
-        must(message_id_is_strict(
-            article.fields[FIELD_MESSAGE_ID].octets,
-            article.fields[FIELD_MESSAGE_ID].length));
+        must(message_id_is_strict(article.fields[FIELD_MESSAGE_ID].octets,
+                                  article.fields[FIELD_MESSAGE_ID].length));
         must(path_has(&article.fields[FIELD_PATH], "news.example.net"));
     }
     buffer_free(&wire);

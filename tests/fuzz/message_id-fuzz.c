@@ -13,7 +13,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* RFC 5322, 3.2.3. */
-#define ATEXT "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+#define ATEXT    "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 #define DOT_ATOM ATEXT "(\\." ATEXT ")*"
 
 static regex_t valid;
@@ -67,7 +67,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (newsgroup_is_creatable(name, octets))
             must(newsgroup_is_valid(name, octets));
     }
-    (void) mailbox_list_is_valid(copy, size);
+    (void)mailbox_list_is_valid(copy, size);
     free(copy);
     return 0;
 }

@@ -26,11 +26,11 @@ decode(const char *octets, size_t length)
     struct characters text = {{0}, 0};
 
     for (size_t at = 0; at < length;) {
-        size_t taken
-            = utf8_read(octets + at, length - at, &text.at[text.count]);
+        size_t taken =
+            utf8_read(octets + at, length - at, &text.at[text.count]);
 
         if (taken == 0) {
-            text.at[text.count] = 0x110000 + (unsigned char) octets[at];
+            text.at[text.count] = 0x110000 + (unsigned char)octets[at];
             taken = 1;
         }
         text.count++;
@@ -87,9 +87,9 @@ reference_match(const struct characters *pattern, size_t p,
     if (known[p][t] != 0)
         return known[p][t] > 0;
     if (pattern->at[p] == '*') {
-        matches = reference_match(pattern, p + 1, text, t)
-                  || (t < text->count
-                      && reference_match(pattern, p, text, t + 1));
+        matches =
+            reference_match(pattern, p + 1, text, t)
+            || (t < text->count && reference_match(pattern, p, text, t + 1));
     } else if (t == text->count) {
         matches = false;
     } else if (pattern->at[p] == '?') {
@@ -99,8 +99,8 @@ reference_match(const struct characters *pattern, size_t p,
         matches = reference_set(pattern, p, close, text->at[t])
                   && reference_match(pattern, close + 1, text, t + 1);
     } else {
-        const size_t skip
-            = pattern->at[p] == '\\' && p + 1 < pattern->count ? 1 : 0;
+        const size_t skip =
+            pattern->at[p] == '\\' && p + 1 < pattern->count ? 1 : 0;
 
         matches = pattern->at[p + skip] == text->at[t]
                   && reference_match(pattern, p + skip + 1, text, t + 1);
@@ -134,8 +134,8 @@ reference_clause_end(const struct characters *wildmat, size_t begin)
 }
 
 static enum wildmat_answer
-reference_list(const struct characters *wildmat,
-               const struct characters *text, bool with_poison)
+reference_list(const struct characters *wildmat, const struct characters *text,
+               bool with_poison)
 {
     enum wildmat_answer answer = WILDMAT_NO;
 
@@ -177,15 +177,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 1 || size > SMALL)
         return 0;
-    pattern = (const char *) data + 1;
+    pattern = (const char *)data + 1;
     pattern_octets = data[0] % size;
     text = pattern + pattern_octets;
     text_octets = size - 1 - pattern_octets;
 
     /* Anything may be given; only UTF-8 must match as the reference says. */
-    matches = wildmat_match_pattern(pattern, pattern_octets, text,
-                                    text_octets);
-    (void) wildmat_match_poison(pattern, pattern_octets, text, text_octets);
+    matches =
+        wildmat_match_pattern(pattern, pattern_octets, text, text_octets);
+    (void)wildmat_match_poison(pattern, pattern_octets, text, text_octets);
     if (!utf8_is_valid(pattern, pattern_octets)) {
         must(wildmat_check(pattern, pattern_octets, NULL) < 0);
         return 0;
@@ -196,8 +196,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (wildmat_check(pattern, pattern_octets, NULL) < 0)
         return 0;
     must(wildmat_match(pattern, pattern_octets, text, text_octets)
-         == (reference_list(&pattern_read, &text_read, false)
-             == WILDMAT_YES));
+         == (reference_list(&pattern_read, &text_read, false) == WILDMAT_YES));
     must(wildmat_match_poison(pattern, pattern_octets, text, text_octets)
          == reference_list(&pattern_read, &text_read, true));
     return 0;

@@ -131,8 +131,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
         return 0;
-    check_scan((const char *) data + 1, size - 1, data[0]);
-    check_scan((const char *) data + 1, size - 1, 0);
-    check_round_trip((const char *) data + 1, size - 1);
+    check_scan((const char *)data + 1, size - 1, data[0]);
+    check_scan((const char *)data + 1, size - 1, 0);
+    check_round_trip((const char *)data + 1, size - 1);
     return 0;
 }

@@ -41,7 +41,7 @@ test_an_article_is_taken_apart(void **state)
     struct article article;
     const struct field_value *lines;
 
-    (void) state;
+    (void)state;
     assert_int_equal(article_parse(&article, whole, sizeof(whole) - 1, NULL),
                      0);
     assert_int_equal(article.head_octets, strlen(HEAD));
@@ -62,23 +62,22 @@ test_an_article_is_taken_apart(void **state)
     lines = &article.fields[FIELD_LINES];
     assert_value(lines, "1");
     assert_int_equal(lines->times, 2);
-    assert_memory_equal(whole + lines->line_offset, "Lines: 1\r\nLines",
-                        15);
+    assert_memory_equal(whole + lines->line_offset, "Lines: 1\r\nLines", 15);
     assert_int_equal(lines->line_octets, 10);
 }
 
 static void
 test_every_field_is_known_by_its_name(void **state)
 {
-    (void) state;
+    (void)state;
     for (int field = 0; field < FIELD_COUNT; field++) {
         struct buffer wire = BUFFER_EMPTY;
         struct article article;
 
         buffer_append_format(&wire, "X-First: 1\r\n%s: value\r\n\r\n.\r\n",
                              field_name(field));
-        assert_int_equal(
-            article_parse(&article, wire.data, wire.used, NULL), 0);
+        assert_int_equal(article_parse(&article, wire.data, wire.used, NULL),
+                         0);
         for (int other = 0; other < FIELD_COUNT; other++)
             assert_int_equal(article.fields[other].times, other == field);
         assert_value(&article.fields[field], "value");
@@ -111,7 +110,7 @@ test_what_is_no_article(void **state)
         {"A:\n\r\n.\r\n", "CRLF"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct buffer why = BUFFER_EMPTY;
         struct article article;
@@ -148,7 +147,7 @@ parse_head_of(int fields, int value_octets)
 static void
 test_the_limits_of_a_header(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(parse_head_of(1000, 1), 0);
     assert_int_equal(parse_head_of(1001, 1), -1);
     assert_int_equal(parse_head_of(1, 16384 - 5), 0);
@@ -160,17 +159,19 @@ test_the_limits_of_a_header(void **state)
 static void
 test_the_limit_of_an_article(void **state)
 {
+    static const char begin[] = "A: b\r\n\r\n";
+    static const char end[] = "\r\n.\r\n";
     const size_t size = ARTICLE_OCTETS_HARD_MAX + 1;
     char *octets = malloc(size);
     struct article article;
 
-    (void) state;
+    (void)state;
     memset(octets, 'x', size);
-    memcpy(octets, "A: b\r\n\r\n", 8);
-    memcpy(octets + size - 1 - 5, "\r\n.\r\n", 5);
+    memcpy(octets, begin, sizeof(begin) - 1);
+    memcpy(octets + size - 1 - 5, end, sizeof(end) - 1);
     assert_int_equal(article_parse(&article, octets, size - 1, NULL), 0);
     octets[size - 6] = 'x';
-    memcpy(octets + size - 5, "\r\n.\r\n", 5);
+    memcpy(octets + size - 5, end, sizeof(end) - 1);
     assert_int_equal(article_parse(&article, octets, size, NULL), -1);
     free(octets);
 }
@@ -180,7 +181,7 @@ test_any_field_is_found_by_name(void **state)
 {
     struct field_value value;
 
-    (void) state;
+    (void)state;
     assert_true(head_find(HEAD, strlen(HEAD), "x-odd", &value));
     assert_value(&value, "value");
     assert_true(head_find(HEAD, strlen(HEAD), "Keywords", &value));
@@ -220,10 +221,10 @@ test_folding_is_taken_out(void **state)
         {"gr\xfc\xdf", 4, "gr\xfc\xdf"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const struct field_value value = {rows[i].value, rows[i].octets, 0,
-                                          0, 1};
+        const struct field_value value = {rows[i].value, rows[i].octets, 0, 0,
+                                          1};
         struct buffer text = BUFFER_EMPTY;
 
         field_unfold(&value, &text);
@@ -236,24 +237,22 @@ test_folding_is_taken_out(void **state)
 static void
 test_the_overview_has_five_fields(void **state)
 {
-    static const char full[]
-        = "References: <1@a>\r\n <2@a>\r\nMessage-ID: <3@a>\r\n"
-          "Date: 1 Apr 93\r\nFrom: a\t<a@b>\r\nSubject: Re: x\r\n\ty\r\n"
-          "\r\n.\r\n";
+    static const char full[] =
+        "References: <1@a>\r\n <2@a>\r\nMessage-ID: <3@a>\r\n"
+        "Date: 1 Apr 93\r\nFrom: a\t<a@b>\r\nSubject: Re: x\r\n\ty\r\n"
+        "\r\n.\r\n";
     static const char scanty[] = "Subject: x\r\n\r\n.\r\n";
     struct buffer line = BUFFER_EMPTY;
     struct article article;
 
-    (void) state;
-    assert_int_equal(article_parse(&article, full, sizeof(full) - 1, NULL),
-                     0);
+    (void)state;
+    assert_int_equal(article_parse(&article, full, sizeof(full) - 1, NULL), 0);
     article_overview(&article, &line);
-    assert_string_equal(
-        buffer_text(&line),
-        "Re: x y\ta <a@b>\t1 Apr 93\t<3@a>\t<1@a> <2@a>");
+    assert_string_equal(buffer_text(&line),
+                        "Re: x y\ta <a@b>\t1 Apr 93\t<3@a>\t<1@a> <2@a>");
     buffer_clear(&line);
-    assert_int_equal(
-        article_parse(&article, scanty, sizeof(scanty) - 1, NULL), 0);
+    assert_int_equal(article_parse(&article, scanty, sizeof(scanty) - 1, NULL),
+                     0);
     article_overview(&article, &line);
     assert_string_equal(buffer_text(&line), "x\t\t\t\t");
     buffer_free(&line);
@@ -266,7 +265,7 @@ test_long_references_keep_the_first_and_the_newest(void **state)
     struct buffer line = BUFFER_EMPTY;
     struct article article;
 
-    (void) state;
+    (void)state;
     buffer_append_text(&wire, "References: <first@a>");
     for (int i = 0; i < 700; i++)
         buffer_append_format(&wire, "\r\n <%d@example.com>", i);
@@ -315,7 +314,7 @@ test_a_host_is_found_in_path(void **state)
         {"!", false, "no entry"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct field_value value = {rows[i].path, strlen(rows[i].path),
                                           0, 0, 1};

@@ -16,10 +16,14 @@
 #include "lib/buffer.h"
 #include "lib/wire.h"
 
-enum { NOW = 1795467845, DAY = 24 * 60 * 60 }; /* 2026-11-23 21:04:05 UTC */
+enum {
+    NOW = 1795467845, /* 2026-11-23 21:04:05 UTC */
+    DAY = 24 * 60 * 60,
+    TEN_DAYS = 10 * DAY,
+};
 
-static const struct article_rules rules
-    = {"news.example.net", NOW, 10 * DAY, 1000000};
+static const struct article_rules rules = {"news.example.net", NOW, TEN_DAYS,
+                                           1000000};
 
 /* An article that is good but for what a test puts in a field's place. */
 static const struct {
@@ -117,17 +121,16 @@ test_what_a_relaying_server_takes(void **state)
         {"Path", "a!.POSTED.news.example.net!b", "", NULL},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct buffer why = BUFFER_EMPTY;
         const int result = check_with(rows[i].name, rows[i].value,
                                       rows[i].extra, &rules, &why);
 
-        if (rows[i].why == NULL ? result != 0
-                                : result != -1
-                                      || strstr(buffer_text(&why),
-                                                rows[i].why)
-                                             == NULL)
+        if (rows[i].why == NULL
+                ? result != 0
+                : result != -1
+                      || strstr(buffer_text(&why), rows[i].why) == NULL)
             fail_msg("row %zu, wanted \"%s\": \"%s\"", i,
                      rows[i].why != NULL ? rows[i].why : "",
                      buffer_text(&why));
@@ -169,12 +172,11 @@ test_the_limits_of_a_relayed_article(void **state)
         {"Path", 201, 3, '!', -1, "201 entries in Path"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char *list = names(rows[i].count, rows[i].octets, rows[i].between);
 
-        if (check_with(rows[i].name, list, "", &rules, NULL)
-            != rows[i].result)
+        if (check_with(rows[i].name, list, "", &rules, NULL) != rows[i].result)
             fail_msg("%s", rows[i].promise);
         free(list);
     }
@@ -186,7 +188,7 @@ test_one_name_too_long_refuses_the_article(void **state)
     struct buffer list = BUFFER_EMPTY;
     char *name = names(1, 461, ',');
 
-    (void) state;
+    (void)state;
     buffer_append_format(&list, "local.test,%s", name);
     assert_int_equal(
         check_with("Newsgroups", buffer_text(&list), "", &rules, NULL), -1);
@@ -199,7 +201,7 @@ test_the_site_sets_size_and_age(void **state)
 {
     struct article_rules own = rules;
 
-    (void) state;
+    (void)state;
     /* The good article's fields, the empty line, and "body". */
     own.size_octets_max = 135 + 2 + 6;
     assert_int_equal(check_with(NULL, NULL, "", &own, NULL), 0);
@@ -228,7 +230,7 @@ read_file(int directory, const char *name, struct buffer *text)
     do {
         count = read(fd, buffer_reserve(text, 65536), 65536);
         assert_true(count >= 0);
-        text->used += (size_t) count;
+        text->used += (size_t)count;
     } while (count > 0);
     close(fd);
 }
@@ -261,7 +263,8 @@ article_goes_through(int directory, const char *name)
         || article_check_relayed(&article, &any_age, &why) < 0)
         fail_msg("%s: %s", name, buffer_text(&why));
     assert_int_equal(article.bytes,
-                     text.used + lfs + (text.data[text.used - 1] != '\n') * 2);
+                     text.used + lfs
+                         + (text.data[text.used - 1] != '\n' ? 2u : 0u));
 
     wire_to_text(&back, wire.data, wire.used);
     for (size_t i = 0; i < back.used; i++)
@@ -290,8 +293,8 @@ directory_goes_through(int fd)
             continue;
         assert_int_equal(fstatat(fd, entry->d_name, &status, 0), 0);
         if (S_ISDIR(status.st_mode)) {
-            files += directory_goes_through(openat(
-                fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+            files += directory_goes_through(
+                openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         } else {
             article_goes_through(fd, entry->d_name);
             files++;
@@ -304,10 +307,10 @@ directory_goes_through(int fd)
 static void
 test_the_articles_of_the_tree_are_taken(void **state)
 {
-    const int fd
-        = open("tests/data/articles", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd =
+        open("tests/data/articles", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    (void) state;
+    (void)state;
     if (fd < 0)
         fail_msg("no tests/data/articles here: run this from the tree's top");
     assert_int_equal(directory_goes_through(fd), 8);
@@ -320,10 +323,11 @@ test_real_articles_are_taken(void **state)
     const char *corpus = getenv("RENEWS_CORPUS");
     int fd;
 
-    (void) state;
+    (void)state;
     if (corpus == NULL) {
         print_message("skipped: RENEWS_CORPUS names no directory\n");
         skip();
+        return;
     }
     fd = open(corpus, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);

@@ -32,10 +32,10 @@ test_the_known_sums(void **state)
         {ascending, 32, 0x46dd794e, "0, 1, 2 ... 31"},
     };
 
-    (void) state;
+    (void)state;
     memset(ones, 0xff, sizeof(ones));
     for (int i = 0; i < 32; i++)
-        ascending[i] = (char) i;
+        ascending[i] = (char)i;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (crc32c(0, rows[i].octets, rows[i].length) != rows[i].sum)
             fail_msg("%s", rows[i].promise);
@@ -49,9 +49,9 @@ test_pieces_and_table_give_the_same_sum(void **state)
 {
     unsigned char octets[300];
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(octets); i++)
-        octets[i] = (unsigned char) (i * 37 + i / 7);
+        octets[i] = (unsigned char)(i * 37 + i / 7);
     for (size_t begin = 0; begin < 9; begin++)
         for (size_t length = 0; length < 290; length++) {
             const unsigned char *at = octets + begin;

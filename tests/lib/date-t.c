@@ -101,7 +101,7 @@ static const char *const bad[] = {
 static void
 test_dates_are_understood(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         int64_t time = -99;
 
@@ -109,14 +109,14 @@ test_dates_are_understood(void **state)
             fail_msg("%s: refused", good[i].promise);
         if (time != good[i].time)
             fail_msg("%s: off by %lld", good[i].promise,
-                     (long long) (time - good[i].time));
+                     (long long)(time - good[i].time));
     }
 }
 
 static void
 test_what_is_no_date_is_refused(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         int64_t time;
 
@@ -124,8 +124,7 @@ test_what_is_no_date_is_refused(void **state)
             fail_msg("taken: \"%s\"", bad[i]);
     }
     /* A NUL is no end of the text. */
-    assert_int_equal(date_parse("1 Apr 1993\0 09:15 GMT", 21,
-                                &(int64_t){0}),
+    assert_int_equal(date_parse("1 Apr 1993\0 09:15 GMT", 21, &(int64_t){0}),
                      -1);
 }
 
@@ -146,7 +145,7 @@ test_dates_are_written(void **state)
         {INT64_MIN, "Sat, 01 Jan 0000 00:00:00 +0000", "00000101000000"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char text[DATE_OCTETS];
 
@@ -161,7 +160,7 @@ test_dates_are_written(void **state)
 static void
 test_a_written_date_is_read_as_the_same(void **state)
 {
-    (void) state;
+    (void)state;
     for (int64_t time = -2000000000; time < 8000000000; time += 9999991) {
         char text[DATE_OCTETS];
         int64_t again;
@@ -199,15 +198,15 @@ test_the_arguments_of_newnews(void **state)
         {"", "", -1, "nothing"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t time = -1;
-        const int result
-            = date_parse_command(rows[i].date, rows[i].time, NOV_23, &time);
+        const int result =
+            date_parse_command(rows[i].date, rows[i].time, NOV_23, &time);
 
         if (rows[i].wanted == -1 ? result != -1
                                  : result != 0 || time != rows[i].wanted)
-            fail_msg("%s: %lld", rows[i].promise, (long long) time);
+            fail_msg("%s: %lld", rows[i].promise, (long long)time);
     }
 }
 

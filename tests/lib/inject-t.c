@@ -13,20 +13,25 @@
 #include "lib/date.h"
 #include "lib/message_id.h"
 
-enum { NOW = 1795467845, DAY = 24 * 60 * 60 }; /* 2026-11-23 21:04:05 UTC */
+enum {
+    NOW = 1795467845, /* 2026-11-23 21:04:05 UTC */
+    DAY = 24 * 60 * 60,
+    TEN_DAYS = 10 * DAY,
+};
 
-#define MANDATORY "From: A <a@b.example>\r\nNewsgroups: local.test\r\n"       \
-                  "Subject: x\r\n"
+#define MANDATORY                                                             \
+    "From: A <a@b.example>\r\nNewsgroups: local.test\r\n"                     \
+    "Subject: x\r\n"
 #define INFO "Injection-Info: news.example.net\r\n"
-#define TEN "1234567890"
+#define TEN  "1234567890"
 #define DATES                                                                 \
     "Date: Mon, 23 Nov 2026 21:04:05 +0000\r\n"                               \
     "Injection-Date: Mon, 23 Nov 2026 21:04:05 +0000\r\n"
 
-static const struct article_rules rules
-    = {"news.example.net", NOW, 10 * DAY, 1000000};
-static const struct injection plain
-    = {"news.example.net", NULL, NULL, NULL, NULL, "<offered@news>"};
+static const struct article_rules rules = {"news.example.net", NOW, TEN_DAYS,
+                                           1000000};
+static const struct injection plain = {
+    "news.example.net", NULL, NULL, NULL, NULL, "<offered@news>"};
 
 /* Inject head and body; what comes out is in wire, or why in why. */
 static int
@@ -50,15 +55,14 @@ inject(const char *head, const char *body, const struct injection *injection,
 static void
 test_what_injection_adds(void **state)
 {
-    static const struct injection full
-        = {"news.example.net", "192.0.2.7",      "ada \"x\\y\"",
-           "abuse@b.example",  "An example site", "<offered@news>"};
-    static const struct injection odd_host
-        = {"news.example.net", "a b!c\r\nX: y", NULL, NULL, NULL,
-           "<offered@news>"};
-    static const struct injection ipv6
-        = {"news.example.net", "2001:db8::1", NULL, NULL, NULL,
-           "<offered@news>"};
+    static const struct injection full = {
+        "news.example.net", "192.0.2.7",       "ada \"x\\y\"",
+        "abuse@b.example",  "An example site", "<offered@news>"};
+    static const struct injection odd_host = {
+        "news.example.net", "a b!c\r\nX: y", NULL, NULL, NULL,
+        "<offered@news>"};
+    static const struct injection ipv6 = {
+        "news.example.net", "2001:db8::1", NULL, NULL, NULL, "<offered@news>"};
     static const struct {
         const struct injection *injection;
         const char *head;
@@ -80,11 +84,11 @@ test_what_injection_adds(void **state)
          "Date: 23 Nov 2026 20:00 GMT\r\n" MANDATORY,
          "the poster's Date stays"},
         {&plain,
-         "Date: 23 Nov 2026 20:00 GMT\r\nMessage-ID: <own@b.example>\r\n"
-         MANDATORY,
+         "Date: 23 Nov 2026 20:00 GMT\r\nMessage-ID: "
+         "<own@b.example>\r\n" MANDATORY,
          "Path: news.example.net!.POSTED!not-for-mail\r\n" INFO
-         "Date: 23 Nov 2026 20:00 GMT\r\nMessage-ID: <own@b.example>\r\n"
-         MANDATORY,
+         "Date: 23 Nov 2026 20:00 GMT\r\nMessage-ID: "
+         "<own@b.example>\r\n" MANDATORY,
          "no Injection-Date where ID and Date are the poster's"},
         {&plain,
          MANDATORY "Injection-Date: Mon, 23 Nov 2026 20:00:00 +0000\r\n",
@@ -126,7 +130,7 @@ test_what_injection_adds(void **state)
          "an IPv6 address"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         static const char body[] = "..dots\r\ngr\xfc\xdf\r\n";
         struct buffer wanted = BUFFER_EMPTY;
@@ -156,13 +160,13 @@ test_what_injection_adds(void **state)
 static void
 test_an_id_is_made_where_none_was_offered(void **state)
 {
-    const struct injection injection
-        = {"news.example.net", NULL, NULL, NULL, NULL, NULL};
+    const struct injection injection = {
+        "news.example.net", NULL, NULL, NULL, NULL, NULL};
     struct buffer wire = BUFFER_EMPTY;
     struct article article;
     const struct field_value *id = &article.fields[FIELD_MESSAGE_ID];
 
-    (void) state;
+    (void)state;
     assert_int_equal(inject(MANDATORY, "x\r\n", &injection, &wire, NULL), 0);
     assert_int_equal(article_parse(&article, wire.data, wire.used, NULL), 0);
     assert_true(message_id_is_strict(id->octets, id->length));
@@ -180,7 +184,7 @@ test_no_line_becomes_too_long(void **state)
         "news.example.net", "client.example.org", account, account, NULL,
         "<offered@news>"};
 
-    (void) state;
+    (void)state;
     memset(account, 'x', sizeof(account) - 1);
     account[sizeof(account) - 1] = '\0';
     buffer_append_text(&head, MANDATORY "Path: ");
@@ -274,8 +278,7 @@ static const struct {
     {MANDATORY "Supersedes: <1@a>\r\n", NULL},
     {MANDATORY "Supersedes: 1\r\n", "Supersedes must be"},
     {MANDATORY "Control: cancel <1@a>\r\n", NULL},
-    {MANDATORY "Control: cancel <1@a>\r\nSupersedes: <1@a>\r\n",
-     "not both"},
+    {MANDATORY "Control: cancel <1@a>\r\nSupersedes: <1@a>\r\n", "not both"},
 
     {MANDATORY "Path: not-for-mail\r\n", NULL},
     {MANDATORY "Path: a.example!b_c!x+y\r\n", NULL},
@@ -292,12 +295,11 @@ static const struct {
 static void
 test_what_a_poster_is_told(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(posts) / sizeof(posts[0]); i++) {
         struct buffer wire = BUFFER_EMPTY;
         struct buffer why = BUFFER_EMPTY;
-        const int result
-            = inject(posts[i].head, "x\r\n", &plain, &wire, &why);
+        const int result = inject(posts[i].head, "x\r\n", &plain, &wire, &why);
 
         if (posts[i].why == NULL
                 ? result != 0
@@ -318,7 +320,7 @@ test_an_article_needs_a_body(void **state)
     struct buffer wire = BUFFER_EMPTY;
     struct buffer why = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     assert_int_equal(inject(MANDATORY, "", &plain, &wire, &why), -1);
     assert_string_equal(buffer_text(&why), "The article has no body");
     assert_int_equal(inject(MANDATORY, "\r\n", &plain, &wire, &why), 0);
@@ -328,8 +330,8 @@ test_an_article_needs_a_body(void **state)
 
 /* A field, and a body's line, with so many octets of text put in. */
 static int
-inject_long(const char *before, int count, const char *text,
-            const char *after, const char *body)
+inject_long(const char *before, int count, const char *text, const char *after,
+            const char *body)
 {
     struct buffer head = BUFFER_EMPTY;
     struct buffer wire = BUFFER_EMPTY;
@@ -381,7 +383,7 @@ test_the_limits_of_a_post(void **state)
     };
     struct buffer body = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (inject_long(rows[i].before, rows[i].most, rows[i].text,
                         rows[i].after, "x\r\n")
@@ -398,8 +400,7 @@ test_the_limits_of_a_post(void **state)
     for (int i = 0; i < 997; i++)
         buffer_append_char(&body, 'x');
     buffer_append_text(&body, "\r\n");
-    assert_int_equal(inject_long(MANDATORY, 0, "", "", buffer_text(&body)),
-                     0);
+    assert_int_equal(inject_long(MANDATORY, 0, "", "", buffer_text(&body)), 0);
     buffer_clear(&body);
     for (int i = 0; i < 999; i++)
         buffer_append_char(&body, 'x');
@@ -417,7 +418,7 @@ test_a_post_may_be_no_larger_than_the_site_says(void **state)
     struct buffer wire = BUFFER_EMPTY;
     struct article article;
 
-    (void) state;
+    (void)state;
     assert_int_equal(article_parse(&article, proto, sizeof(proto) - 1, NULL),
                      0);
     own.size_octets_max = article.bytes;

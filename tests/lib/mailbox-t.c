@@ -57,7 +57,7 @@ test_who_can_be_the_author(void **state)
         {"jos\xe9@example.com", false, "8 bits in an address"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (mailbox_list_is_valid(rows[i].text, strlen(rows[i].text))
             != rows[i].valid)

@@ -51,7 +51,7 @@ test_which_ids_are_taken(void **state)
         {"", false, false, "nothing"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const size_t octets = strlen(rows[i].id);
 
@@ -68,7 +68,7 @@ test_250_octets_are_the_most(void **state)
 {
     char id[252];
 
-    (void) state;
+    (void)state;
     memset(id, 'a', sizeof(id));
     id[0] = '<';
     id[100] = '@';
@@ -91,7 +91,7 @@ test_the_hash_is_siphash_of_128_bits(void **state)
     };
     struct message_key key;
 
-    (void) state;
+    (void)state;
     for (uint8_t i = 0; i < 16; i++)
         key.octets[i] = i;
     for (size_t length = 0; length < 2; length++) {
@@ -107,7 +107,7 @@ test_generated_ids_are_strict_and_differ(void **state)
     enum { COUNT = 1000 };
     struct buffer ids[COUNT];
 
-    (void) state;
+    (void)state;
     for (int i = 0; i < COUNT; i++) {
         ids[i] = BUFFER_EMPTY;
         message_id_generate(&ids[i], "news.example.net");

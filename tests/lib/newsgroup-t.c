@@ -55,14 +55,13 @@ test_which_names_can_be_and_be_created(void **state)
         {"a\\b", false, false, "a backslash"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const size_t octets = strlen(rows[i].name);
 
         if (newsgroup_is_valid(rows[i].name, octets) != rows[i].valid)
             fail_msg("valid: %s: %s", rows[i].name, rows[i].promise);
-        if (newsgroup_is_creatable(rows[i].name, octets)
-            != rows[i].creatable)
+        if (newsgroup_is_creatable(rows[i].name, octets) != rows[i].creatable)
             fail_msg("creatable: %s: %s", rows[i].name, rows[i].promise);
     }
     assert_false(newsgroup_is_valid("a\0b", 3));
@@ -73,7 +72,7 @@ test_460_octets_are_the_most(void **state)
 {
     char name[461];
 
-    (void) state;
+    (void)state;
     memset(name, 'a', sizeof(name));
     assert_true(newsgroup_is_valid(name, 460));
     assert_false(newsgroup_is_valid(name, 461));
@@ -97,7 +96,7 @@ test_a_field_is_walked_name_by_name(void **state)
         {" , ,\t", "", "nothing but separators"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct buffer names = BUFFER_EMPTY;
         const char *name;

@@ -38,16 +38,18 @@ test_what_is_utf8(void **state)
         {"\xed\x9f\xbf", 3, 0xd7ff, "the one before surrogates"},
         {"\xee\x80\x80", 3, 0xe000, "the one behind them"},
         {"\x80", 0, 0, "a stray octet"},
-        {"\xe9" "a", 0, 0, "Latin-1"},
+        {"\xe9"
+         "a",
+         0, 0, "Latin-1"},
         {"\xc3", 0, 0, "cut short"},
         {"\xe2\x82", 0, 0, "cut shorter"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         uint32_t character = 0;
-        const size_t length
-            = utf8_read(rows[i].text, strlen(rows[i].text), &character);
+        const size_t length =
+            utf8_read(rows[i].text, strlen(rows[i].text), &character);
 
         if (length != rows[i].length
             || (length > 0 && character != rows[i].character))

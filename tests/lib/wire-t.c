@@ -26,8 +26,8 @@ scan_cut_at(const char *octets, size_t length, size_t cut)
 
     found.octets = wire_scan(&scanner, octets, cut, &found.ended);
     if (!found.ended)
-        found.octets += wire_scan(&scanner, octets + cut, length - cut,
-                                  &found.ended);
+        found.octets +=
+            wire_scan(&scanner, octets + cut, length - cut, &found.ended);
     found.faults = scanner.faults;
     assert_int_equal(scanner.octets, found.octets);
     return found;
@@ -71,7 +71,7 @@ static const struct {
 static void
 test_where_an_article_ends(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(scans) / sizeof(scans[0]); i++)
         for (size_t before = 0; before < 140; before++) {
             struct buffer text = BUFFER_EMPTY;
@@ -87,8 +87,8 @@ test_where_an_article_ends(void **state)
                 for (size_t j = 0; j < before; j++)
                     buffer_append_char(&text, 'x');
             for (size_t cut = 0; cut <= text.used; cut += before % 5 + 1) {
-                const struct found found
-                    = scan_cut_at(buffer_text(&text), text.used, cut);
+                const struct found found =
+                    scan_cut_at(buffer_text(&text), text.used, cut);
 
                 if (found.octets != wanted
                     || found.ended != (scans[i].ends > 0)
@@ -107,7 +107,7 @@ test_a_nul_is_found_wherever_it_stands(void **state)
 {
     char octets[200];
 
-    (void) state;
+    (void)state;
     for (size_t at = 0; at < sizeof(octets) - 5; at++) {
         struct found found;
 
@@ -126,7 +126,7 @@ test_scanning_behind_the_end_takes_nothing(void **state)
     struct wire_scanner scanner = {0, 0, 0};
     bool ended;
 
-    (void) state;
+    (void)state;
     assert_int_equal(wire_scan(&scanner, ".\r\nQUIT\r\n", 9, &ended), 3);
     assert_int_equal(wire_scan(&scanner, "QUIT\r\n", 6, &ended), 0);
     assert_true(ended);
@@ -136,7 +136,7 @@ test_scanning_behind_the_end_takes_nothing(void **state)
 static void
 test_a_fault_is_told_in_words(void **state)
 {
-    (void) state;
+    (void)state;
     assert_string_equal(wire_fault_text(WIRE_FAULT_CR), "bare CR");
     assert_string_equal(wire_fault_text(WIRE_FAULT_LF | WIRE_FAULT_CR),
                         "bare LF");
@@ -158,8 +158,7 @@ static const struct {
     {"a\r\n", "a\r\n.\r\n", NULL, 1, 0, "a line with CRLF"},
     {"a\n", "a\r\n.\r\n", "a\r\n", 1, 0, "a line with LF"},
     {"a", "a\r\n.\r\n", "a\r\n", 1, 0, "a line without an end"},
-    {"a\n\nb", "a\r\n\r\nb\r\n.\r\n", "a\r\n\r\nb\r\n", 3, 0,
-     "an empty line"},
+    {"a\n\nb", "a\r\n\r\nb\r\n.\r\n", "a\r\n\r\nb\r\n", 3, 0, "an empty line"},
     {".\r\n", "..\r\n.\r\n", NULL, 1, 1, "a line of one dot"},
     {"..\r\n", "...\r\n.\r\n", NULL, 1, 1, "a line of two dots"},
     {"a\r\n.b\r\n.\r\nc.\r\n", "a\r\n..b\r\n..\r\nc.\r\n.\r\n", NULL, 4, 2,
@@ -172,10 +171,10 @@ static const struct {
 static void
 test_text_and_wire_form_say_the_same(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        const char *wanted
-            = forms[i].back != NULL ? forms[i].back : forms[i].text;
+        const char *wanted =
+            forms[i].back != NULL ? forms[i].back : forms[i].text;
         struct buffer wire = BUFFER_EMPTY;
         struct buffer text = BUFFER_EMPTY;
         struct wire_measure measure;
@@ -205,7 +204,7 @@ test_long_text_survives_the_wire(void **state)
     struct wire_measure measure;
     struct found found;
 
-    (void) state;
+    (void)state;
     for (int line = 0; line < 1000; line++) {
         for (int i = 0; i < line % 150; i++)
             buffer_append_char(&text, line % 3 == 0 || i % 7 == 0 ? '.' : 'x');
