@@ -69,8 +69,8 @@ struct known {
 struct head {
     uint32_t magic;
     uint32_t version;
-    uint64_t octets;     /* of the whole memory */
-    uint64_t groups_max; /* ids 1 to this */
+    uint64_t octets;       /* of the whole memory */
+    uint64_t groups_max;   /* ids 1 to this */
     uint64_t bucket_count; /* a power of 2, at least twice groups_max */
     uint64_t slots;        /* offsets of the parts */
     uint64_t buckets;
@@ -90,8 +90,8 @@ struct head {
 };
 
 struct active {
-    struct head *head; /* the mapping */
-    struct slot *slots; /* of id - 1 */
+    struct head *head;         /* the mapping */
+    struct slot *slots;        /* of id - 1 */
     _Atomic uint32_t *buckets; /* ids; 0 ends a search */
     struct known *known;
     size_t octets;
@@ -159,7 +159,7 @@ words_load(const _Atomic uint64_t from[2], void *octets)
 static uint64_t
 round_up(uint64_t octets)
 {
-    return (octets + 63) & ~(uint64_t) 63;
+    return (octets + 63) & ~(uint64_t)63;
 }
 
 /* Where everything lies when there is room for groups_max groups. */
@@ -177,10 +177,8 @@ layout(size_t groups_max)
         head.bucket_count *= 2;
     head.slots = round_up(sizeof(struct head));
     head.buckets = round_up(head.slots + groups_max * sizeof(struct slot));
-    head.known
-        = round_up(head.buckets + head.bucket_count * sizeof(uint32_t));
-    head.heap
-        = round_up(head.known + KNOWN_ENTRIES * sizeof(struct known));
+    head.known = round_up(head.buckets + head.bucket_count * sizeof(uint32_t));
+    head.heap = round_up(head.known + KNOWN_ENTRIES * sizeof(struct known));
     head.octets = head.heap + heap_octets;
     return head;
 }
@@ -197,13 +195,13 @@ static struct active *
 active_attach(struct head *head)
 {
     struct active *active = xcalloc(1, sizeof(*active));
-    char *base = (char *) head;
+    char *base = (char *)head;
 
     active->head = head;
     active->octets = head->octets;
-    active->slots = (struct slot *) (base + head->slots);
-    active->buckets = (_Atomic uint32_t *) (base + head->buckets);
-    active->known = (struct known *) (base + head->known);
+    active->slots = (struct slot *)(base + head->slots);
+    active->buckets = (_Atomic uint32_t *)(base + head->buckets);
+    active->known = (struct known *)(base + head->known);
     return active;
 }
 
@@ -219,12 +217,12 @@ active_create(size_t groups_max, struct buffer *why)
         return why_set_errno(why, "cannot make the table of groups");
     /* The seals: nobody who has the descriptor can cut the memory off below
        another process. */
-    if (ftruncate(fd, (off_t) head.octets) < 0
+    if (ftruncate(fd, (off_t)head.octets) < 0
         || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
                < 0)
         goto fail;
-    memory = mmap(NULL, sizeof(head), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                  0);
+    memory =
+        mmap(NULL, sizeof(head), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         goto fail;
     head_begin(memory, groups_max);
@@ -250,27 +248,28 @@ active_map(int fd, bool writable, struct buffer *why)
         why_set_errno(why, "cannot map the table of groups");
         return NULL;
     }
-    if ((size_t) status.st_size < sizeof(*head)) {
+    if ((size_t)status.st_size < sizeof(*head)) {
         why_set(why, "this is no table of groups: only %lld octets",
-                (long long) status.st_size);
+                (long long)status.st_size);
         return NULL;
     }
-    head = mmap(NULL, (size_t) status.st_size, protection, MAP_SHARED, fd, 0);
+    head = mmap(NULL, (size_t)status.st_size, protection, MAP_SHARED, fd, 0);
     if (head == MAP_FAILED) {
         why_set_errno(why, "cannot map the table of groups");
         return NULL;
     }
     if (head->magic == ACTIVE_MAGIC && head->version == ACTIVE_VERSION
-        && head->groups_max <= (size_t) status.st_size) {
+        && head->groups_max <= (size_t)status.st_size) {
         expected = layout(head->groups_max);
         if (head->octets == expected.octets && head->heap == expected.heap
-            && head->octets == (uint64_t) status.st_size)
+            && head->octets == (uint64_t)status.st_size)
             return active_attach(head);
     }
-    why_set(why, "the table of groups was made by another version"
-                 " (found %u, expected %d)",
-            (unsigned) head->version, (int) ACTIVE_VERSION);
-    munmap(head, (size_t) status.st_size);
+    why_set(why,
+            "the table of groups was made by another version"
+            " (found %u, expected %d)",
+            (unsigned)head->version, (int)ACTIVE_VERSION);
+    munmap(head, (size_t)status.st_size);
     return NULL;
 }
 
@@ -282,8 +281,7 @@ active_new(size_t groups_max)
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (memory == MAP_FAILED)
-        sysdie(EXIT_SYSTEM, "no memory for a table of %zu groups",
-               groups_max);
+        sysdie(EXIT_SYSTEM, "no memory for a table of %zu groups", groups_max);
     head_begin(memory, groups_max);
     return active_attach(memory);
 }
@@ -303,7 +301,7 @@ active_close(struct active **active)
 static const struct text *
 active_text(const struct active *active, uint64_t offset)
 {
-    return (const struct text *) ((const char *) active->head + offset);
+    return (const struct text *)((const char *)active->head + offset);
 }
 
 static struct slot *
@@ -322,7 +320,7 @@ active_bucket(const struct active *active, const char *name, size_t octets)
     uint64_t place;
     unsigned char hash[crypto_shorthash_BYTES];
 
-    crypto_shorthash(hash, (const unsigned char *) name, octets,
+    crypto_shorthash(hash, (const unsigned char *)name, octets,
                      active->head->name_key);
     memcpy(&place, hash, sizeof(place));
     for (;; place++) {
@@ -332,9 +330,9 @@ active_bucket(const struct active *active, const char *name, size_t octets)
 
         if (id == 0)
             return bucket;
-        text = active_text(active, atomic_load_explicit(
-                                       &active_slot(active, id)->name,
-                                       memory_order_acquire));
+        text = active_text(active,
+                           atomic_load_explicit(&active_slot(active, id)->name,
+                                                memory_order_acquire));
         if (text->octets == octets && memcmp(text->text, name, octets) == 0)
             return bucket;
     }
@@ -382,16 +380,16 @@ active_name(const struct active *active, uint32_t id, size_t *octets_r)
 char
 active_flag(const struct active *active, uint32_t id)
 {
-    return (char) (atomic_load_explicit(&active_slot(active, id)->flag_alias,
-                                        memory_order_acquire)
-                   >> 32);
+    return (char)(atomic_load_explicit(&active_slot(active, id)->flag_alias,
+                                       memory_order_acquire)
+                  >> 32);
 }
 
 uint32_t
 active_alias(const struct active *active, uint32_t id)
 {
-    return (uint32_t) atomic_load_explicit(
-        &active_slot(active, id)->flag_alias, memory_order_acquire);
+    return (uint32_t)atomic_load_explicit(&active_slot(active, id)->flag_alias,
+                                          memory_order_acquire);
 }
 
 struct group_marks
@@ -417,8 +415,8 @@ append_text(const struct active *active, const _Atomic uint64_t *place,
 }
 
 int64_t
-active_origin(const struct active *active, uint32_t id,
-              struct buffer *creator, struct buffer *description)
+active_origin(const struct active *active, uint32_t id, struct buffer *creator,
+              struct buffer *description)
 {
     const struct slot *slot = active_slot(active, id);
 
@@ -444,8 +442,7 @@ active_committed(const struct active *active)
 uint64_t
 active_removals(const struct active *active)
 {
-    return atomic_load_explicit(&active->head->removals,
-                                memory_order_acquire);
+    return atomic_load_explicit(&active->head->removals, memory_order_acquire);
 }
 
 struct message_key
@@ -464,8 +461,8 @@ active_durable(const struct active *active, uint32_t *segment_r,
     uint64_t words[LATCH_WORDS];
 
     latch_read(&active->head->durable, words);
-    *segment_r = (uint32_t) words[0];
-    *offset_r = (uint32_t) words[1];
+    *segment_r = (uint32_t)words[0];
+    *offset_r = (uint32_t)words[1];
     *sequence_r = words[2];
 }
 
@@ -488,15 +485,15 @@ put_text(struct active *active, _Atomic uint64_t *place, const char *octets,
     if (length > UINT32_MAX
         || sizeof(*text) + length + 1 > head->octets - used)
         return -1;
-    text = (struct text *) ((char *) head + used);
-    text->octets = (uint32_t) length;
+    text = (struct text *)((char *)head + used);
+    text->octets = (uint32_t)length;
     memcpy(text->text, octets, length);
     text->text[length] = '\0';
     /* First take the room, then show the text: a writer that dies between
        the two wastes it, in the other order the next one would write over a
        name that readers have. */
     offset = used;
-    used = (used + sizeof(*text) + length + 1 + 7) & ~(uint64_t) 7;
+    used = (used + sizeof(*text) + length + 1 + 7) & ~(uint64_t)7;
     if (used > head->octets)
         used = head->octets;
     atomic_store_explicit(&head->heap_used, used, memory_order_release);
@@ -514,27 +511,25 @@ check_id(const struct active *active, uint32_t id, const char *name,
     const char *old;
 
     if (id < 1 || id > active->head->groups_max)
-        return why_set(why,
-                       "no room for group %.*s: the table holds %llu groups",
-                       (int) octets, name,
-                       (unsigned long long) active->head->groups_max);
+        return why_set(
+            why, "no room for group %.*s: the table holds %llu groups",
+            (int)octets, name, (unsigned long long)active->head->groups_max);
     if (id > count + 1)
         return why_set(why, "group %.*s has id %u, but the next is %u",
-                       (int) octets, name, (unsigned) id,
-                       (unsigned) (count + 1));
+                       (int)octets, name, (unsigned)id, (unsigned)(count + 1));
     if (id == count + 1)
         return 0;
     old = active_name(active, id, &old_octets);
     if (old_octets != octets || memcmp(old, name, octets) != 0)
-        return why_set(why, "group %.*s has the id of %s: %u", (int) octets,
-                       name, old, (unsigned) id);
+        return why_set(why, "group %.*s has the id of %s: %u", (int)octets,
+                       name, old, (unsigned)id);
     return 0;
 }
 
 int
-active_set(struct active *active, uint32_t id, const char *name,
-           size_t octets, char flag, uint32_t alias, int64_t created,
-           const char *creator, const char *description, struct buffer *why)
+active_set(struct active *active, uint32_t id, const char *name, size_t octets,
+           char flag, uint32_t alias, int64_t created, const char *creator,
+           const char *description, struct buffer *why)
 {
     struct head *head = active->head;
     struct slot *slot;
@@ -557,7 +552,7 @@ active_set(struct active *active, uint32_t id, const char *name,
                               memory_order_release);
     }
     atomic_store_explicit(&slot->flag_alias,
-                          (uint64_t) (unsigned char) flag << 32 | alias,
+                          (uint64_t)(unsigned char)flag << 32 | alias,
                           memory_order_release);
     if (new)
         atomic_store_explicit(&head->count, id, memory_order_release);
@@ -616,8 +611,8 @@ static void
 known_write(struct known *known, const struct message_hash *hash,
             uint64_t sequence, const struct token *token)
 {
-    uint32_t version
-        = atomic_load_explicit(&known->version, memory_order_relaxed);
+    uint32_t version =
+        atomic_load_explicit(&known->version, memory_order_relaxed);
 
     /* Odd while we write, wherever a dead writer left it. */
     version |= 1;
@@ -648,16 +643,15 @@ active_known_drop(struct active *active, const struct message_hash *hash)
 }
 
 bool
-active_known_find(const struct active *active,
-                  const struct message_hash *hash, uint64_t *sequence_r,
-                  struct token *token_r)
+active_known_find(const struct active *active, const struct message_hash *hash,
+                  uint64_t *sequence_r, struct token *token_r)
 {
     const struct known *known = known_entry(active, hash);
     struct message_hash there;
     struct token token;
     uint64_t sequence;
-    uint32_t version
-        = atomic_load_explicit(&known->version, memory_order_acquire);
+    uint32_t version =
+        atomic_load_explicit(&known->version, memory_order_acquire);
 
     /* An entry that is being written says nothing: the asker goes to the
        writer, which is cheaper than to wait here for a dead one. */

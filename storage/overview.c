@@ -81,8 +81,8 @@ overview_remove(struct overview *overview, uint64_t sequence,
                 const struct record_group *groups, size_t group_count,
                 bool last, struct buffer *why)
 {
-    return overview->ops->remove(overview, sequence, groups, group_count,
-                                 last, why);
+    return overview->ops->remove(overview, sequence, groups, group_count, last,
+                                 why);
 }
 
 int
@@ -139,8 +139,7 @@ overview_reader_open(const char *url, const char *path,
 {
     const struct overview_ops *ops = backend_find(url, why);
 
-    return ops != NULL ? ops->reader_open(url, path, active, base, why)
-                       : NULL;
+    return ops != NULL ? ops->reader_open(url, path, active, base, why) : NULL;
 }
 
 void

@@ -97,8 +97,7 @@ int overview_put(struct overview *overview,
  * ahead of this transaction.
  */
 int overview_put_group(struct overview *overview,
-                       const struct overview_group *group,
-                       struct buffer *why);
+                       const struct overview_group *group, struct buffer *why);
 /* Take an article out of these groups (cancel, expire, rmgroup): from
    `recent` and from its blocks, and out of their counts; with last, these are
    all it had left, and it can no longer be located either.  Absent ones are
@@ -127,8 +126,10 @@ uint64_t overview_log_octets(const struct overview *overview);
    readers let it (PASSIVE).  *left_r: octets it could not yet move. */
 int overview_checkpoint(struct overview *overview, uint64_t *left_r,
                         struct buffer *why);
-/* From the index thread between two transactions: begin the log anew (RESTART
-   with busy_timeout 0).  1 done, 0 a reader is in the way, -1 why. */
+/* From the index thread between two transactions, when the checkpoint thread
+   has nearly caught up: begin the log anew.  Does not wait for readers, but
+   2 ms or so once the log is longer than 24 MB.  1 done, 0 a reader is in the
+   way, -1 why. */
 int overview_restart_log(struct overview *overview, struct buffer *why);
 
 /* For the writer's questions (index thread between transactions): the article

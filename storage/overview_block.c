@@ -37,7 +37,7 @@ overview_block_text(struct buffer *text, uint64_t number, const char *line,
     char *end;
 
     do {
-        digits[count++] = (char) ('0' + number % 10);
+        digits[count++] = (char)('0' + number % 10);
         number /= 10;
     } while (number != 0);
     end = buffer_reserve(text, count + octets + 3);
@@ -53,9 +53,9 @@ void
 overview_block_write(struct buffer *data, const struct overview_line *lines,
                      size_t count)
 {
-    struct block_head head
-        = {htole32(BLOCK_MAGIC | (uint32_t) BLOCK_VERSION << 24),
-           htole32((uint32_t) count)};
+    struct block_head head = {
+        htole32(BLOCK_MAGIC | (uint32_t)BLOCK_VERSION << 24),
+        htole32((uint32_t)count)};
     size_t offset = sizeof(head) + count * sizeof(struct block_line);
 
     assert(count <= OVERVIEW_BLOCK_NUMBERS);
@@ -68,9 +68,9 @@ overview_block_write(struct buffer *data, const struct overview_line *lines,
             .segment = htole32(line->token.segment),
             .offset = htole32(line->token.offset),
             .octets = htole32(line->token.octets),
-            .place
-            = htole32((uint32_t) (line->number % OVERVIEW_BLOCK_NUMBERS)),
-            .text_offset = htole32((uint32_t) offset),
+            .place =
+                htole32((uint32_t)(line->number % OVERVIEW_BLOCK_NUMBERS)),
+            .text_offset = htole32((uint32_t)offset),
             .text_octets = htole32(line->octets),
         };
 
@@ -96,30 +96,28 @@ overview_block_read(struct overview_line lines[OVERVIEW_BLOCK_NUMBERS],
     if (octets < sizeof(head))
         return why_set(why, "a block of only %zu octets", octets);
     memcpy(&head, base, sizeof(head));
-    if (le32toh(head.magic)
-        != (BLOCK_MAGIC | (uint32_t) BLOCK_VERSION << 24))
+    if (le32toh(head.magic) != (BLOCK_MAGIC | (uint32_t)BLOCK_VERSION << 24))
         return why_set(why, "a block begins with %08x",
-                       (unsigned) le32toh(head.magic));
+                       (unsigned)le32toh(head.magic));
     count = le32toh(head.count);
-    offset = sizeof(head) + (size_t) count * sizeof(struct block_line);
+    offset = sizeof(head) + (size_t)count * sizeof(struct block_line);
     if (count > OVERVIEW_BLOCK_NUMBERS || offset > octets)
         return why_set(why, "a block of %zu octets claims %u lines", octets,
-                       (unsigned) count);
+                       (unsigned)count);
     for (uint32_t i = 0; i < count; i++) {
         struct block_line on_disk;
         uint32_t place;
 
-        memcpy(&on_disk,
-               base + sizeof(head) + i * sizeof(struct block_line),
+        memcpy(&on_disk, base + sizeof(head) + i * sizeof(struct block_line),
                sizeof(on_disk));
         place = le32toh(on_disk.place);
-        if (place >= OVERVIEW_BLOCK_NUMBERS || (int64_t) place <= last_place)
-            return why_set(why, "line %u of a block has place %u",
-                           (unsigned) i, (unsigned) place);
+        if (place >= OVERVIEW_BLOCK_NUMBERS || (int64_t)place <= last_place)
+            return why_set(why, "line %u of a block has place %u", (unsigned)i,
+                           (unsigned)place);
         if (le32toh(on_disk.text_offset) != offset
             || le32toh(on_disk.text_octets) > octets - offset)
             return why_set(why, "the text of line %u of a block is outside",
-                           (unsigned) i);
+                           (unsigned)i);
         last_place = place;
         lines[i] = (struct overview_line){
             .number = first + place,
@@ -135,5 +133,5 @@ overview_block_read(struct overview_line lines[OVERVIEW_BLOCK_NUMBERS],
     if (offset != octets)
         return why_set(why, "a block of %zu octets has texts up to %zu",
                        octets, offset);
-    return (int) count;
+    return (int)count;
 }

@@ -25,15 +25,15 @@ enum { OVERVIEW_BLOCK_NUMBERS = 64 };
 static inline int64_t
 overview_block_key(uint32_t group, uint64_t number)
 {
-    return (int64_t) ((uint64_t) group << 32
-                      | (number / OVERVIEW_BLOCK_NUMBERS & UINT32_MAX));
+    return (int64_t)((uint64_t)group << 32
+                     | (number / OVERVIEW_BLOCK_NUMBERS & UINT32_MAX));
 }
 
 /* The first number that lies in the block of this key. */
 static inline uint64_t
 overview_block_first(int64_t key)
 {
-    return ((uint64_t) key & UINT32_MAX) * OVERVIEW_BLOCK_NUMBERS;
+    return ((uint64_t)key & UINT32_MAX) * OVERVIEW_BLOCK_NUMBERS;
 }
 
 /* Append "number<TAB>line<CRLF>". */

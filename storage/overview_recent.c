@@ -30,7 +30,7 @@ struct overview_recent {
     size_t first;
     size_t end;
     size_t size;
-    uint64_t first_ordinal; /* of rows[first] */
+    uint64_t first_ordinal;  /* of rows[first] */
     struct numbers **groups; /* by group; NULL: has none */
     size_t group_size;
     struct chunk *chunks; /* oldest first */
@@ -81,7 +81,7 @@ chunk_take(struct overview_recent *recent, size_t octets, uint64_t ordinal)
     struct chunk *chunk = recent->newest;
     char *taken;
 
-    octets = (octets + 7) & ~(size_t) 7;
+    octets = (octets + 7) & ~(size_t)7;
     if (chunk == NULL || chunk->size - chunk->used < octets) {
         size_t size = octets > CHUNK_OCTETS ? octets : CHUNK_OCTETS;
 
@@ -111,7 +111,7 @@ make_room(void *members, size_t member_octets, size_t *first, size_t *end,
     if (*end < *size)
         return members;
     if (*first > 0 && *first >= *size / 2) {
-        memmove(members, (char *) members + *first * member_octets,
+        memmove(members, (char *)members + *first * member_octets,
                 (*end - *first) * member_octets);
         *end -= *first;
         *first = 0;
@@ -125,10 +125,10 @@ static struct numbers *
 group_numbers(struct overview_recent *recent, uint32_t group)
 {
     if (group >= recent->group_size) {
-        size_t size = (size_t) group + 1 + group / 2;
+        size_t size = (size_t)group + 1 + group / 2;
 
-        recent->groups
-            = xreallocarray(recent->groups, size, sizeof(*recent->groups));
+        recent->groups =
+            xreallocarray(recent->groups, size, sizeof(*recent->groups));
         memset(recent->groups + recent->group_size, 0,
                (size - recent->group_size) * sizeof(*recent->groups));
         recent->group_size = size;
@@ -149,8 +149,7 @@ overview_recent_add(struct overview_recent *recent,
 
     assert(recent->end == recent->first
            || recent->rows[recent->end - 1].sequence < row->sequence);
-    octets = chunk_take(recent, groups_octets + row->line_octets + 1,
-                        ordinal);
+    octets = chunk_take(recent, groups_octets + row->line_octets + 1, ordinal);
     if (groups_octets > 0)
         memcpy(octets, row->groups, groups_octets);
     memcpy(octets + groups_octets, row->line, row->line_octets);
@@ -158,17 +157,16 @@ overview_recent_add(struct overview_recent *recent,
                              &recent->first, &recent->end, &recent->size);
     added = &recent->rows[recent->end++];
     *added = *row;
-    added->groups = (const struct record_group *) octets;
+    added->groups = (const struct record_group *)octets;
     added->line = octets + groups_octets;
     for (size_t i = 0; i < row->group_count; i++) {
-        struct numbers *numbers
-            = group_numbers(recent, row->groups[i].group);
+        struct numbers *numbers = group_numbers(recent, row->groups[i].group);
 
-        numbers->numbers
-            = make_room(numbers->numbers, sizeof(*numbers->numbers),
-                        &numbers->first, &numbers->end, &numbers->size);
-        numbers->numbers[numbers->end++]
-            = (struct recent_number){row->groups[i].number, ordinal};
+        numbers->numbers =
+            make_room(numbers->numbers, sizeof(*numbers->numbers),
+                      &numbers->first, &numbers->end, &numbers->size);
+        numbers->numbers[numbers->end++] =
+            (struct recent_number){row->groups[i].number, ordinal};
     }
 }
 
@@ -241,11 +239,10 @@ row_index(const struct overview_recent *recent, uint64_t sequence)
 }
 
 static void
-remove_number(struct overview_recent *recent, uint32_t group,
-              uint64_t ordinal)
+remove_number(struct overview_recent *recent, uint32_t group, uint64_t ordinal)
 {
-    struct numbers *numbers
-        = group < recent->group_size ? recent->groups[group] : NULL;
+    struct numbers *numbers =
+        group < recent->group_size ? recent->groups[group] : NULL;
     size_t i;
 
     if (numbers == NULL)
@@ -281,8 +278,8 @@ const struct recent_number *
 overview_recent_numbers(const struct overview_recent *recent, uint32_t group,
                         size_t *count_r)
 {
-    const struct numbers *numbers
-        = group < recent->group_size ? recent->groups[group] : NULL;
+    const struct numbers *numbers =
+        group < recent->group_size ? recent->groups[group] : NULL;
 
     if (numbers == NULL) {
         *count_r = 0;

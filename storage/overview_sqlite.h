@@ -3,7 +3,7 @@
  *
  * This header is for the files overview_sqlite*.c alone: the connection
  * (overview_sqlite.c), what the writer puts and removes (_writer.c), the fold
- * (_fold.c), and what readers ask (_reader.c).  Numbers within octets (the
+ * (_fold.c), and readers (_reader.c, _answer.c).  Numbers within octets (the
  * column numbers) are little-endian, as in the spool.
  *
  * The tables:
@@ -27,8 +27,11 @@
 #include "lib/buffer.h"
 #include "storage/overview_backend.h"
 
-/* A group's number above this is damage: nobody has so many. */
-enum { SQLITE_GROUP_MAX = 1 << 24 };
+enum {
+    SQLITE_SCHEMA_VERSION = 1,
+    /* A group's number above this is damage: nobody has so many. */
+    SQLITE_GROUP_MAX = 1 << 24,
+};
 
 /* Every statement of the writer's connection, kept prepared. */
 enum statement {
@@ -124,7 +127,7 @@ struct sqlite_overview {
 static inline struct sqlite_overview *
 sqlite_overview(struct overview *overview)
 {
-    return (struct sqlite_overview *) overview;
+    return (struct sqlite_overview *)overview;
 }
 
 /* --- overview_sqlite.c: what all of them use --- */
@@ -151,13 +154,13 @@ void sqlite_note_damage(const struct sqlite_overview *overview);
 static inline void
 sqlite_bind(sqlite3_stmt *statement, int column, uint64_t value)
 {
-    sqlite3_bind_int64(statement, column, (sqlite3_int64) value);
+    sqlite3_bind_int64(statement, column, (sqlite3_int64)value);
 }
 
 static inline uint64_t
 sqlite_number(sqlite3_stmt *statement, int column)
 {
-    return (uint64_t) sqlite3_column_int64(statement, column);
+    return (uint64_t)sqlite3_column_int64(statement, column);
 }
 
 /* Columns segment, position, octets from column on. */
@@ -179,9 +182,8 @@ int sqlite_load(struct sqlite_overview *overview, struct buffer *why);
 int sqlite_overview_groups(struct overview *overview,
                            overview_group_func *func, void *context,
                            struct buffer *why);
-int sqlite_put(struct overview *overview,
-               const struct overview_entry *entries, size_t count,
-               struct buffer *why);
+int sqlite_put(struct overview *overview, const struct overview_entry *entries,
+               size_t count, struct buffer *why);
 int sqlite_put_group(struct overview *overview,
                      const struct overview_group *group, struct buffer *why);
 int sqlite_remove(struct overview *overview, uint64_t sequence,
@@ -213,10 +215,10 @@ void sqlite_fold_free(struct fold *fold);
 
 /* --- overview_sqlite_reader.c --- */
 
-struct overview_reader *
-sqlite_reader_open(const char *url, const char *path,
-                   const struct active *active, struct event_base *base,
-                   struct buffer *why);
+struct overview_reader *sqlite_reader_open(const char *url, const char *path,
+                                           const struct active *active,
+                                           struct event_base *base,
+                                           struct buffer *why);
 void sqlite_reader_close(struct overview_reader *reader);
 struct overview_request *sqlite_ask(struct overview_reader *reader,
                                     const struct overview_query *query,

@@ -57,7 +57,7 @@ fold_add_place(struct fold *fold, const struct record_group *group)
     fold->places[fold->place_count++] = (struct fold_place){
         .number = group->number,
         .group = group->group,
-        .row = (uint32_t) fold->row_count - 1,
+        .row = (uint32_t)fold->row_count - 1,
     };
 }
 
@@ -68,7 +68,7 @@ fold_add_row(struct sqlite_overview *overview, struct buffer *why)
     sqlite3_stmt *row = overview->statements[STATEMENT_FOLD_RECENT];
     const struct record_group *groups;
     int count = sqlite_groups(row, 5, &overview->text, &groups);
-    size_t line_octets = (size_t) sqlite3_column_bytes(row, 6);
+    size_t line_octets = (size_t)sqlite3_column_bytes(row, 6);
 
     if (count < 0) {
         sqlite_note_damage(overview);
@@ -76,15 +76,15 @@ fold_add_row(struct sqlite_overview *overview, struct buffer *why)
     }
     if (fold->row_count == fold->row_size) {
         fold->row_size = fold->row_size * 2 + 256;
-        fold->rows = xreallocarray(fold->rows, fold->row_size,
-                                   sizeof(*fold->rows));
+        fold->rows =
+            xreallocarray(fold->rows, fold->row_size, sizeof(*fold->rows));
     }
     fold->rows[fold->row_count++] = (struct fold_row){
         .sequence = sqlite_number(row, 0),
         .arrival = sqlite3_column_int64(row, 1),
         .token = sqlite_token(row, 2),
         .line = fold->lines.used,
-        .line_octets = (uint32_t) line_octets,
+        .line_octets = (uint32_t)line_octets,
     };
     buffer_append(&fold->lines, sqlite3_column_blob(row, 6), line_octets);
     for (int i = 0; i < count; i++)
@@ -110,8 +110,8 @@ static void
 fold_sort(struct fold *fold)
 {
     struct fold_place *from = fold->places;
-    struct fold_place *to
-        = xcalloc(fold->place_size + 1, sizeof(*fold->places));
+    struct fold_place *to =
+        xcalloc(fold->place_size + 1, sizeof(*fold->places));
 
     for (unsigned shift = 0; shift < 32; shift += 8) {
         size_t starts[257] = {0};
@@ -145,9 +145,8 @@ fold_load(struct sqlite_overview *overview, struct buffer *why)
 {
     struct fold *fold = &overview->fold;
     sqlite3_stmt *rows = overview->statements[STATEMENT_FOLD_RECENT];
-    uint64_t after = fold->row_count > 0
-                         ? fold->rows[fold->row_count - 1].sequence
-                         : 0;
+    uint64_t after =
+        fold->row_count > 0 ? fold->rows[fold->row_count - 1].sequence : 0;
     size_t step = fold->wanted - fold->row_count;
     size_t loaded = 0;
     int result;
@@ -159,7 +158,7 @@ fold_load(struct sqlite_overview *overview, struct buffer *why)
     while ((result = sqlite_step(overview, STATEMENT_FOLD_RECENT, why)) > 0) {
         loaded++;
         if (fold_add_row(overview, why) < 0) {
-            (void) sqlite3_reset(rows);
+            (void)sqlite3_reset(rows);
             return -1;
         }
     }
@@ -207,7 +206,7 @@ fold_block_lines(struct sqlite_overview *overview, int64_t key,
             .number = place->number,
             .sequence = row->sequence,
             .token = row->token,
-            .octets = (uint32_t) (overview->text.used - used),
+            .octets = (uint32_t)(overview->text.used - used),
         };
     }
     for (size_t i = 0; i < count; i++)
@@ -224,8 +223,8 @@ merge_lines(struct overview_line *merged, const struct overview_line *old,
     size_t count = 0;
 
     while (old_count > 0 || new_count > 0) {
-        bool take_new = new_count > 0
-                        && (old_count == 0 || new->number <= old->number);
+        bool take_new =
+            new_count > 0 && (old_count == 0 || new->number <= old->number);
 
         if (take_new && old_count > 0 && old->number == new->number) {
             old++;
@@ -268,15 +267,14 @@ fold_block(struct sqlite_overview *overview, struct buffer *why)
         return -1;
     return sqlite_put_block(
         overview, key, merged,
-        merge_lines(merged, old, (size_t) old_count, new, new_count), why);
+        merge_lines(merged, old, (size_t)old_count, new, new_count), why);
 }
 
 /* --- groups --- */
 
 /* Count the next group's places into its row. */
 static int
-fold_group(struct sqlite_overview *overview, uint64_t last,
-           struct buffer *why)
+fold_group(struct sqlite_overview *overview, uint64_t last, struct buffer *why)
 {
     struct fold *fold = &overview->fold;
     sqlite3_stmt *put = overview->statements[STATEMENT_FOLD_GROUP];
@@ -351,7 +349,7 @@ fold_rows(struct sqlite_overview *overview, struct buffer *why)
     sqlite_bind(drop, 1, fold->rows[end - 1].sequence);
     if (sqlite_run(overview, STATEMENT_FOLDED_RECENT, why) < 0)
         return -1;
-    overview->recent -= (size_t) sqlite3_changes(overview->db);
+    overview->recent -= (size_t)sqlite3_changes(overview->db);
     if (fold->next == fold->row_count)
         fold_end(fold);
     return 0;
@@ -418,8 +416,8 @@ static void
 fold_remove_place(struct fold *fold, uint32_t row,
                   const struct record_group *group)
 {
-    const struct fold_place sought
-        = {.group = group->group, .number = group->number};
+    const struct fold_place sought = {.group = group->group,
+                                      .number = group->number};
     size_t low = 0, high = fold->place_count;
 
     while (low < high) {
@@ -457,7 +455,7 @@ sqlite_fold_remove(struct sqlite_overview *overview, uint64_t sequence,
         return;
     }
     for (size_t i = 0; i < group_count; i++)
-        fold_remove_place(fold, (uint32_t) (row - fold->rows), &groups[i]);
+        fold_remove_place(fold, (uint32_t)(row - fold->rows), &groups[i]);
     if (last)
         row->gone = true;
 }

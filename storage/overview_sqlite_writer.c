@@ -10,8 +10,7 @@
 
 /* A table or blob does not say what our own code would have put there. */
 static int
-damaged(struct sqlite_overview *overview, struct buffer *why,
-        const char *what)
+damaged(struct sqlite_overview *overview, struct buffer *why, const char *what)
 {
     sqlite_note_damage(overview);
     return why_set(why, "overview: %s is damaged: %s",
@@ -29,10 +28,10 @@ sqlite_set_folded(struct sqlite_overview *overview, uint32_t group,
                   uint64_t sequence)
 {
     if (group >= overview->folded_size) {
-        size_t size = (size_t) group + 64 + group / 2;
+        size_t size = (size_t)group + 64 + group / 2;
 
-        overview->folded = xreallocarray(overview->folded, size,
-                                         sizeof(*overview->folded));
+        overview->folded =
+            xreallocarray(overview->folded, size, sizeof(*overview->folded));
         memset(overview->folded + overview->folded_size, 0,
                (size - overview->folded_size) * sizeof(*overview->folded));
         overview->folded_size = size;
@@ -58,7 +57,7 @@ load_number(struct sqlite_overview *overview, const char *sql,
     } else {
         sqlite_why(overview->db, why, sql);
     }
-    (void) sqlite3_finalize(statement);
+    (void)sqlite3_finalize(statement);
     return status;
 }
 
@@ -72,21 +71,19 @@ sqlite_load(struct sqlite_overview *overview, struct buffer *why)
     if (load_number(overview, "SELECT value FROM meta WHERE key = 'applied'",
                     &overview->applied, why)
             < 0
-        || load_number(overview, "SELECT count(*) FROM recent", &rows, why)
-               < 0
+        || load_number(overview, "SELECT count(*) FROM recent", &rows, why) < 0
         || load_number(overview,
                        "SELECT coalesce(max(sequence), 0) FROM recent", &last,
                        why)
                < 0)
         return -1;
     overview->recent = rows;
-    overview->last_put
-        = last > overview->applied ? last : overview->applied;
+    overview->last_put = last > overview->applied ? last : overview->applied;
     while ((result = sqlite_step(overview, STATEMENT_GROUPS, why)) > 0) {
         uint64_t group = sqlite_number(groups, 0);
 
         if (group <= SQLITE_GROUP_MAX)
-            sqlite_set_folded(overview, (uint32_t) group,
+            sqlite_set_folded(overview, (uint32_t)group,
                               sqlite_number(groups, 7));
     }
     return result;
@@ -115,7 +112,7 @@ count_recent(struct sqlite_overview *overview, struct group_recent **by_r,
         int count = sqlite_groups(rows, 1, &overview->text, &groups);
 
         if (count < 0) {
-            (void) sqlite3_reset(rows);
+            (void)sqlite3_reset(rows);
             result = damaged(overview, why, "a list of groups in recent");
             break;
         }
@@ -123,7 +120,7 @@ count_recent(struct sqlite_overview *overview, struct group_recent **by_r,
             uint32_t group = groups[i].group;
 
             if (group >= size) {
-                size_t larger = (size_t) group + 64 + group / 2;
+                size_t larger = (size_t)group + 64 + group / 2;
 
                 by = xreallocarray(by, larger, sizeof(*by));
                 memset(by + size, 0, (larger - size) * sizeof(*by));
@@ -144,16 +141,16 @@ static struct overview_group
 group_row(sqlite3_stmt *row, const struct group_recent *by, size_t by_size)
 {
     struct overview_group group = {
-        .group = (uint32_t) sqlite_number(row, 0),
-        .flag = (char) sqlite3_column_int(row, 1),
-        .alias = (uint32_t) sqlite_number(row, 2),
+        .group = (uint32_t)sqlite_number(row, 0),
+        .flag = (char)sqlite3_column_int(row, 1),
+        .alias = (uint32_t)sqlite_number(row, 2),
         .created = sqlite3_column_int64(row, 3),
         .low = sqlite_number(row, 4),
         .high = sqlite_number(row, 5),
         .count = sqlite_number(row, 6),
-        .name = (const char *) sqlite3_column_text(row, 8),
-        .creator = (const char *) sqlite3_column_text(row, 9),
-        .description = (const char *) sqlite3_column_text(row, 10),
+        .name = (const char *)sqlite3_column_text(row, 8),
+        .creator = (const char *)sqlite3_column_text(row, 9),
+        .description = (const char *)sqlite3_column_text(row, 10),
     };
 
     if (group.group < by_size) {
@@ -191,7 +188,7 @@ sqlite_overview_groups(struct overview *base, overview_group_func *func,
             break;
         }
     }
-    (void) sqlite3_reset(row);
+    (void)sqlite3_reset(row);
     free(by);
     return result;
 }
@@ -209,20 +206,20 @@ sqlite_put(struct overview *base, const struct overview_entry *entries,
     for (size_t i = 0; i < count; i++) {
         const struct overview_entry *entry = &entries[i];
 
+        assert(entry->sequence > 0 && entry->sequence <= INT64_MAX);
         /* A replay brings again what we have, perhaps folded already: a row
            in recent that is older than folded ones would hide those. */
         if (entry->sequence <= overview->last_put)
             continue;
-        sqlite_put_groups(&overview->text, entry->groups,
-                          entry->group_count);
+        sqlite_put_groups(&overview->text, entry->groups, entry->group_count);
         sqlite_bind(put, 1, entry->sequence);
         sqlite3_bind_int64(put, 2, entry->arrival);
         sqlite_bind_token(put, 3, &entry->token);
         sqlite3_bind_blob(put, 6, entry->hash.octets,
                           sizeof(entry->hash.octets), SQLITE_STATIC);
         sqlite3_bind_blob(put, 7, buffer_text(&overview->text),
-                          (int) overview->text.used, SQLITE_STATIC);
-        sqlite3_bind_blob(put, 8, entry->line, (int) entry->line_octets,
+                          (int)overview->text.used, SQLITE_STATIC);
+        sqlite3_bind_blob(put, 8, entry->line, (int)entry->line_octets,
                           SQLITE_STATIC);
         if (sqlite_run(overview, STATEMENT_PUT_RECENT, why) < 0)
             return -1;
@@ -241,7 +238,7 @@ sqlite_put_group(struct overview *base, const struct overview_group *group,
 
     assert(overview->in_transaction);
     sqlite_bind(put, 1, group->group);
-    sqlite_bind(put, 2, (unsigned char) group->flag);
+    sqlite_bind(put, 2, (unsigned char)group->flag);
     sqlite_bind(put, 3, group->alias);
     sqlite3_bind_int64(put, 4, group->created);
     sqlite_bind(put, 5, group->low);
@@ -268,8 +265,7 @@ sqlite_get_block(struct sqlite_overview *overview, int64_t key,
         return count;
     count = overview_block_read(lines, overview_block_first(key),
                                 sqlite3_column_blob(get, 0),
-                                (size_t) sqlite3_column_bytes(get, 0),
-                                &reason);
+                                (size_t)sqlite3_column_bytes(get, 0), &reason);
     if (count < 0)
         damaged(overview, why, buffer_text(&reason));
     buffer_free(&reason);
@@ -284,17 +280,16 @@ sqlite_put_block(struct sqlite_overview *overview, int64_t key,
     sqlite3_stmt *put = overview->statements[STATEMENT_PUT_BLOCK];
 
     if (count == 0) {
-        (void) sqlite3_reset(overview->statements[STATEMENT_GET_BLOCK]);
-        sqlite3_bind_int64(overview->statements[STATEMENT_DROP_BLOCK], 1,
-                           key);
+        (void)sqlite3_reset(overview->statements[STATEMENT_GET_BLOCK]);
+        sqlite3_bind_int64(overview->statements[STATEMENT_DROP_BLOCK], 1, key);
         return sqlite_run(overview, STATEMENT_DROP_BLOCK, why);
     }
     overview_block_write(&overview->block, lines, count);
     /* The texts may have been those of the block as it was. */
-    (void) sqlite3_reset(overview->statements[STATEMENT_GET_BLOCK]);
+    (void)sqlite3_reset(overview->statements[STATEMENT_GET_BLOCK]);
     sqlite3_bind_int64(put, 1, key);
-    sqlite3_bind_blob(put, 2, overview->block.data,
-                      (int) overview->block.used, SQLITE_STATIC);
+    sqlite3_bind_blob(put, 2, overview->block.data, (int)overview->block.used,
+                      SQLITE_STATIC);
     return sqlite_run(overview, STATEMENT_PUT_BLOCK, why);
 }
 
@@ -314,8 +309,8 @@ is_listed(const struct record_group *groups, size_t count,
 /* Take a row of recent out of these groups, or away. */
 static int
 remove_recent(struct sqlite_overview *overview, uint64_t sequence,
-              const struct record_group *groups, size_t group_count,
-              bool last, struct buffer *why)
+              const struct record_group *groups, size_t group_count, bool last,
+              struct buffer *why)
 {
     sqlite3_stmt *get = overview->statements[STATEMENT_GET_RECENT];
     sqlite3_stmt *set = overview->statements[STATEMENT_SET_RECENT];
@@ -330,10 +325,10 @@ remove_recent(struct sqlite_overview *overview, uint64_t sequence,
     if (count <= 0)
         return count;
     count = sqlite_groups(get, 0, &overview->text, &there);
-    (void) sqlite3_reset(get);
+    (void)sqlite3_reset(get);
     if (count < 0)
         return damaged(overview, why, "a list of groups in recent");
-    kept = xcalloc((size_t) count + 1, sizeof(*kept));
+    kept = xcalloc((size_t)count + 1, sizeof(*kept));
     for (int i = 0; i < count; i++)
         if (!is_listed(groups, group_count, &there[i]))
             kept[kept_count++] = there[i];
@@ -347,7 +342,7 @@ remove_recent(struct sqlite_overview *overview, uint64_t sequence,
     } else {
         sqlite_bind(set, 1, sequence);
         sqlite3_bind_blob(set, 2, buffer_text(&overview->text),
-                          (int) overview->text.used, SQLITE_STATIC);
+                          (int)overview->text.used, SQLITE_STATIC);
         if (sqlite_run(overview, STATEMENT_SET_RECENT, why) < 0)
             return -1;
     }
@@ -355,7 +350,7 @@ remove_recent(struct sqlite_overview *overview, uint64_t sequence,
     sqlite_bind(note, 1, sequence);
     sqlite_bind(note, 2, last);
     sqlite3_bind_blob(note, 3, buffer_text(&overview->text),
-                      (int) overview->text.used, SQLITE_STATIC);
+                      (int)overview->text.used, SQLITE_STATIC);
     overview->removed_noted = true;
     return sqlite_run(overview, STATEMENT_NOTE_REMOVED, why);
 }
@@ -373,16 +368,15 @@ remove_line(struct sqlite_overview *overview, uint64_t sequence,
     if (count < 0)
         return -1;
     for (int i = 0; i < count; i++)
-        if (lines[i].number == group->number
-            && lines[i].sequence == sequence)
+        if (lines[i].number == group->number && lines[i].sequence == sequence)
             found = i;
     if (found < 0) {
-        (void) sqlite3_reset(overview->statements[STATEMENT_GET_BLOCK]);
+        (void)sqlite3_reset(overview->statements[STATEMENT_GET_BLOCK]);
         return 0;
     }
     memmove(&lines[found], &lines[found + 1],
-            (size_t) (count - found - 1) * sizeof(lines[0]));
-    if (sqlite_put_block(overview, key, lines, (size_t) count - 1, why) < 0)
+            (size_t)(count - found - 1) * sizeof(lines[0]));
+    if (sqlite_put_block(overview, key, lines, (size_t)count - 1, why) < 0)
         return -1;
     return 1;
 }
@@ -413,8 +407,8 @@ remove_number(struct sqlite_overview *overview, uint64_t sequence,
 
 int
 sqlite_remove(struct overview *base, uint64_t sequence,
-              const struct record_group *groups, size_t group_count,
-              bool last, struct buffer *why)
+              const struct record_group *groups, size_t group_count, bool last,
+              struct buffer *why)
 {
     struct sqlite_overview *overview = sqlite_overview(base);
 
@@ -432,8 +426,8 @@ sqlite_remove(struct overview *base, uint64_t sequence,
 }
 
 int
-sqlite_locate(struct overview *base, uint64_t sequence,
-              struct token *token_r, int64_t *arrival_r, struct buffer *why)
+sqlite_locate(struct overview *base, uint64_t sequence, struct token *token_r,
+              int64_t *arrival_r, struct buffer *why)
 {
     static const struct {
         enum statement statement;
@@ -457,7 +451,7 @@ sqlite_locate(struct overview *base, uint64_t sequence,
             continue;
         *token_r = sqlite_token(get, places[i].token);
         *arrival_r = sqlite3_column_int64(get, places[i].arrival);
-        (void) sqlite3_reset(get);
+        (void)sqlite3_reset(get);
         return 1;
     }
     return 0;

@@ -1048,6 +1048,79 @@ test_the_log_stays_small_while_a_reader_turns(void **state)
     world_free(world);
 }
 
+/* Ask without a pause until the writer has put this many articles. */
+static void
+keep_asking(struct world *world, uint64_t until)
+{
+    struct overview_query query
+        = {.question = OVERVIEW_RANGE, .group = 1, .high = ARTICLE_NUMBER_MAX};
+    struct stream stream = {0};
+
+    open_reader(world);
+    while (active_committed(world->active) < until) {
+        query.low = stream.expected
+            = active_committed(world->active) / 2 + 1;
+        overview_ask(world->reader, &query, check_stream, &stream);
+        overview_reader_turn_ended(world->reader);
+    }
+    overview_reader_close(&world->reader);
+    _exit(stream.wrong ? 1 : 0);
+}
+
+static void
+test_the_log_is_bounded_beside_readers_that_never_rest(void **state)
+{
+    enum { READERS = 2, ARTICLES = 25000, STEP = 40 };
+    struct world *world = world_new(22);
+    char line[400];
+    pid_t readers[READERS];
+    uint64_t most = 0, left, number = 0;
+
+    (void) state;
+    memset(line, 'x', sizeof(line));
+    open_writer(world);
+    overview_close(&world->overview);
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = fork();
+        assert_true(readers[i] >= 0);
+        if (readers[i] == 0)
+            keep_asking(world, ARTICLES);
+    }
+    open_writer(world);
+    while (number < ARTICLES) {
+        begin(world);
+        for (unsigned i = 0; i < STEP; i++) {
+            struct record_group group = {.group = 1, .number = ++number};
+            struct overview_entry entry = {.sequence = number,
+                                           .groups = &group,
+                                           .group_count = 1,
+                                           .line = line,
+                                           .line_octets = sizeof(line)};
+
+            check(world,
+                  overview_put(world->overview, &entry, 1, &world->why));
+        }
+        fold_steps(world, 1000, 6);
+        check(world, overview_commit(world->overview, number, &world->why));
+        active_set_committed(world->active, number);
+        if (overview_log_octets(world->overview) > 12 << 20) {
+            check(world,
+                  overview_checkpoint(world->overview, &left, &world->why));
+            check(world, overview_restart_log(world->overview, &world->why));
+        }
+        if (wal_octets(world) > most)
+            most = wal_octets(world);
+    }
+    for (int i = 0; i < READERS; i++) {
+        int status;
+
+        assert_int_equal(waitpid(readers[i], &status, 0), readers[i]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    assert_true(most < 64 << 20);
+    world_free(world);
+}
+
 static void
 execute(const struct world *world, const char *sql)
 {
@@ -1197,6 +1270,8 @@ main(void)
             test_the_high_mark_outlives_a_recent_article_that_is_removed),
         cmocka_unit_test(test_marks_only_rise),
         cmocka_unit_test(test_the_log_stays_small_while_a_reader_turns),
+        cmocka_unit_test(
+            test_the_log_is_bounded_beside_readers_that_never_rest),
         cmocka_unit_test(test_another_version_is_named_and_left_alone),
         cmocka_unit_test(
             test_a_damaged_file_is_moved_aside_and_readers_go_to_the_new_one),
