@@ -1,0 +1,165 @@
+"""Clients that feed and post while things die around them, and remember what
+they were answered."""
+import itertools
+import threading
+import time
+
+from support.nntp import Client, Closed, article, post
+
+BROKEN = (Closed, OSError, AssertionError)
+
+
+class Load:
+    """TAKETHIS, IHAVE and POST on connections of their own.
+
+    answered has the message-IDs answered 239, 235 or 240; unsure those whose
+    answer a death took away, which were not offered again (POST).
+    """
+
+    def __init__(self, port, group="local.test", prefix="load"):
+        self.port = port
+        self.group = group
+        self.prefix = prefix
+        self.numbers = itertools.count(1)
+        self.answered = []
+        self.unsure = []
+        self.odd = []       # answers that nobody may give here
+        self.breaks = 0     # connections that were cut
+        self.waits = []     # seconds from a cut to the next answer
+        self.stopping = threading.Event()
+        self.threads = []
+
+    def name(self, kind):
+        return f"<{self.prefix}-{kind}-{next(self.numbers)}@example.com>"
+
+    def start(self, *kinds):
+        for kind in kinds:
+            thread = threading.Thread(target=getattr(self, kind), daemon=True)
+            self.threads.append(thread)
+            thread.start()
+        return self
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a client hangs"
+
+    def connect(self):
+        """A connection, however long it takes; None when all is over."""
+        cut = time.monotonic()
+        while True:
+            try:
+                client = Client(self.port, timeout=30)
+                if client.greeting.startswith("200 "):
+                    self.waits.append(time.monotonic() - cut)
+                    return client
+            except BROKEN:
+                pass
+            if self.stopping.is_set() and time.monotonic() - cut > 30:
+                self.odd.append("no connection within 30 s")
+                return None
+            time.sleep(0.02)
+
+    def takethis(self):
+        """20 at a time; what was not answered is offered again."""
+        left = []
+        client = self.connect()
+        while client is not None and (left or not self.stopping.is_set()):
+            while len(left) < 20 and not self.stopping.is_set():
+                left.append((self.name("takethis"), False))
+            try:
+                client.send(b"".join(
+                    f"TAKETHIS {name}\r\n".encode()
+                    + article(self.group, name) for name, _ in left))
+                while left:
+                    name, again = left[0]
+                    reply = client.reply()
+                    if reply.startswith("400"):
+                        raise Closed("400")
+                    # Offered again it may be there: then it was stored.
+                    if reply.startswith(f"239 {name}") or (
+                            again and reply.startswith(f"439 {name}")):
+                        self.answered.append(name)
+                    else:
+                        self.odd.append(reply)
+                    left.pop(0)
+            except BROKEN:
+                self.breaks += 1
+                left = [(name, True) for name, _ in left]
+                client.close()
+                client = self.connect()
+        if client:
+            client.close()
+
+    def ihave(self):
+        name = None
+        client = self.connect()
+        while client is not None and (name or not self.stopping.is_set()):
+            name = name or self.name("ihave")
+            try:
+                reply = client.ihave(name, article(self.group, name))
+                if reply[:3] in ("235", "435"):
+                    # 435: it was stored, and the answer was lost.
+                    self.answered.append(name)
+                    name = None
+                elif reply[:3] != "436":
+                    self.odd.append(reply)
+                    name = None
+            except BROKEN:
+                self.breaks += 1
+                client.close()
+                client = self.connect()
+        if client:
+            client.close()
+
+    def post(self):
+        client = self.connect()
+        while client is not None and not self.stopping.is_set():
+            name = self.name("post")
+            try:
+                reply = client.post(post(self.group, message_id=name))
+                if reply.startswith("240"):
+                    self.answered.append(name)
+                else:
+                    self.odd.append(reply)
+            except BROKEN:
+                self.breaks += 1
+                self.unsure.append(name)
+                client.close()
+                client = self.connect()
+        if client:
+            client.close()
+
+
+def stored_names(client, group="local.test"):
+    """Number -> message-ID of all articles of a group."""
+    client.command(f"GROUP {group}")
+    _, lines = client.long("XHDR Message-ID 1-")
+    return {int(line.split()[0]): line.split()[1].decode() for line in lines}
+
+
+def check_stored(server, load, group="local.test"):
+    """Every answered article is there exactly once, found both ways, and
+    nothing is there that nobody sent."""
+    with server.connect(timeout=60) as client:
+        names = stored_names(client, group)
+        by_name = {}
+        for number, name in names.items():
+            by_name.setdefault(name, []).append(number)
+        twice = {name: found for name, found in by_name.items()
+                 if len(found) > 1}
+        assert not twice, f"stored twice: {twice}"
+        missing = [name for name in load.answered if name not in by_name]
+        assert not missing, f"{len(missing)} lost: {missing[:5]}"
+        strange = set(by_name) - set(load.answered) - set(load.unsure)
+        assert not strange, f"never answered, never unsure: {strange}"
+        client.send(b"".join(f"STAT {name}\r\n".encode()
+                             for name in load.answered))
+        for name in load.answered:
+            assert client.reply() == f"223 0 {name}"
+        count, low, high = client.command(f"GROUP {group}").split()[1:4]
+        assert (int(count), int(low)) == (len(names), 1)
+        assert int(high) == max(names)
+    assert len(set(load.answered)) == len(load.answered)
+    assert not load.odd, load.odd[:10]
