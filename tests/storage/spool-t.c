@@ -20,44 +20,47 @@ enum call { CALL_NONE, CALL_PWRITEV, CALL_FDATASYNC, CALL_FALLOCATE,
 /* The countdown-th such call fails; every one behind it too when sticky. */
 static struct {
     enum call call;
-    _Atomic int countdown;
-    bool sticky;
-    bool is_short; /* a write does half of its work instead */
+    int countdown;
+    bool everywhere; /* in other threads than the test's too, and for ever */
+    bool is_short;   /* a write does half of its work instead */
     int error;
-    pthread_t thread; /* calls of this thread only, when only_thread */
-    bool only_thread;
 } fault;
+static pthread_mutex_t fault_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-static _Atomic unsigned writes, syncs;
+static __thread bool is_test_thread;
+static __thread unsigned writes, syncs;
 
 static bool
 fails(enum call call)
 {
-    if (fault.call != call
-        || (fault.only_thread && !pthread_equal(fault.thread,
-                                                pthread_self())))
-        return false;
-    if (--fault.countdown > 0 || (fault.countdown < 0 && !fault.sticky))
-        return false;
-    errno = fault.error;
-    return true;
+    bool failing = false;
+
+    pthread_mutex_lock(&fault_mutex);
+    if (fault.call == call && (is_test_thread || fault.everywhere))
+        failing = --fault.countdown == 0
+                  || (fault.countdown < 0 && fault.everywhere);
+    if (failing)
+        errno = fault.error;
+    pthread_mutex_unlock(&fault_mutex);
+    return failing;
 }
 
 static void
-fault_set(enum call call, int countdown, int error)
+fault_set(enum call call, int countdown, int error, bool everywhere)
 {
+    pthread_mutex_lock(&fault_mutex);
     memset(&fault, 0, sizeof(fault));
+    fault.everywhere = everywhere;
     fault.call = call;
     fault.countdown = countdown;
     fault.error = error;
-    fault.thread = pthread_self();
-    fault.only_thread = call != CALL_FALLOCATE;
+    pthread_mutex_unlock(&fault_mutex);
 }
 
 static void
 fault_clear(void)
 {
-    fault.call = CALL_NONE;
+    fault_set(CALL_NONE, 0, 0, false);
 }
 
 #define REAL(name) ((__typeof__(&(name))) dlsym(RTLD_NEXT, #name))
@@ -65,8 +68,7 @@ fault_clear(void)
 ssize_t
 pwritev(int fd, const struct iovec *vectors, int count, off_t offset)
 {
-    if (pthread_equal(fault.thread, pthread_self()))
-        writes++;
+    writes++;
     if (!fails(CALL_PWRITEV))
         return REAL(pwritev)(fd, vectors, count, offset);
     if (!fault.is_short)
@@ -77,8 +79,7 @@ pwritev(int fd, const struct iovec *vectors, int count, off_t offset)
 int
 fdatasync(int fd)
 {
-    if (pthread_equal(fault.thread, pthread_self()))
-        syncs++;
+    syncs++;
     return fails(CALL_FDATASYNC) ? -1 : REAL(fdatasync)(fd);
 }
 
@@ -398,7 +399,6 @@ test_a_batch_may_be_greater_than_a_segment(void **state)
     world->sequence++;
     check(world, seal(world));
     writes = 0;
-    fault.thread = pthread_self();
     check(world, write_batch(world));
     assert_true(writes >= 6); /* in pieces */
     add(world, 3);
@@ -423,7 +423,6 @@ test_batches_that_wait_together_are_one_write_and_one_sync(void **state)
         world->batch = batch_new();
     }
     writes = syncs = 0;
-    fault.thread = pthread_self();
     check(world, spool_write(world->spool, batches, 50, &world->why));
     assert_int_equal(writes, 1);
     assert_int_equal(syncs, 1);
@@ -736,7 +735,7 @@ test_a_failed_write_is_final_and_loses_nothing(void **state)
             world->sequence++;
         }
         check(world, seal(world));
-        fault_set(c->call, 1, EIO);
+        fault_set(c->call, 1, EIO, false);
         fault.is_short = c->is_short;
         if (write_batch(world) == 0)
             fail_msg("%s failed and nobody noticed", c->name);
@@ -776,8 +775,8 @@ test_each_failing_call_of_a_start_leaves_a_log_that_starts(void **state)
 
             kill_writer(world);
             open_only(world, SEGMENT_OCTETS);
-            fault_set(calls[i], n, calls[i] == CALL_FALLOCATE ? ENOSPC : EIO);
-            fault.only_thread = true;
+            fault_set(calls[i], n, calls[i] == CALL_FALLOCATE ? ENOSPC : EIO,
+                      false);
             collected_free(&world->collected);
             status = spool_walk(world->spool, 0, collect, &world->collected,
                                 &world->why);
@@ -810,8 +809,7 @@ test_a_full_disk_refuses_and_recovers(void **state)
     walk(world, 0);
     begin(world, "");
     /* The first spare may be there already, the second will not. */
-    fault_set(CALL_FALLOCATE, 1, ENOSPC);
-    fault.sticky = true;
+    fault_set(CALL_FALLOCATE, 1, ENOSPC, true);
     do {
         fill(world, 40);
         if (seal(world) < 0)
@@ -1039,5 +1037,6 @@ main(void)
         TEST(test_space_is_told),
     };
 
+    is_test_thread = true;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
