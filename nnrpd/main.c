@@ -17,12 +17,15 @@ main(int argc, char **argv)
 {
     struct child_arguments arguments;
     struct worker worker;
-    char *name;
+    char *name, *title;
 
     if (child_arguments_parse(&arguments, argc, argv) < 0)
         die(EXIT_USAGE, "nnrpd is started by innd");
     name = xasprintf("nnrpd %u", arguments.worker);
     log_open(name, false);
+    title = xasprintf("renews: %s", name);
+    child_set_title(argc, argv, title);
+    free(title);
     /* A client that vanishes is an error of one write, and ctrl-C on the
        terminal is the master's to act upon. */
     (void)signal(SIGPIPE, SIG_IGN);
