@@ -1,0 +1,472 @@
+#include "tests/storage/spool_world.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "storage/history.h"
+
+enum { CACHE_OCTETS = 4 * 1024 * 1024 };
+
+/* The library does not free all of an environment that it had to give up;
+   the process that sees that ends. */
+const char *__lsan_default_suppressions(void);
+const char *
+__lsan_default_suppressions(void)
+{
+    return "leak:libdb";
+}
+
+struct world {
+    char *path;
+    struct history *history;
+    struct buffer why;
+};
+
+static void
+check(struct world *world, int status)
+{
+    if (status < 0)
+        fail_msg("%s", buffer_text(&world->why));
+}
+
+static void
+start(struct world *world)
+{
+    world->history = history_open(world->path, CACHE_OCTETS, &world->why);
+    check(world, world->history == NULL ? -1 : 0);
+}
+
+static int
+setup(void **state)
+{
+    struct world *world = xcalloc(1, sizeof(*world));
+
+    world->path = directory_new();
+    start(world);
+    *state = world;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct world *world = *state;
+
+    history_close(&world->history);
+    directory_free(&world->path);
+    buffer_free(&world->why);
+    free(world);
+    return 0;
+}
+
+/* Hashes without any order, as real ones. */
+static struct message_hash
+hash_of(uint64_t sequence)
+{
+    struct message_hash hash;
+    uint64_t mixed = sequence * 0x9e3779b97f4a7c15;
+
+    memcpy(hash.octets, &mixed, 8);
+    mixed ^= sequence << 7;
+    memcpy(hash.octets + 8, &mixed, 8);
+    return hash;
+}
+
+static struct history_entry
+entry_of(uint64_t sequence)
+{
+    struct history_entry entry = {
+        .hash = hash_of(sequence),
+        .fate = (enum history_fate) (1 + sequence % 4),
+        .sequence = sequence,
+    };
+
+    if (entry.fate == HISTORY_STORED)
+        entry.token = (struct token){(uint32_t) sequence,
+                                     (uint32_t) sequence * 8,
+                                     (uint32_t) sequence * 3, 0};
+    else
+        entry.until = (int64_t) (sequence << 33) + 5;
+    return entry;
+}
+
+/* Put the entries with these sequences in one transaction. */
+static int
+put(struct history *history, uint64_t first, uint64_t last,
+    struct buffer *why)
+{
+    size_t count = (size_t) (last - first + 1);
+    struct history_entry *entries = xcalloc(count, sizeof(*entries));
+    int status;
+
+    for (size_t i = 0; i < count; i++)
+        entries[i] = entry_of(first + i);
+    status = history_put(history, entries, count, last, why);
+    free(entries);
+    return status;
+}
+
+static void
+expect(struct world *world, uint64_t sequence, int found)
+{
+    struct message_hash hash = hash_of(sequence);
+    struct history_entry expected = entry_of(sequence);
+    struct history_entry entry;
+    int status = history_lookup(world->history, &hash, &entry, &world->why);
+
+    check(world, status);
+    if (status != found)
+        fail_msg("entry %llu: found=%d",
+                 (unsigned long long) sequence, status);
+    if (found)
+        assert_memory_equal(&entry, &expected, sizeof(entry));
+}
+
+static unsigned
+set_aside(const struct world *world)
+{
+    DIR *dir = opendir(world->path);
+    const struct dirent *entry;
+    unsigned count = 0;
+
+    while ((entry = readdir(dir)) != NULL)
+        count += strncmp(entry->d_name, "history.bad-", 12) == 0;
+    closedir(dir);
+    return count;
+}
+
+static void
+test_what_became_of_an_article_is_remembered(void **state)
+{
+    struct world *world = *state;
+
+    assert_int_equal(history_applied(world->history), 0);
+    check(world, put(world->history, 1, 1000, &world->why));
+    assert_int_equal(history_applied(world->history), 1000);
+    for (uint64_t s = 1; s <= 1000; s++)
+        expect(world, s, 1);
+    expect(world, 1001, 0);
+    history_close(&world->history);
+    start(world);
+    assert_int_equal(history_applied(world->history), 1000);
+    for (uint64_t s = 1; s <= 1000; s++)
+        expect(world, s, 1);
+    assert_int_equal(set_aside(world), 0);
+}
+
+static void
+test_a_later_fate_takes_the_place_of_an_earlier_one(void **state)
+{
+    struct world *world = *state;
+    struct history_entry entry = entry_of(8);
+    struct history_entry found;
+
+    check(world, put(world->history, 1, 10, &world->why));
+    entry.fate = HISTORY_CANCELLED;
+    entry.token = (struct token){0};
+    entry.sequence = 11;
+    entry.until = 12345;
+    check(world, history_put(world->history, &entry, 1, 11, &world->why));
+    assert_int_equal(history_lookup(world->history, &entry.hash, &found,
+                                    &world->why),
+                     1);
+    assert_memory_equal(&found, &entry, sizeof(entry));
+}
+
+static void
+test_a_put_of_nothing_moves_applied(void **state)
+{
+    struct world *world = *state;
+
+    check(world, history_put(world->history, NULL, 0, 77, &world->why));
+    history_close(&world->history);
+    start(world);
+    assert_int_equal(history_applied(world->history), 77);
+}
+
+static void
+test_what_is_dropped_was_never_seen(void **state)
+{
+    struct world *world = *state;
+    struct message_hash hashes[40];
+
+    check(world, put(world->history, 1, 100, &world->why));
+    for (uint64_t i = 0; i < 40; i++)
+        hashes[i] = hash_of(81 + i); /* half of them were never there */
+    check(world, history_drop(world->history, hashes, 40, &world->why));
+    for (uint64_t s = 1; s <= 120; s++)
+        expect(world, s, s <= 80);
+    assert_int_equal(history_applied(world->history), 100);
+}
+
+/*
+ * A child puts and puts, and says after each transaction how far it came; it
+ * is killed at any moment.  What it had said, and what `applied` says, is
+ * there.
+ */
+static void
+test_sigkill_loses_nothing_that_was_put(void **state)
+{
+    struct world *world = *state;
+    uint64_t base = 0;
+
+    for (int round = 0; round < 8; round++) {
+        uint64_t told = base, applied;
+        int pipes[2];
+        pid_t pid;
+
+        history_close(&world->history);
+        assert_int_equal(pipe(pipes), 0);
+        pid = fork();
+        if (pid == 0) {
+            start(world);
+            for (uint64_t s = base;; s += 20) {
+                uint64_t last = s + 20;
+
+                if (put(world->history, s + 1, last, &world->why) < 0
+                    || write(pipes[1], &last, sizeof(last)) < 0)
+                    _exit(1);
+                if (round % 2 == 1 && last % 400 == 0
+                    && history_checkpoint(world->history, &world->why) < 0)
+                    _exit(1);
+            }
+        }
+        close(pipes[1]);
+        for (int i = 0; i < 20 + 37 * round; i++)
+            assert_int_equal(read(pipes[0], &told, sizeof(told)),
+                             sizeof(told));
+        kill(pid, SIGKILL);
+        while (read(pipes[0], &applied, sizeof(applied)) > 0)
+            told = applied;
+        close(pipes[0]);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+
+        start(world);
+        applied = history_applied(world->history);
+        assert_true(applied >= told);
+        for (uint64_t s = 1; s <= applied; s++)
+            expect(world, s, 1);
+        expect(world, applied + 21, 0);
+        base = applied;
+    }
+    assert_int_equal(set_aside(world), 0);
+}
+
+/* --- what cannot be used --- */
+
+static void
+file_change(const struct world *world, const char *name, off_t from,
+            size_t octets)
+{
+    char *path = xasprintf("%s/history/%s", world->path, name);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < octets; i++)
+        assert_int_equal(pwrite(fd, "\xa5", 1, from + (off_t) i), 1);
+    close(fd);
+    free(path);
+}
+
+static void
+history_fill(struct world *world)
+{
+    for (uint64_t s = 0; s < 20000; s += 1000)
+        check(world, put(world->history, s + 1, s + 1000, &world->why));
+    check(world, history_checkpoint(world->history, &world->why));
+    history_close(&world->history);
+}
+
+static void
+expect_made_anew(struct world *world)
+{
+    start(world);
+    assert_int_equal(history_applied(world->history), 0);
+    assert_int_equal(set_aside(world), 1);
+    expect(world, 1, 0);
+    check(world, put(world->history, 1, 100, &world->why));
+    expect(world, 1, 1);
+}
+
+static void
+test_a_bad_meta_page_is_moved_aside(void **state)
+{
+    struct world *world = *state;
+
+    history_fill(world);
+    file_change(world, "history.db", 0, 512);
+    expect_made_anew(world);
+}
+
+static void
+test_a_lost_log_is_moved_aside(void **state)
+{
+    struct world *world = *state;
+    char *path = xasprintf("%s/history/log.0000000001", world->path);
+
+    history_fill(world);
+    assert_int_equal(unlink(path), 0);
+    free(path);
+    expect_made_anew(world);
+}
+
+static void
+test_a_history_that_is_no_database_is_moved_aside(void **state)
+{
+    struct world *world = *state;
+    char *path = xasprintf("%s/history/history.db", world->path);
+
+    history_fill(world);
+    assert_int_equal(truncate(path, 100), 0);
+    free(path);
+    expect_made_anew(world);
+}
+
+/* A page that only a lookup reads: the lookup fails, and the next start does
+   not trust the file again. */
+static void
+test_a_bad_page_found_later_is_not_trusted_again(void **state)
+{
+    struct world *world = *state;
+    char *path = xasprintf("%s/history/history.db", world->path);
+    struct stat st;
+    bool failed = false;
+
+    history_fill(world);
+    assert_int_equal(stat(path, &st), 0);
+    free(path);
+    for (off_t page = 10; page < st.st_size / 4096; page += 10)
+        file_change(world, "history.db", page * 4096 + 200, 64);
+    start(world);
+    for (uint64_t s = 1; s <= 20000 && !failed; s++) {
+        struct message_hash hash = hash_of(s);
+        struct history_entry entry;
+
+        failed = history_lookup(world->history, &hash, &entry, &world->why)
+                 < 0;
+    }
+    assert_true(failed);
+    history_close(&world->history);
+    expect_made_anew(world);
+}
+
+static void
+test_a_directory_that_cannot_be_made_is_said(void **state)
+{
+    struct world *world = *state;
+    char *path = xasprintf("%s/no/such", world->path);
+
+    assert_null(history_open(path, CACHE_OCTETS, &world->why));
+    assert_non_null(strstr(buffer_text(&world->why), path));
+    free(path);
+}
+
+/* --- three threads --- */
+
+struct together {
+    struct world *world;
+    pthread_mutex_t mutex;
+    bool ended;
+    uint64_t put; /* up to here */
+    unsigned checkpoints;
+};
+
+static bool
+together_look(struct together *together, uint64_t *put_r)
+{
+    bool ended;
+
+    pthread_mutex_lock(&together->mutex);
+    ended = together->ended;
+    *put_r = together->put;
+    pthread_mutex_unlock(&together->mutex);
+    return ended;
+}
+
+static void *
+checkpoint_thread(void *context)
+{
+    struct together *together = context;
+    struct buffer why = BUFFER_EMPTY;
+    uint64_t now;
+
+    while (!together_look(together, &now)) {
+        if (history_checkpoint(together->world->history, &why) < 0)
+            abort();
+        together->checkpoints++;
+    }
+    return NULL;
+}
+
+static void *
+put_thread(void *context)
+{
+    struct together *together = context;
+    struct buffer why = BUFFER_EMPTY;
+
+    for (uint64_t s = 0; s < 40000; s += 100) {
+        if (put(together->world->history, s + 1, s + 100, &why) < 0)
+            abort();
+        pthread_mutex_lock(&together->mutex);
+        together->put = s + 100;
+        pthread_mutex_unlock(&together->mutex);
+    }
+    pthread_mutex_lock(&together->mutex);
+    together->ended = true;
+    pthread_mutex_unlock(&together->mutex);
+    return NULL;
+}
+
+static void
+test_lookups_puts_and_checkpoints_go_on_together(void **state)
+{
+    struct world *world = *state;
+    struct together together = {.world = world,
+                                .mutex = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t threads[2];
+    uint64_t known = 0;
+    uint64_t at = 0;
+
+    assert_int_equal(pthread_create(&threads[0], NULL, put_thread, &together),
+                     0);
+    assert_int_equal(
+        pthread_create(&threads[1], NULL, checkpoint_thread, &together), 0);
+    while (!together_look(&together, &known)) {
+        at = at * 7 + 13;
+        if (known > 0)
+            expect(world, 1 + at % known, 1);
+        expect(world, 50000 + at % 1000, 0);
+    }
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    assert_true(together.checkpoints > 0);
+    history_close(&world->history);
+    start(world);
+    for (uint64_t s = 1; s <= 40000; s++)
+        expect(world, s, 1);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_what_became_of_an_article_is_remembered),
+        TEST(test_a_later_fate_takes_the_place_of_an_earlier_one),
+        TEST(test_a_put_of_nothing_moves_applied),
+        TEST(test_what_is_dropped_was_never_seen),
+        TEST(test_sigkill_loses_nothing_that_was_put),
+        TEST(test_a_bad_meta_page_is_moved_aside),
+        TEST(test_a_lost_log_is_moved_aside),
+        TEST(test_a_history_that_is_no_database_is_moved_aside),
+        TEST(test_a_bad_page_found_later_is_not_trusted_again),
+        TEST(test_a_directory_that_cannot_be_made_is_said),
+        TEST(test_lookups_puts_and_checkpoints_go_on_together),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
