@@ -4,6 +4,7 @@
 
 #include "lib/buffer.h"
 #include "lib/config.h"
+#include "lib/directories.h"
 #include "lib/user.h"
 #include "storage/active.h"
 #include "storage/store.h"
@@ -17,10 +18,12 @@ offline_command(const struct config *config, int words,
 {
     struct active *active;
     struct store *store;
+    enum exit_status status;
     int result;
 
     /* Root's files in the store would keep the server from starting. */
-    if (user_become(config, answer) < 0)
+    if (directories_make(config, &status, answer) < 0
+        || user_become(config, answer) < 0)
         return -1;
     active = active_new((size_t) config->groups_max);
     store = store_open(config, active, LOCK_WAIT_SECONDS, answer);

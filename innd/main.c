@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "innd/daemon.h"
@@ -158,6 +159,20 @@ config_read(const char *path)
     return config;
 }
 
+/*
+ * A server runs for months; what its caller left open beside the standard
+ * descriptors (a pipe that somebody reads to its end) is closed, but for the
+ * sockets that systemd passes.
+ */
+static void
+descriptors_close(void)
+{
+    int passed = sd_listen_fds(0);
+
+    if (close_range(3 + (unsigned) (passed > 0 ? passed : 0), ~0U, 0) < 0)
+        sysdie(EXIT_SYSTEM, "close_range");
+}
+
 static bool
 is_child(int argc, char **argv)
 {
@@ -197,6 +212,7 @@ main(int argc, char **argv)
         free(options.config_path);
         return 0;
     }
+    descriptors_close();
     umask(027);
     if (!options.foreground)
         daemon_detach();

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/buffer.h"
 #include "lib/config.h"
+#include "lib/directories.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/user.h"
@@ -24,86 +26,24 @@ static const char *const socket_names[] = {"control", "tools"};
 
 enum { DESCRIPTORS_BESIDE_CLIENTS = 512 };
 
-/* The four directories and what is wrong when they are. */
-struct place {
-    const char *key;
-    const char *path;
-    mode_t mode;
-    enum exit_status status;
-};
-
-enum { PLACES = 4 };
-
-static void
-places_fill(struct place places[PLACES], const struct config *config)
-{
-    places[0] = (struct place){"pathrun", config->pathrun, 0750, EXIT_SYSTEM};
-    places[1] = (struct place){"pathdb", config->pathdb, 0750, EXIT_IO};
-    places[2] = (struct place){"pathspool", config->pathspool, 0750, EXIT_IO};
-    places[3] =
-        (struct place){"pathoverview", config->pathoverview, 0750, EXIT_IO};
-}
-
-/* mkdir -p, the last component with its own mode and owner. */
-static int
-directory_make(const struct place *place, bool owned, uid_t uid, gid_t gid)
-{
-    char *path = xstrdup(place->path);
-    int result = 0;
-
-    for (char *slash = strchr(path + 1, '/'); slash != NULL && result == 0;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, 0755) < 0 && errno != EEXIST)
-            result = -1;
-        *slash = '/';
-    }
-    if (result == 0 && mkdir(path, place->mode) == 0) {
-        /* Ours since this moment: umask and owner are put right. */
-        if (chmod(path, place->mode) < 0
-            || (owned && lchown(path, uid, gid) < 0))
-            result = -1;
-    } else if (result == 0 && errno != EEXIST) {
-        result = -1;
-    }
-    free(path);
-    return result;
-}
-
 void
 place_make(const struct config *config)
 {
-    struct place places[PLACES];
-    uid_t uid = 0;
-    gid_t gid = 0;
     struct buffer why = BUFFER_EMPTY;
-    int owned = user_find(config, &uid, &gid, &why);
+    enum exit_status status;
 
-    if (owned < 0)
-        die(EXIT_CONFIG, "%s", buffer_text(&why));
-    places_fill(places, config);
-    for (size_t i = 0; i < PLACES; i++)
-        if (directory_make(&places[i], owned > 0, uid, gid) < 0)
-            sysdie(places[i].status, "%s: cannot make %s", places[i].key,
-                   places[i].path);
+    if (directories_make(config, &status, &why) < 0)
+        die(status, "%s", buffer_text(&why));
 }
 
 void
 place_check(const struct config *config)
 {
-    struct place places[PLACES];
-    struct stat status;
+    struct buffer why = BUFFER_EMPTY;
+    enum exit_status status;
 
-    places_fill(places, config);
-    for (size_t i = 0; i < PLACES; i++) {
-        if (stat(places[i].path, &status) == 0 && !S_ISDIR(status.st_mode)) {
-            errno = ENOTDIR;
-            sysdie(places[i].status, "%s: %s", places[i].key, places[i].path);
-        }
-        if (access(places[i].path, R_OK | W_OK | X_OK) < 0)
-            sysdie(places[i].status, "%s: cannot write to %s as uid %u",
-                   places[i].key, places[i].path, (unsigned) geteuid());
-    }
+    if (directories_check(config, &status, &why) < 0)
+        die(status, "%s", buffer_text(&why));
 }
 
 void
@@ -140,6 +80,9 @@ place_drop_privileges(const struct config *config)
 
     if (user_become(config, &why) < 0)
         die(EXIT_SYSTEM, "%s", buffer_text(&why));
+    /* No program that we start, ever, has more rights than we have now. */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        sysdie(EXIT_SYSTEM, "no_new_privs");
 }
 
 static char *
