@@ -75,7 +75,7 @@ groups_of_control(struct buffer *payload, const struct article *article,
                   const struct active *active)
 {
     const struct field_value *control = &article->fields[FIELD_CONTROL];
-    const size_t from = payload->used;
+    const size_t from = sizeof(struct submission); /* its groups begin there */
     struct buffer name = BUFFER_EMPTY;
     size_t verb = 0;
     uint32_t id;
