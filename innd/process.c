@@ -26,7 +26,7 @@ enum {
     /* Where descriptors wait, out of the way of their places. */
     DESCRIPTOR_ASIDE = 64,
     PAUSE_MS_MAX = 30000,
-    PAUSE_SERVED_MS_MAX = 1000,
+    PAUSE_SERVED_MS_MAX = 500,
     SHORT_LIFE_MS = 1000,
 };
 
@@ -195,8 +195,14 @@ static void
 start_later(struct process *process)
 {
     int64_t ms = process_pause_ms(process->failures, process->served);
-    struct timeval pause = {ms / 1000, (ms % 1000) * 1000};
+    struct timeval pause;
 
+    /* Between two starts, not between an end and a start: one that is killed
+       each second is back at once. */
+    ms -= now_ms() - process->started_ms;
+    if (ms < 0)
+        ms = 0;
+    pause = (struct timeval){ms / 1000, (ms % 1000) * 1000};
     if (ms > 0)
         notice("%s: next start in %" PRId64 " ms", process_name(process), ms);
     event_add(process->restart, &pause);
