@@ -283,8 +283,9 @@ on_restart(evutil_socket_t fd, short what, void *context)
 /*
  * A process that never served is likely to fail again: 0, 1, 2, 4 ... 30 s.
  * One that had served was killed or met a fault by chance, and somebody waits
- * for it: its successor starts at once, and only a row of short lives brings
- * pauses of up to a second.
+ * for it: its successor starts at once, and only a row of very short lives
+ * brings pauses, of up to half a second.  They must stay well below the second
+ * or so in which an admin or a test kills it again, or it would never live.
  */
 int64_t
 process_pause_ms(unsigned failures, bool served)
