@@ -17,14 +17,18 @@
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
 
-/* Nobody refused what came from the poster but for a reason he should read. */
+/* Refused posts with a line of their own in the log, in a session; further
+   ones are counted in its last line. */
+enum { POST_REFUSALS_LOGGED = 3 };
+
 static void
 post_refuse(struct session *session, const char *id, const char *why)
 {
     worker_count(session->worker, COUNTER_REFUSED, 1);
     session->refused++;
-    notice("%s: post refused id=%s reason=%s", session_name(session), id,
-           why);
+    if (session->refused <= POST_REFUSALS_LOGGED)
+        notice("%s: post refused id=%s reason=%s", session_name(session), id,
+               why);
     session_reply(session, "441 %s", session_reason(why));
 }
 

@@ -241,6 +241,16 @@ command_deny(struct session *session, const struct command *command,
         session_reply(session, "%u Permission denied", code);
 }
 
+static void
+command_print_syntax(const struct command *command, struct buffer *text)
+{
+    buffer_append_text(text, command->name);
+    if (command->keyword != NULL)
+        buffer_append_format(text, " %s", command->keyword);
+    if (command->help[0] != '\0')
+        buffer_append_format(text, " %s", command->help);
+}
+
 void
 command_dispatch(struct session *session, const struct command_line *line)
 {
@@ -270,10 +280,8 @@ command_dispatch(struct session *session, const struct command_line *line)
     first = command->keyword == NULL ? 1 : 2;
     arguments = (struct arguments){line->count - first, line->word + first};
     if (arguments.count < command->min || arguments.count > command->max) {
-        buffer_append_format(&text, "Syntax is: %s%s%s %s", command->name,
-                             first == 1 ? "" : " ",
-                             first == 1 ? "" : command->keyword,
-                             command->help);
+        buffer_append_text(&text, "Syntax is: ");
+        command_print_syntax(command, &text);
         command_refuse(session, command, line, text.data);
         buffer_free(&text);
         return;
@@ -334,11 +342,8 @@ command_print_help(struct buffer *text)
     for (command = commands; command < commands + COMMANDS; command++) {
         if (command->handler == cmd_list_none)
             continue;
-        buffer_append_format(text, "  %s", command->name);
-        if (command->keyword != NULL)
-            buffer_append_format(text, " %s", command->keyword);
-        if (command->help[0] != '\0')
-            buffer_append_format(text, " %s", command->help);
+        buffer_append_text(text, "  ");
+        command_print_syntax(command, text);
         buffer_append(text, "\r\n", 2);
     }
 }

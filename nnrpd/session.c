@@ -104,6 +104,16 @@ session_work_free(struct session *session)
         session->work_kind->free(work);
 }
 
+static void
+session_count_sent(struct session *session)
+{
+    uint64_t written = stream_octets_written(session->stream);
+
+    worker_count(session->worker, COUNTER_OCTETS_SENT,
+                 written - session->counted);
+    session->counted = written;
+}
+
 void
 session_free(struct session **session)
 {
@@ -112,8 +122,7 @@ session_free(struct session **session)
 
     *session = NULL;
     session_log_end(gone);
-    worker_count(worker, COUNTER_OCTETS_SENT,
-                 stream_octets_written(gone->stream));
+    session_count_sent(gone);
     session_work_free(gone);
     receive_free(&gone->receive);
     pending_free(gone);
@@ -417,6 +426,7 @@ session_run(struct session *session)
         continue;
     if (session->state != SESSION_DEAD)
         stream_flush(session->stream);
+    session_count_sent(session);
     session_settle(session);
     session->running = false;
     if (session->state == SESSION_DEAD) {

@@ -93,6 +93,7 @@ struct session {
     uint64_t active_ms;   /* when something last happened: idle time-outs */
     uint64_t progress_ms; /* when the client last took octets */
     uint64_t written;     /* how many it had taken by then */
+    uint64_t counted;     /* ... and how many are in the counters */
 
     uint64_t posted, received, duplicates, refused; /* for the log */
 };

@@ -343,7 +343,7 @@ static const struct {
     const char *promise;
 } lines[] = {
     {"FOO\r\n", "500 Unknown command\r\n", "no such command"},
-    {"date extra\r\n", "501 Syntax is: DATE \r\n", "too many arguments"},
+    {"date extra\r\n", "501 Syntax is: DATE\r\n", "too many arguments"},
     {"group\r\n", "501 Syntax is: GROUP newsgroup\r\n", "too few"},
     {"XHDR\r\n", "501 Syntax is: XHDR header [message-ID|range]\r\n",
      "slrnpull's probe"},
