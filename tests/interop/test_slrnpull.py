@@ -46,10 +46,11 @@ def test_slrnpull_pulls_and_posts(server, client, tmp_path):
         assert f"<pull-{number}@example.com>".encode() in octets
         assert octets.split(b"\n\n", 1)[1] == b".dot\n\nline %d\n" % number
 
+    # slrn leaves its posts there with their dots doubled.
     (outgoing / "X1").write_text(
         "From: Me <me@example.com>\nNewsgroups: local.test\n"
         "Subject: by slrnpull\nMessage-ID: <by-slrnpull@example.com>\n\n"
-        ".A line.\n")
+        "..A line.\n")
     log = pull(server, tmp_path)
     assert list(outgoing.glob("X*")) == [], log
     assert client.command("STAT <by-slrnpull@example.com>") == (

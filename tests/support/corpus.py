@@ -42,11 +42,17 @@ class CorpusArticle:
                        in self.field("Newsgroups").split(",") if name.strip()]
 
     def field(self, wanted):
+        """Its value; folded lines are joined by CRLF, as on the wire."""
+        value = None
         for line in self.head:
-            name, _, value = line.partition(b":")
-            if name.lower() == wanted.lower().encode():
-                return value.strip().decode("latin-1")
-        return None
+            if line[:1] in b" \t":
+                if value is not None:
+                    value += b"\r\n" + line
+            elif value is not None:
+                break
+            elif line.lower().startswith(wanted.lower().encode() + b":"):
+                value = line.partition(b":")[2].lstrip()
+        return None if value is None else value.decode("latin-1")
 
 
 def corpus_articles(directory):

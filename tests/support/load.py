@@ -24,6 +24,7 @@ class Load:
         self.answered = []
         self.unsure = []
         self.odd = []       # answers that nobody may give here
+        self.deferred = 0   # posts answered 441, try again later
         self.breaks = 0     # connections that were cut
         self.waits = []     # seconds from a cut to the next answer
         self.stopping = threading.Event()
@@ -103,6 +104,8 @@ class Load:
                     # 435: it was stored, and the answer was lost.
                     self.answered.append(name)
                     name = None
+                elif reply.startswith("400"):
+                    raise Closed("400")
                 elif reply[:3] != "436":
                     self.odd.append(reply)
                     name = None
@@ -121,6 +124,10 @@ class Load:
                 reply = client.post(post(self.group, message_id=name))
                 if reply.startswith("240"):
                     self.answered.append(name)
+                elif reply.startswith("400"):
+                    raise Closed("400")
+                elif "try again later" in reply:
+                    self.deferred += 1
                 else:
                     self.odd.append(reply)
             except BROKEN:
