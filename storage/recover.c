@@ -237,7 +237,7 @@ replay_cancel(struct recovery *recovery, const struct record *record,
               struct buffer *why)
 {
     struct removal removal;
-    size_t count = record_group_count(record);
+    size_t count = record->head.meta_octets / sizeof(struct record_group);
     struct record_group *groups;
     int result;
 
