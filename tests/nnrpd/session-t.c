@@ -3,6 +3,7 @@
  * the client sends and what comes back, octet by octet.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -769,6 +770,20 @@ test_a_paused_server_has_temporary_codes(void **state)
            "400 Backup at night\r\n");
 }
 
+static void
+test_the_end_waits_for_replies_that_are_pending(void **state)
+{
+    (void)state;
+    client_say("CHECK <1@x>\r\n");
+    shared_set_mode(worker.shared, MODE_THROTTLED, "Full");
+    expect(client_say("TAKETHIS <2@x>\r\nMODE STREAM\r\n.\r\nQUIT\r\n"),
+           "");
+    assert_false(client_is_cut());
+    writer_checked(0, CHECK_WANTED);
+    expect(client_hear(), "238 <1@x>\r\n400 Full\r\n");
+    assert_true(client_is_cut());
+}
+
 /* --- time, space --- */
 
 static void
@@ -899,6 +914,7 @@ main(void)
         WITH_PEER(test_ten_seconds_without_a_writer_have_temporary_codes),
         WITH_PEER(test_a_takethis_on_its_way_without_a_writer_ends_in_400),
         WITH_PEER(test_a_paused_server_has_temporary_codes),
+        WITH_PEER(test_the_end_waits_for_replies_that_are_pending),
         WITH_PEER(test_a_client_that_never_speaks_is_sent_away),
         WITH_PEER(test_one_that_has_spoken_may_be_silent_for_longer),
         WITH_PEER(test_an_article_that_trickles_is_given_up),
@@ -907,5 +923,6 @@ main(void)
         WITH_PEER(test_quit_behind_other_commands_answers_them_all),
     };
 
+    (void)signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
