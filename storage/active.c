@@ -83,6 +83,7 @@ struct head {
     _Atomic uint32_t count;     /* ids given out */
     uint32_t zero;
     _Atomic uint64_t generation;
+    _Atomic uint64_t published;
     _Atomic uint64_t committed;
     _Atomic uint64_t removals;
     _Atomic uint64_t key[2];
@@ -433,6 +434,13 @@ active_generation(const struct active *active)
 }
 
 uint64_t
+active_published(const struct active *active)
+{
+    return atomic_load_explicit(&active->head->published,
+                                memory_order_acquire);
+}
+
+uint64_t
 active_committed(const struct active *active)
 {
     return atomic_load_explicit(&active->head->committed,
@@ -560,10 +568,19 @@ active_set(struct active *active, uint32_t id, const char *name, size_t octets,
     return 0;
 }
 
+/* What follows is stored with release, so this is seen before it. */
+static void
+raise_published(struct active *active)
+{
+    atomic_fetch_add_explicit(&active->head->published, 1,
+                              memory_order_relaxed);
+}
+
 void
 active_set_marks(struct active *active, uint32_t id,
                  const struct group_marks *marks)
 {
+    raise_published(active);
     latch_write(&active_slot(active, id)->marks,
                 (uint64_t[]){marks->low, marks->high, marks->count});
 }
@@ -571,6 +588,7 @@ active_set_marks(struct active *active, uint32_t id,
 void
 active_set_committed(struct active *active, uint64_t sequence)
 {
+    raise_published(active);
     atomic_store_explicit(&active->head->committed, sequence,
                           memory_order_release);
 }
@@ -578,6 +596,7 @@ active_set_committed(struct active *active, uint64_t sequence)
 void
 active_note_removal(struct active *active)
 {
+    raise_published(active);
     atomic_fetch_add(&active->head->removals, 1);
 }
 

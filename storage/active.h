@@ -74,6 +74,10 @@ int64_t active_origin(const struct active *active, uint32_t id,
 /* Raised with every new, removed or changed group: for ready-made lists. */
 uint64_t active_generation(const struct active *active);
 
+/* Raised before marks, committed or removals change: whoever has seen one of
+   these sees this moved too.  A view of the overview that was begun at this
+   value has all that anyone can have been told of. */
+uint64_t active_published(const struct active *active);
 /* The last sequence number whose article readers may see. */
 uint64_t active_committed(const struct active *active);
 /* Raised when rows that readers may hold were removed or rewritten other than

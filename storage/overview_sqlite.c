@@ -420,8 +420,9 @@ connect_file(struct sqlite_overview *overview, size_t cache_octets,
 }
 
 /*
- * Give the damaged file another name.  First its log, without which nobody
- * reads it: a log that were left would be taken for that of the next file.
+ * Give the damaged file another name.  First its log: SQLite would delete one
+ * that it finds beside a new file.  The mark goes last, so that a death on the
+ * way leaves nothing that would be taken for good.
  */
 static int
 move_aside(struct sqlite_overview *overview, struct buffer *why)

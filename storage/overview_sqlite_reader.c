@@ -215,7 +215,7 @@ read_removed(struct sqlite_reader *reader)
  * no longer in recent has been folded, and is in the blocks.
  */
 static int
-reader_refresh(struct sqlite_reader *reader, uint64_t committed,
+reader_refresh(struct sqlite_reader *reader, uint64_t published,
                uint64_t removals)
 {
     uint64_t first;
@@ -233,11 +233,11 @@ reader_refresh(struct sqlite_reader *reader, uint64_t committed,
             return -1;
     }
     overview_recent_drop_below(reader->recent, first);
-    if (!reader->loaded || committed != reader->committed)
+    if (!reader->loaded || published != reader->published)
         if (read_recent(reader) < 0)
             return -1;
     reader->loaded = true;
-    reader->committed = committed;
+    reader->published = published;
     reader->removals = removals;
     return 0;
 }
@@ -251,17 +251,16 @@ reader_end(struct sqlite_reader *reader)
     return sqlite_reader_step(reader, READ_END);
 }
 
-/* A read transaction that has all that is committed now. */
+/* A read transaction that has all that anyone can have been told of. */
 static int
 reader_begin(struct sqlite_reader *reader)
 {
     /* Before the transaction: it may be newer than the counters, never
-       older. */
-    uint64_t committed = active_committed(reader->active);
+       older.  published first: a removal between the two moves it again. */
+    uint64_t published = active_published(reader->active);
     uint64_t removals = active_removals(reader->active);
 
-    if (reader->in_transaction && committed == reader->committed
-        && removals == reader->removals)
+    if (reader->in_transaction && published == reader->published)
         return 0;
     if (reader_end(reader) < 0)
         return -1;
@@ -272,7 +271,7 @@ reader_begin(struct sqlite_reader *reader)
     if (sqlite_reader_step(reader, READ_BEGIN) < 0)
         return -1;
     reader->in_transaction = true;
-    return reader_refresh(reader, committed, removals);
+    return reader_refresh(reader, published, removals);
 }
 
 /* --- questions --- */

@@ -37,7 +37,7 @@ struct sqlite_reader {
     ino_t inode;
     bool in_transaction;
     /* The counters of active, read just before the transaction began. */
-    uint64_t committed;
+    uint64_t published;
     uint64_t removals;
     /* recent as of the transaction. */
     struct overview_recent *recent;

@@ -225,6 +225,7 @@ test_other_numbers_are_as_set(void **state)
     active_note_removal(active);
     active_note_removal(active);
     assert_int_equal(active_removals(active), 2);
+    assert_true(active_published(active) >= 3);
     set(active, 1, "alias", '=');
     assert_int_equal(
         active_set(active, 1, "alias", 5, '=', 9, 0, "", "", NULL), 0);

@@ -903,6 +903,31 @@ test_a_number_is_seen_as_soon_as_it_is_committed(void **state)
 }
 
 static void
+test_a_number_is_seen_as_soon_as_a_mark_shows_it(void **state)
+{
+    struct world *world = world_new(25);
+
+    (void)state;
+    assert_int_equal(active_set(world->active, 1, "local.group1", 12, 'y', 0,
+                                1, "", "", &world->why),
+                     0);
+    world_begin(world);
+    for (int i = 0; i < 20; i++) {
+        check_range(world, 1, 0);
+        begin(world);
+        put_new(world, 10);
+        check(world,
+              overview_commit(world->overview, world->count, &world->why));
+        /* The writer is between the marks and the committed sequence. */
+        active_set_marks(
+            world->active, 1,
+            &(struct group_marks){1, world->high[1], world->high[1]});
+        check_range(world, 1, 0);
+    }
+    world_free(world);
+}
+
+static void
 test_a_removal_is_seen_as_soon_as_it_is_noted(void **state)
 {
     struct world *world = world_new(13);
@@ -922,7 +947,28 @@ test_a_removal_is_seen_as_soon_as_it_is_noted(void **state)
         active_note_removal(world->active);
         for (uint32_t group = 1; group <= GROUPS; group++)
             check_range(world, group, 0);
+        check_since(world, 0, 0);
+        check_locate(world, sequence);
     }
+    world_free(world);
+}
+
+static void
+test_a_removal_while_a_fold_reads_its_rows_is_kept(void **state)
+{
+    struct world *world = world_new(23);
+
+    (void)state;
+    world_begin(world);
+    begin(world);
+    put_new(world, 600);
+    assert_int_equal(fold_steps(world, 0, 1), 1);
+    remove_places(world, 5, 0, world->articles[4].entry.group_count - 1);
+    remove_places(world, 590, 0, world->articles[589].entry.group_count - 1);
+    fold_steps(world, 0, 1000);
+    commit(world);
+    active_note_removal(world->active);
+    check_world(world);
     world_free(world);
 }
 
@@ -937,9 +983,9 @@ test_many_removals_at_once_are_all_seen(void **state)
     put_new(world, 3000);
     commit(world);
     check_range(world, 1, 0);
-    /* More than the list of removals keeps. */
+    /* More than the list of removals keeps; the first row stays. */
     begin(world);
-    for (size_t sequence = 1; sequence <= 2500; sequence++)
+    for (size_t sequence = 2; sequence <= 2500; sequence++)
         remove_places(world, sequence, 0,
                       world->articles[sequence - 1].entry.group_count - 1);
     commit(world);
@@ -1052,14 +1098,13 @@ test_the_log_stays_small_while_a_reader_turns(void **state)
 static void
 keep_asking(struct world *world, uint64_t until)
 {
-    struct overview_query query
-        = {.question = OVERVIEW_RANGE, .group = 1, .high = ARTICLE_NUMBER_MAX};
+    struct overview_query query = {
+        .question = OVERVIEW_RANGE, .group = 1, .high = ARTICLE_NUMBER_MAX};
     struct stream stream = {0};
 
     open_reader(world);
     while (active_committed(world->active) < until) {
-        query.low = stream.expected
-            = active_committed(world->active) / 2 + 1;
+        query.low = stream.expected = active_committed(world->active) / 2 + 1;
         overview_ask(world->reader, &query, check_stream, &stream);
         overview_reader_turn_ended(world->reader);
     }
@@ -1076,7 +1121,7 @@ test_the_log_is_bounded_beside_readers_that_never_rest(void **state)
     pid_t readers[READERS];
     uint64_t most = 0, left, number = 0;
 
-    (void) state;
+    (void)state;
     memset(line, 'x', sizeof(line));
     open_writer(world);
     overview_close(&world->overview);
@@ -1177,11 +1222,41 @@ test_a_damaged_file_is_moved_aside_and_readers_go_to_the_new_one(void **state)
     begin(world);
     put_groups(world);
     put_range(world, 1, world->count);
+    put_new(world, 20);
     commit(world);
     check_world(world);
     snprintf(path, sizeof(path), "%s/overview.sqlite.damaged", world->path);
     assert_int_equal(access(path, F_OK), 0);
     close(fd);
+    world_free(world);
+}
+
+static void
+test_the_log_of_a_damaged_file_is_not_taken_for_that_of_the_next(void **state)
+{
+    struct world *world = world_new(24);
+    char path[128];
+    pid_t child = fork();
+    int fd;
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        world_begin(world);
+        begin(world);
+        put_new(world, 100);
+        commit(world);
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_true(wal_octets(world) > 0);
+    snprintf(path, sizeof(path), "%s/overview.sqlite.is-damaged", world->path);
+    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    open_writer(world);
+    assert_int_equal(overview_applied(world->overview), 0);
+    assert_int_equal(overview_recent(world->overview), 0);
     world_free(world);
 }
 
@@ -1264,7 +1339,9 @@ main(void)
         cmocka_unit_test(
             test_a_reader_beside_folds_sees_no_number_twice_and_no_gap),
         cmocka_unit_test(test_a_number_is_seen_as_soon_as_it_is_committed),
+        cmocka_unit_test(test_a_number_is_seen_as_soon_as_a_mark_shows_it),
         cmocka_unit_test(test_a_removal_is_seen_as_soon_as_it_is_noted),
+        cmocka_unit_test(test_a_removal_while_a_fold_reads_its_rows_is_kept),
         cmocka_unit_test(test_many_removals_at_once_are_all_seen),
         cmocka_unit_test(
             test_the_high_mark_outlives_a_recent_article_that_is_removed),
@@ -1275,6 +1352,8 @@ main(void)
         cmocka_unit_test(test_another_version_is_named_and_left_alone),
         cmocka_unit_test(
             test_a_damaged_file_is_moved_aside_and_readers_go_to_the_new_one),
+        cmocka_unit_test(
+            test_the_log_of_a_damaged_file_is_not_taken_for_that_of_the_next),
         cmocka_unit_test(
             test_damage_found_at_work_makes_the_next_start_begin_anew),
         cmocka_unit_test(test_a_reader_may_come_before_the_first_writer),

@@ -26,7 +26,7 @@ add_row(struct overview_recent *recent, unsigned n)
         .sequence = 10 * n,
         .arrival = n,
         .line = line,
-        .line_octets = (uint32_t) snprintf(line, sizeof(line), "line %u", n),
+        .line_octets = (uint32_t)snprintf(line, sizeof(line), "line %u", n),
         .groups = groups,
         .group_count = 2,
     };
@@ -40,12 +40,12 @@ check_numbers(const struct overview_recent *recent, uint32_t group,
               unsigned first, unsigned end, unsigned step)
 {
     size_t count;
-    const struct recent_number *numbers
-        = overview_recent_numbers(recent, group, &count);
+    const struct recent_number *numbers =
+        overview_recent_numbers(recent, group, &count);
 
     for (size_t i = 0; i < count; i++, first += step) {
-        const struct recent_row *row
-            = overview_recent_row(recent, numbers[i].ordinal);
+        const struct recent_row *row =
+            overview_recent_row(recent, numbers[i].ordinal);
         char line[32];
 
         assert_int_equal(numbers[i].number, first);
@@ -63,7 +63,7 @@ test_rows_are_found_by_group_and_by_sequence(void **state)
     const struct recent_row *rows;
     size_t count;
 
-    (void) state;
+    (void)state;
     assert_null(overview_recent_numbers(recent, 1, &count));
     assert_int_equal(count, 0);
     assert_null(overview_recent_since(recent, 0, &count));
@@ -88,7 +88,7 @@ test_rows_come_and_go_in_bounded_memory(void **state)
 {
     struct overview_recent *recent = overview_recent_new();
 
-    (void) state;
+    (void)state;
     for (unsigned n = 1; n <= 100000; n++) {
         add_row(recent, n);
         if (n > 500)
@@ -110,12 +110,12 @@ test_a_removed_row_is_gone_from_its_groups(void **state)
 {
     struct overview_recent *recent = overview_recent_new();
     struct record_group one = {.group = GROUPS, .number = 1};
-    struct record_group both[]
-        = {{.group = 2, .number = 2}, {.group = GROUPS, .number = 2}};
+    struct record_group both[] = {{.group = 2, .number = 2},
+                                  {.group = GROUPS, .number = 2}};
     const struct recent_row *rows;
     size_t count;
 
-    (void) state;
+    (void)state;
     for (unsigned n = 1; n <= 4; n++)
         add_row(recent, n);
     overview_recent_remove(recent, 10, &one, 1, false);
