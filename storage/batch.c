@@ -132,6 +132,12 @@ batch_place(struct batch *batch, uint32_t segment, uint64_t epoch,
     batch->offset = offset;
 }
 
+static uint32_t
+head_crc(const struct batch_head *head, uint32_t offset)
+{
+    return crc32c(offset, head, offsetof(struct batch_head, crc));
+}
+
 void
 batch_stamp(struct batch *batch, uint32_t synced)
 {
@@ -139,17 +145,16 @@ batch_stamp(struct batch *batch, uint32_t synced)
 
     memcpy(&head, batch->octets->data, sizeof(head));
     head.synced = synced;
-    head.crc = crc32c(0, &head, offsetof(struct batch_head, crc));
+    head.crc = head_crc(&head, batch->offset);
     memcpy(batch->octets->data, &head, sizeof(head));
 }
 
 bool
 batch_head_is_good(const struct batch_head *head, uint32_t segment,
-                   uint64_t epoch)
+                   uint64_t epoch, uint64_t offset)
 {
     return head->magic == BATCH_MAGIC
-           && head->crc
-                  == crc32c(0, head, offsetof(struct batch_head, crc))
+           && head->crc == head_crc(head, (uint32_t) offset)
            && head->segment == segment
            && (epoch == 0 || head->epoch == epoch)
            && head->octets >= sizeof(*head) && head->octets % 8 == 0;

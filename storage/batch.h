@@ -18,9 +18,9 @@ void batch_place(struct batch *batch, uint32_t segment, uint64_t epoch,
 /* Say how far the segment was synced, and sum the head. */
 void batch_stamp(struct batch *batch, uint32_t synced);
 
-/* Is this a head of a batch of this segment?  epoch 0: of any epoch. */
+/* Is this the head of a batch at this place?  epoch 0: of any epoch. */
 bool batch_head_is_good(const struct batch_head *head, uint32_t segment,
-                        uint64_t epoch);
+                        uint64_t epoch, uint64_t offset);
 /*
  * Is all of a batch good: every record, and the heads as a whole?  octets has
  * head->octets octets, from the batch head on.

@@ -61,8 +61,10 @@ static char version_key[] = "version";
 /*
  * There is no lock subsystem: with one, a get in one thread beside a
  * transaction in another hung for ever.  Our mutex keeps lookups and puts
- * apart; the checkpoint is made for going on beside them, and takes only the
- * library's own latches (hence DB_THREAD).
+ * apart.  A checkpoint holds up nobody: under the mutex it would, for 200 to
+ * 600 ms with a great cache.  An environment opened with DB_THREAD may be used
+ * by several threads (Berkeley DB's manual, "Berkeley DB handles"), and a
+ * checkpoint takes the latches of the pages that it writes, no locks.
  */
 struct history {
     char *path; /* of its own directory */

@@ -88,7 +88,7 @@ head_read(struct segment_walk *walk, uint64_t offset, struct batch_head *head)
         if (got != (ssize_t) sizeof(*head))
             return false;
     }
-    return batch_head_is_good(head, walk->segment, walk->epoch);
+    return batch_head_is_good(head, walk->segment, walk->epoch, offset);
 }
 
 /*
@@ -123,7 +123,8 @@ head_find(struct segment_walk *walk, uint64_t from, uint64_t synced,
             if (memcmp(octets + at, &magic, sizeof(magic)) != 0)
                 continue;
             memcpy(head_r, octets + at, sizeof(*head_r));
-            if (batch_head_is_good(head_r, walk->segment, walk->epoch)
+            if (batch_head_is_good(head_r, walk->segment, walk->epoch,
+                                   from + at)
                 && (synced == 0 || head_r->synced > synced))
                 return from + at;
         }
@@ -353,8 +354,14 @@ segment_walk(struct segment_walk *walk, struct buffer *why)
     walk->limit = (uint64_t) st.st_size;
     if (walk->limit > UINT32_MAX)
         walk->limit = UINT32_MAX;
-    if (walk->end != 0)
+    if (walk->end > walk->limit) {
+        warn("spool: segment %08" PRIx32 " IS DAMAGED: its file ends at"
+             " %" PRIu64 ", the log in it at %" PRIu32,
+             walk->segment, walk->limit, walk->end);
+        walk->damaged = true;
+    } else if (walk->end != 0) {
         walk->limit = walk->end;
+    }
     walk->chained = true;
 
     while (offset < walk->limit) {

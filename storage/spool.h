@@ -71,7 +71,8 @@ struct batch_head {
     uint32_t heads_crc; /* crc32c over all record heads and metas */
     uint32_t synced;   /* what lies before this offset was on the disk before
                           this batch was written */
-    uint32_t crc;      /* crc32c of all before it */
+    uint32_t crc;      /* crc32c of all before it, begun with the offset at
+                          which the batch lies: a copy elsewhere is none */
 };
 _Static_assert(sizeof(struct batch_head) == 48, "on disk");
 

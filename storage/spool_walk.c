@@ -79,7 +79,8 @@ truncs_read(struct spool *spool, const struct found_segment *found,
     if (got < (ssize_t) sizeof(head))
         return 0;
     memcpy(&head, octets, sizeof(head));
-    if (!batch_head_is_good(&head, found->number, found->epoch))
+    if (!batch_head_is_good(&head, found->number, found->epoch,
+                            SEGMENT_HEAD_OCTETS))
         return 0;
     while ((length = record_parse(&record, octets + at, (size_t) got - at,
                                   true, NULL))

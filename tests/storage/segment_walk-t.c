@@ -316,6 +316,7 @@ test_stale_batches_never_chain_in(void **state)
         {SEGMENT, EPOCH - 1, 0, 7, "of an earlier epoch"},
         {SEGMENT, EPOCH, 8, 7, "not chained to the batch before"},
         {SEGMENT, EPOCH, 0, 6, "with a sequence that was there before"},
+        {SEGMENT, EPOCH, 0, 0, "of another place in the segment"},
     };
 
     (void) state;
@@ -325,9 +326,10 @@ test_stale_batches_never_chain_in(void **state)
         struct batch *batch = batch_new();
 
         image_make(&image, "01");
-        article_append(batch, cases[i].sequence);
+        article_append(batch, cases[i].sequence != 0 ? cases[i].sequence : 7);
         batch_place(batch, cases[i].segment, cases[i].epoch,
-                    (uint32_t) image.octets.used,
+                    (uint32_t) image.octets.used
+                        + (cases[i].sequence == 0 ? 8 : 0),
                     image.offsets[1] - cases[i].previous_too_low);
         batch_stamp(batch, image.offsets[1]);
         buffer_append(&image.octets, batch->octets->data,
