@@ -270,7 +270,7 @@ group_was_refused(const struct import *import, const char *name)
 static int
 group_create(struct import *import, const char *name, struct buffer *why)
 {
-    if (!newsgroup_is_creatable(name, strlen(name))
+    if (!newsgroup_is_valid(name, strlen(name))
         || group_was_refused(import, name))
         return 0;
     while (target_newgroup(import->target, name, why) < 0) {

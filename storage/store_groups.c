@@ -274,18 +274,6 @@ parse_flag(struct store *store, const char *word, uint32_t id, char *flag_r,
     return 0;
 }
 
-/* The groups that RFC 5536, 3.1.4 keeps for the server itself. */
-static bool
-is_administrative(const char *name, size_t octets)
-{
-    static const char control[] = "control.";
-    const size_t length = sizeof(control) - 1;
-
-    return strcmp(name, "junk") == 0 || strcmp(name, "control") == 0
-           || (octets > length && memcmp(name, control, length) == 0
-               && newsgroup_is_creatable(name + length, octets - length));
-}
-
 static int
 check_text(struct store *store, const char *what, const char *text,
            size_t octets_max)
@@ -306,12 +294,11 @@ new_id(struct store *store, const char *name)
 {
     const size_t octets = strlen(name);
 
-    if (!newsgroup_is_valid(name, octets)
-        || (!newsgroup_is_creatable(name, octets)
-            && !is_administrative(name, octets))) {
+    /* An admin may have what RFC 5536, 3.1.4 advises against: alt.2600. */
+    if (!newsgroup_is_valid(name, octets)) {
         why_set(&store->why,
-                "%s cannot be a newsgroup: letters, digits, + - _ and dots"
-                " between parts that are not all digits (RFC 5536, 3.1.4)",
+                "%s cannot be a newsgroup: parts with a dot between, without"
+                " white space, commas and * ? [ ] ! (RFC 5536, 3.1.4)",
                 name);
         return 0;
     }
