@@ -153,6 +153,7 @@ store_free(struct store **store)
         group_free(&old->groups[i]);
     free(old->groups);
     pending_close(&old->pending);
+    waiters_free(old->later);
     if (old->event_fd >= 0)
         close(old->event_fd);
     free(old->pathhost);
@@ -627,6 +628,12 @@ store_reap(struct store *store, struct buffer *why)
     }
     if (broken)
         return -1;
+    if (store->later != NULL && !commit_is_purging_any(store)) {
+        struct waiter *later = store->later;
+
+        store->later = NULL;
+        waiters_run(store, later);
+    }
     /* Those who had waited may have begun a new group. */
     store_turn_ended(store);
     return 0;
@@ -695,6 +702,7 @@ store_command_wait(struct store *store, struct pending *pending, int words,
                    store_changed_func *changed, void *context)
 {
     struct waiter *waiter = xcalloc(1, sizeof(*waiter));
+    struct waiter **at;
 
     waiter->is_command = true;
     waiter->cookie = cookie;
@@ -702,7 +710,15 @@ store_command_wait(struct store *store, struct pending *pending, int words,
     waiter->context = context;
     for (int i = 0; i < words; i++)
         buffer_append(&waiter->payload, word[i], strlen(word[i]) + 1);
-    store_wait(store, pending, waiter);
+    if (pending != NULL) {
+        store_wait(store, pending, waiter);
+        return;
+    }
+    store->in_hand++;
+    store->octets_in_hand += waiter->payload.used;
+    for (at = &store->later; *at != NULL; at = &(*at)->next)
+        ;
+    *at = waiter;
 }
 
 /* The words of a command that waited. */

@@ -375,9 +375,10 @@ store_newgroup(struct store *store, int words, const char *const *word,
         = {.cookie = cookie, .changed = changed, .context = context};
     uint32_t id = groups_find_any(store, word[1], strlen(word[1]));
 
+    /* Rows of its former life must not come up among those of the new. */
     if (id != 0 && commit_is_purging(store, id)) {
-        changed(context, cookie, -1,
-                "the articles it had are still being removed: try again");
+        store_command_wait(store, NULL, words, word, cookie, changed,
+                           context);
         return;
     }
     wish.id = id != 0 ? id : new_id(store, word[1]);

@@ -24,7 +24,7 @@ pending_open(struct pending_table *table)
     table->chains = xcalloc(table->size, sizeof(*table->chains));
 }
 
-static void
+void
 waiters_free(struct waiter *waiter)
 {
     while (waiter != NULL) {

@@ -24,6 +24,8 @@ enum {
     /* What one flush, and one transaction of the index thread, takes. */
     COMMIT_ARTICLES_MAX = 1000,
     COMMIT_OCTETS_MAX = 8 * 1024 * 1024,
+    /* Flush, index, the checkpoints of the overview and of the history. */
+    STORE_THREADS = 4,
     /* What a command may say. */
     DESCRIPTION_OCTETS_MAX = 400,
     CREATOR_OCTETS_MAX = 250,
@@ -102,6 +104,7 @@ struct pending_table {
     struct pending *spare;
 };
 
+void waiters_free(struct waiter *waiter);
 void pending_open(struct pending_table *table);
 void pending_close(struct pending_table *table);
 struct pending *pending_find(const struct pending_table *table,
@@ -222,6 +225,7 @@ struct store {
     int64_t arrival;
     uint64_t stamp;
     struct pending_table pending;
+    struct waiter *later; /* commands that wait for the last purge to end */
     struct commit *building; /* NULL: nothing to hand over */
     struct commit *spare;
     size_t in_hand;
@@ -253,8 +257,8 @@ struct store {
     uint64_t commits;
 
     int event_fd; /* done or broken has something for the caller */
-    int threads_started;
-    pthread_t flush_thread, index_thread, checkpoint_thread;
+    pthread_t threads[STORE_THREADS];
+    int thread_count;
 };
 
 /* store.c: for the files beside it */
@@ -274,6 +278,8 @@ int store_lookup(struct store *store, const struct message_hash *hash,
 /* This waits until the ID is decided. */
 void store_wait(struct store *store, struct pending *pending,
                 struct waiter *waiter);
+/* So does this command; without an ID it waits until no group is being purged
+   any more.  Then it is carried out as if it came then. */
 void store_command_wait(struct store *store, struct pending *pending,
                         int words, const char *const *word, uint64_t cookie,
                         store_changed_func *changed, void *context);
@@ -293,6 +299,7 @@ void commit_stop(struct store *store);
    some with each transaction. */
 void commit_purge(struct store *store, uint32_t id, uint64_t to);
 bool commit_is_purging(struct store *store, uint32_t id);
+bool commit_is_purging_any(struct store *store);
 /* Look up where a group begins now, at `from` or behind it; show and keep
    that.  After its lowest article was removed, committed and published. */
 int commit_raise_low(struct store *store, uint32_t id, uint64_t from,
