@@ -40,6 +40,13 @@ ALL_CFLAGS = -std=gnu11 -include config.h -I. $(WARNINGS) \
     -pthread -MMD -MP $(CFLAGS)
 ALL_LIBS   = $(LIBRARY_LIBS) -pthread -lm
 
+# `make V=1` shows the whole commands.
+ifneq ($(V),1)
+QUIET_CC = @echo "  CC $@";
+QUIET_AR = @echo "  AR $@";
+QUIET_LD = @echo "  LD $@";
+endif
+
 LIB_SOURCES     = $(wildcard lib/*.c)
 STORAGE_SOURCES = $(wildcard storage/*.c)
 INND_SOURCES    = $(wildcard innd/*.c)
@@ -85,20 +92,20 @@ Makefile.global config.h: configure config.h.in Makefile.global.in
 
 $(B)/%.o: %.c config.h Makefile Makefile.global
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/lib.a: $(call objects,$(LIB_SOURCES))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(QUIET_AR)$(AR) rcs $@ $^
 
 $(B)/storage.a: $(call objects,$(STORAGE_SOURCES))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(QUIET_AR)$(AR) rcs $@ $^
 
 define program
 $(B)/$(1): $(call objects,$(2)) $(B)/storage.a $(B)/lib.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) -o $$@ $$^ $$(ALL_LIBS)
+	$$(QUIET_LD)$$(CC) $$(ALL_CFLAGS) -o $$@ $$^ $$(ALL_LIBS)
 endef
 $(eval $(call program,innd/innd,$(INND_SOURCES)))
 $(eval $(call program,nnrpd/nnrpd,$(NNRPD_SOURCES)))
@@ -111,27 +118,27 @@ without_main = $(filter-out %/main.o,$(1))
 $(B)/tests/nnrpd/%-t: $(B)/tests/nnrpd/%-t.o \
     $(call without_main,$(call objects,$(NNRPD_SOURCES))) \
     $(B)/storage.a $(B)/lib.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
 
 $(B)/tests/innd/%-t: $(B)/tests/innd/%-t.o \
     $(call without_main,$(call objects,$(INND_SOURCES))) \
     $(B)/storage.a $(B)/lib.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
 
 $(B)/tests/%-t: $(B)/tests/%-t.o $(B)/storage.a $(B)/lib.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
 
 $(B)/tests/fuzz/%-fuzz: $(B)/tests/fuzz/%-fuzz.o $(B)/storage.a $(B)/lib.a
-	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
 
 $(B)/tests/fault/%.so: tests/fault/%.c config.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -include config.h $(WARNINGS) -O2 -fPIC -shared \
+	$(QUIET_LD)$(CC) -std=gnu11 -include config.h $(WARNINGS) -O2 -fPIC -shared \
 	    -o $@ $< -ldl
 
 $(B)/tests/bench/newsload: $(call objects,$(BENCH_SOURCES)) $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS)
 
 units: $(UNIT_TESTS)
 shims: $(SHIMS)
