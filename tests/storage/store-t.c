@@ -341,7 +341,8 @@ test_commands_say_what_is_wrong(void **state)
     } rows[] = {
         {"newgroup bad..name", "cannot be a newsgroup"},
         {"newgroup local,two", "cannot be a newsgroup"},
-        {"newgroup to.peer", "cannot be a newsgroup"},
+        {"newgroup local.*", "cannot be a newsgroup"},
+        {"newgroup alt.2600", NULL},
         {"newgroup local.q q", "found flag 'q'"},
         {"newgroup local.q =nowhere", "there is no newsgroup nowhere"},
         {"newgroup local.q \xff", "found flag"},
