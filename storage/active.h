@@ -10,8 +10,9 @@
  * in the same memory.
  *
  * The commit counters tell readers when their view of the overview is old.
- * Order: the overview's transaction is committed first, then the marks are
- * set, then `committed` moves.
+ * Order: the overview's transaction is committed first, then `committed`
+ * moves, then the marks are set: a reader that sees a new high mark must know
+ * that its own view is older.
  */
 #ifndef STORAGE_ACTIVE_H
 #define STORAGE_ACTIVE_H
