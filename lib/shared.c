@@ -29,6 +29,29 @@ static const char *const counter_names[COUNTER_COUNT] = {
     [COUNTER_GROUPS_COMMITTED] = "groups_committed",
 };
 
+static const char *const feed_counter_names[FEED_COUNTER_COUNT] = {
+    [FEED_OFFERED] = "offered",
+    [FEED_ACCEPTED] = "accepted",
+    [FEED_REFUSED] = "refused",
+    [FEED_REJECTED] = "rejected",
+    [FEED_MISSING] = "missing",
+    [FEED_DEFERRED] = "deferred",
+    [FEED_PENDING] = "pending",
+    [FEED_BEHIND] = "behind",
+    [FEED_LAG_MS] = "lag_ms",
+    [FEED_CONNECTIONS] = "connections",
+    [FEED_DEFERRALS] = "deferrals",
+    [FEED_SENT_OCTETS] = "sent_octets",
+    [FEED_PULLED] = "pulled",
+};
+
+const char *
+feed_counter_name(enum feed_counter counter)
+{
+    assert(counter < FEED_COUNTER_COUNT);
+    return feed_counter_names[counter];
+}
+
 const char *
 counter_name(enum counter counter)
 {
