@@ -342,7 +342,8 @@ config_replace(struct master *master, struct config *config,
     keys_join(answer, "needs a restart", &restart);
     config_free(&master->config);
     master->config = config;
-    master->processes.config = config;
+    close(master->processes.config_fd);
+    master->processes.config_fd = config_to_memfd(config);
     log_set_level((enum log_level) config->log_level);
     clients_reload(master->clients, config);
     if (changed.used > 0)
@@ -561,7 +562,7 @@ master_claim(struct master *master)
     active_open(master);
     table->base = master->base;
     table->shared = master->shared;
-    table->config = master->config;
+    table->config_fd = config_to_memfd(master->config);
     table->tools_fd = socket_open(master, "tools");
     table->hooks = &process_hooks;
     table->context = master;
@@ -598,6 +599,7 @@ master_close(struct master *master)
     close(table->active_read_fd);
     close(table->active_fd);
     close(table->shared_fd);
+    close(table->config_fd);
     for (size_t i = 0; i < MASTER_SIGNALS; i++)
         event_free(master->signals[i]);
     event_free(master->drain);
