@@ -282,7 +282,10 @@ master_stop(struct master *master, const char *why)
     notice("stopping reason=%s clients=%zu", why,
            clients_count(master->clients));
     (void) sd_notify(0, "STOPPING=1");
-    accept_update(master);
+    /* A client that comes now is refused at once and goes elsewhere; in the
+       kernel's queue it would wait for our end. */
+    listeners_close(&master->listeners);
+    master->accepting = false;
     for (size_t i = 1; i < master->processes.count; i++)
         process_drain(&master->processes.rows[i]);
     event_add(master->drain, &patience);
