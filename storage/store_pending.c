@@ -83,8 +83,7 @@ pending_find(const struct pending_table *table,
 {
     struct pending *pending = *chain_of(table, hash);
 
-    while (pending != NULL
-           && memcmp(&pending->hash, hash, sizeof(*hash)) != 0)
+    while (pending != NULL && memcmp(&pending->hash, hash, sizeof(*hash)) != 0)
         pending = pending->next;
     return pending;
 }
