@@ -131,7 +131,7 @@ def test_a_taken_port_is_said_and_another_one_used(run):
         with Client(second.port()) as client:
             assert client.greeting.startswith("200 ")
         assert second.interrupt() == 0
-        assert f"port {run.port()} is taken" in text
+        assert f"is taken, so it is {second.port()}" in text
     finally:
         if second.process.poll() is None:
             os.killpg(second.process.pid, signal.SIGKILL)
