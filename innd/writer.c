@@ -42,7 +42,7 @@ enum {
     /* The master is gone: finish, but do not hold up the next one. */
     ORPHAN_SECONDS = 5,
     ACCEPTS_PER_TURN = 16,
-    DRAIN_LOOK_MS = 10,
+    DRAIN_LOOK_US = 10000,
 };
 
 /* One socket on which somebody asks us something: the master's, a worker's
@@ -108,7 +108,8 @@ drain_look(struct writer *writer)
 
     if (!writer->draining || store_pending(writer->store) > 0)
         return;
-    TAILQ_FOREACH (link, &writer->links, next)
+    for (link = TAILQ_FIRST(&writer->links); link != NULL;
+         link = TAILQ_NEXT(link, next))
         if (link->ipc != NULL && ipc_queued(link->ipc) > 0)
             return;
     event_base_loopbreak(writer->base);
@@ -133,7 +134,8 @@ pause_all(struct writer *writer, bool pause)
     struct link *link;
 
     writer->paused = pause;
-    TAILQ_FOREACH (link, &writer->links, next)
+    for (link = TAILQ_FIRST(&writer->links); link != NULL;
+         link = TAILQ_NEXT(link, next))
         link_pause(link, pause);
 }
 
@@ -161,7 +163,7 @@ static void
 on_turn(evutil_socket_t fd, short what, void *context)
 {
     /* While draining: until the sockets have taken the last answers. */
-    const struct timeval again = {0, DRAIN_LOOK_MS * 1000};
+    const struct timeval again = {0, DRAIN_LOOK_US};
     struct writer *writer = context;
 
     (void)fd;

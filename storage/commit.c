@@ -413,7 +413,7 @@ fold_beside(struct store *store, struct folding *folding, size_t articles,
     if (!folding->active && recent < FOLD_ROWS)
         return 0;
     /* Other articles than those the rate was learnt from: catch up. */
-    steps *= 1 + recent / (2 * FOLD_ROWS);
+    steps *= 1 + recent / FOLD_ROWS / 2;
     while (steps-- > 0) {
         if (fold_step(store, folding, why) < 0)
             return -1;

@@ -77,7 +77,7 @@ store_new(const struct config *config, struct active *active)
     store->pathoverview = xstrdup(config->pathoverview);
     store->overview_url = xstrdup(config->overview);
     store->groups_max = (size_t)config->groups_max;
-    store->article_octets_max = segment > 2 * SEGMENT_SPARE_OCTETS
+    store->article_octets_max = segment / 2 > SEGMENT_SPARE_OCTETS
                                     ? segment - SEGMENT_SPARE_OCTETS
                                     : segment / 2;
     store->commit_octets_max =
@@ -287,7 +287,7 @@ commit_new(struct store *store)
 static void
 commit_recycle(struct store *store, struct commit *commit)
 {
-    if (commit->batch->octets->size > 2 * COMMIT_OCTETS_MAX)
+    if (commit->batch->octets->size / 2 > COMMIT_OCTETS_MAX)
         buffer_free(commit->batch->octets);
     batch_clear(commit->batch);
     for (size_t i = 0; i < commit->change_count; i++) {
@@ -731,7 +731,7 @@ store_command_wait(struct store *store, struct pending *pending, int words,
 static void
 command_again(struct store *store, const struct waiter *waiter)
 {
-    const char *word[COMMAND_WORDS_MAX];
+    const char *word[COMMAND_WORDS_MAX] = {NULL};
     const char *at = waiter->payload.data;
     const char *const end = at + waiter->payload.used;
     int words = 0;

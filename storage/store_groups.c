@@ -327,12 +327,11 @@ newgroup_arguments(struct store *store, int words, const char *const *word,
         return -1;
     for (int i = 4; i < words; i++)
         buffer_append_format(&description, "%s%s", i > 4 ? " " : "", word[i]);
-    if (words > 3
-        && check_text(store, "the creator", word[3], CREATOR_OCTETS_MAX) < 0)
-        result = -1;
-    else if (check_text(store, "the description", buffer_text(&description),
-                        DESCRIPTION_OCTETS_MAX)
-             < 0)
+    if ((words > 3
+         && check_text(store, "the creator", word[3], CREATOR_OCTETS_MAX) < 0)
+        || check_text(store, "the description", buffer_text(&description),
+                      DESCRIPTION_OCTETS_MAX)
+               < 0)
         result = -1;
     if (result == 0 && words > 3) {
         free(after->creator);

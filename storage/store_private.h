@@ -97,8 +97,12 @@ struct pending {
     struct waiter **waiters_end;
 };
 
+struct pending_chain {
+    struct pending *first;
+};
+
 struct pending_table {
-    struct pending **chains;
+    struct pending_chain *chains;
     size_t size; /* a power of 2 */
     size_t count;
     struct pending *spare;

@@ -519,9 +519,10 @@ static void
 test_what_was_answered_survives_sigkill_once_with_its_number(void **state)
 {
     const char *wanted = getenv("RENEWS_CRASH_ROUNDS");
-    unsigned rounds = wanted != NULL ? (unsigned)atoi(wanted) : CRASH_ROUNDS;
+    unsigned rounds =
+        wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : CRASH_ROUNDS;
     struct promises promises = {0};
-    struct world world;
+    struct world world = {0};
     unsigned seed = (unsigned)time(NULL);
 
     (void)state;

@@ -216,6 +216,7 @@ test_a_submission_that_lies_about_its_id_is_refused(void **state)
     struct outcome outcome = {0};
 
     world_build(world, &payload, "<true@x>", "local.one", "", "b\r\n", 0, 7);
+    assert_true(payload.data != NULL && payload.used > sizeof(head));
     memcpy(&head, payload.data, sizeof(head));
     head.hash.octets[3] ^= 1;
     memcpy(payload.data, &head, sizeof(head));

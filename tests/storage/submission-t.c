@@ -108,7 +108,7 @@ test_path_gets_our_name_and_xref_goes(void **state)
     struct buffer payload = BUFFER_EMPTY, why = BUFFER_EMPTY;
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        struct submission_view view;
+        struct submission_view view = {0};
         struct buffer expected = BUFFER_EMPTY;
         struct article stored;
 
