@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -43,7 +44,9 @@ struct request {
 struct control {
     struct event_base *base;
     int fd;
+    int spare; /* for one asker when descriptors have run out; -1: given up */
     struct event *acceptable;
+    struct event *again; /* accept again, after it failed */
     struct ipc *writer; /* NULL: away */
     control_func *func;
     void *context;
@@ -192,6 +195,13 @@ command_run(struct asker *asker, uint64_t cookie, const struct admin_word *what,
 }
 
 static void
+spare_open(struct control *control)
+{
+    if (control->spare < 0)
+        control->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void
 asker_free(struct asker *asker)
 {
     struct control *control = asker->control;
@@ -204,6 +214,7 @@ asker_free(struct asker *asker)
     control->asker_count--;
     ipc_free(&asker->ipc);
     free(asker);
+    spare_open(control);
 }
 
 static void
@@ -273,21 +284,45 @@ peer_may_ask(int fd)
     return false;
 }
 
+/*
+ * When clients have taken all descriptors an admin must still be heard: the
+ * spare one makes room for him.
+ */
+static int
+asker_accept(struct control *control)
+{
+    int peer = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (peer >= 0 || (errno != EMFILE && errno != ENFILE)
+        || control->spare < 0)
+        return peer;
+    close(control->spare);
+    control->spare = -1;
+    return accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
 static void
 on_acceptable(evutil_socket_t fd, short what, void *context)
 {
+    static const struct timeval pause = {1, 0};
     struct control *control = context;
     struct asker *asker;
-    int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int peer = asker_accept(control);
 
+    (void) fd;
     (void) what;
     if (peer < 0) {
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            syswarn("control socket: accept");
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+            return;
+        /* The asker stays in the queue, and would call us without end. */
+        syswarn("control socket: accept");
+        event_del(control->acceptable);
+        event_add(control->again, &pause);
         return;
     }
     if (control->asker_count >= CONTROL_ASKERS_MAX || !peer_may_ask(peer)) {
         close(peer);
+        spare_open(control);
         return;
     }
     asker = xcalloc(1, sizeof(*asker));
@@ -300,6 +335,16 @@ on_acceptable(evutil_socket_t fd, short what, void *context)
         asker);
 }
 
+static void
+on_again(evutil_socket_t fd, short what, void *context)
+{
+    struct control *control = context;
+
+    (void) fd;
+    (void) what;
+    event_add(control->acceptable, NULL);
+}
+
 struct control *
 control_open(struct event_base *base, int fd, control_func *func,
              void *context)
@@ -308,13 +353,16 @@ control_open(struct event_base *base, int fd, control_func *func,
 
     control->base = base;
     control->fd = fd;
+    control->spare = -1;
+    spare_open(control);
     control->func = func;
     control->context = context;
     TAILQ_INIT(&control->askers);
     TAILQ_INIT(&control->requests);
     control->acceptable =
         event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, control);
-    if (control->acceptable == NULL)
+    control->again = evtimer_new(base, on_again, control);
+    if (control->acceptable == NULL || control->again == NULL)
         die(EXIT_TEMPORARY, "out of memory: control socket");
     event_add(control->acceptable, NULL);
     return control;
@@ -332,6 +380,9 @@ control_close(struct control **control)
     while (!TAILQ_EMPTY(&old->askers))
         asker_free(TAILQ_FIRST(&old->askers));
     event_free(old->acceptable);
+    event_free(old->again);
+    if (old->spare >= 0)
+        close(old->spare);
     close(old->fd);
     free(old);
     *control = NULL;

@@ -282,7 +282,10 @@ master_stop(struct master *master, const char *why)
     notice("stopping reason=%s clients=%zu", why,
            clients_count(master->clients));
     (void) sd_notify(0, "STOPPING=1");
-    accept_update(master);
+    /* A client that comes now is refused at once and goes elsewhere; in the
+       kernel's queue it would wait for our end. */
+    listeners_close(&master->listeners);
+    master->accepting = false;
     for (size_t i = 1; i < master->processes.count; i++)
         process_drain(&master->processes.rows[i]);
     event_add(master->drain, &patience);
@@ -342,7 +345,8 @@ config_replace(struct master *master, struct config *config,
     keys_join(answer, "needs a restart", &restart);
     config_free(&master->config);
     master->config = config;
-    master->processes.config = config;
+    close(master->processes.config_fd);
+    master->processes.config_fd = config_to_memfd(config);
     log_set_level((enum log_level) config->log_level);
     clients_reload(master->clients, config);
     if (changed.used > 0)
@@ -561,7 +565,7 @@ master_claim(struct master *master)
     active_open(master);
     table->base = master->base;
     table->shared = master->shared;
-    table->config = master->config;
+    table->config_fd = config_to_memfd(master->config);
     table->tools_fd = socket_open(master, "tools");
     table->hooks = &process_hooks;
     table->context = master;
@@ -598,6 +602,7 @@ master_close(struct master *master)
     close(table->active_read_fd);
     close(table->active_fd);
     close(table->shared_fd);
+    close(table->config_fd);
     for (size_t i = 0; i < MASTER_SIGNALS; i++)
         event_free(master->signals[i]);
     event_free(master->drain);

@@ -15,7 +15,6 @@
 
 #include "lib/buffer.h"
 #include "lib/child.h"
-#include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -54,14 +53,14 @@ process_name(const struct process *process)
 
 /* What a child is given, by the descriptor it finds it at. */
 static size_t
-descriptors_fill(const struct process *process, int control, int config,
+descriptors_fill(const struct process *process, int control,
                  int fds[DESCRIPTORS_MAX])
 {
     const struct process_table *table = process->table;
     bool writer = process->role == ROLE_WRITER;
 
     fds[CHILD_CONTROL_FD] = control;
-    fds[CHILD_CONFIG_FD] = config;
+    fds[CHILD_CONFIG_FD] = table->config_fd;
     fds[CHILD_SHARED_FD] = table->shared_fd;
     fds[CHILD_ACTIVE_FD] = writer ? table->active_fd : table->active_read_fd;
     fds[CHILD_FIRST_FREE_FD] = table->tools_fd;
@@ -238,7 +237,6 @@ process_start(struct process *process)
 {
     int fds[DESCRIPTORS_MAX];
     int pair[2];
-    int config;
     size_t count;
     sigset_t all;
     sigset_t before;
@@ -250,15 +248,13 @@ process_start(struct process *process)
         start_later(process);
         return;
     }
-    config = config_to_memfd(process->table->config);
-    count = descriptors_fill(process, pair[1], config, fds);
+    count = descriptors_fill(process, pair[1], fds);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid = fork();
     if (pid == 0)
         child_execute(process, fds, count);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    close(config);
     close(pair[1]);
     if (pid < 0) {
         syswarn("%s: cannot be started: fork", process_name(process));
@@ -380,10 +376,19 @@ process_send_config(struct process_table *table)
 {
     for (size_t i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
+        int fd;
 
-        if (process->control != NULL)
-            ipc_send(process->control, IPC_CONFIG, NULL, 0,
-                     config_to_memfd(table->config));
+        if (process->control == NULL)
+            continue;
+        fd = fcntl(table->config_fd, F_DUPFD_CLOEXEC, 0);
+        if (fd >= 0) {
+            ipc_send(process->control, IPC_CONFIG, NULL, 0, fd);
+        } else {
+            /* It may not go on with the old one: its successor has the new. */
+            syswarn("%s: cannot be given the configuration, is ended",
+                    process_name(process));
+            process_kill(process, SIGKILL);
+        }
     }
 }
 

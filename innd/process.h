@@ -76,7 +76,7 @@ struct process {
 struct process_table {
     struct event_base *base;
     struct shared *shared;
-    const struct config *config; /* the current one */
+    int config_fd; /* the current configuration, as children get it */
     int shared_fd;
     int active_fd;      /* the writer's */
     int active_read_fd; /* the same memory, opened read-only */
@@ -108,7 +108,7 @@ void process_reap(struct process_table *table);
 /* IPC_DRAIN; it is not started again. */
 void process_drain(struct process *process);
 void process_kill(struct process *process, int signal);
-/* Send the table's configuration to all. */
+/* Send the table's configuration, which is another one now, to all. */
 void process_send_config(struct process_table *table);
 /* The pause before the start that follows so many failures, milliseconds. */
 int64_t process_pause_ms(unsigned failures, bool served);

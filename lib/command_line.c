@@ -13,7 +13,8 @@ command_line_octets(const char *octets, size_t length)
     return end == NULL ? 0 : (size_t)(end - octets) + 1;
 }
 
-/* The octets that may be words: without the line's end, up to what is wrong. */
+/* The octets that may be words: without the line's end, up to what is wrong.
+ */
 static size_t
 command_line_measure(struct command_line *line, const char *octets,
                      size_t length)

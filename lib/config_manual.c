@@ -76,7 +76,11 @@ sample_comment(const char *indent, const char *text, struct buffer *sample)
             while (length > 0 && text[length] != ' ')
                 length--;
         }
-        buffer_append_format(sample, "%s# %.*s\n", indent, (int) length, text);
+        buffer_append_format(sample, "%s# %.*s", indent, (int) length, text);
+        /* Two spaces between sentences may be where the line breaks. */
+        while (sample->data[sample->used - 1] == ' ')
+            sample->data[--sample->used] = '\0';
+        buffer_append_char(sample, '\n');
         text += length;
         text += strspn(text, " ");
     }

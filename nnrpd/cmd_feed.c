@@ -104,8 +104,8 @@ cmd_check(struct session *session, const struct arguments *arguments)
         count_deferred(session);
         pending_know(reply, "431 %s", id);
     } else {
-        request = writer_check(session->worker->writer, &hash,
-                               check_answered, reply);
+        request = writer_check(session->worker->writer, &hash, check_answered,
+                               reply);
         /* NULL: it was answered at once, and the slot is gone. */
         if (request != NULL)
             reply->request = request;
@@ -375,7 +375,7 @@ cmd_ihave(struct session *session, const struct arguments *arguments)
         work->session = session;
         work->id = xstrdup(id);
         session_begin(session, &ihave_work_kind, work);
-        work->request = writer_check(session->worker->writer, &hash,
-                                     ihave_answered, work);
+        work->request =
+            writer_check(session->worker->writer, &hash, ihave_answered, work);
     }
 }

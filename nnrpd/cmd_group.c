@@ -25,7 +25,7 @@ struct group_work {
     bool numbers; /* LISTGROUP */
     uint64_t low; /* what is left of its range */
     uint64_t high;
-    bool begun;   /* the reply's first line has gone */
+    bool begun; /* the reply's first line has gone */
     bool asking;
     bool done;
     struct overview_request *question;
@@ -60,8 +60,7 @@ group_first(void *context, const struct overview_answer *answer)
         work->done = true;
         return;
     }
-    group_answer_first(work,
-                       answer->count > 0 ? answer->lines[0].number : 0);
+    group_answer_first(work, answer->count > 0 ? answer->lines[0].number : 0);
 }
 
 static void

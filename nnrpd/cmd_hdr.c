@@ -38,9 +38,9 @@ static const struct hdr_kind kind_hdr = {
     "225 Headers follow", "423 No articles in that range", "", false};
 static const struct hdr_kind kind_xhdr = {
     "221 Header follows", "221 Header follows\r\n.", "(none)", true};
-static const struct hdr_kind kind_xpat = {
-    "221 Header matches follow", "221 Header matches follow\r\n.", "(none)",
-    true};
+static const struct hdr_kind kind_xpat = {"221 Header matches follow",
+                                          "221 Header matches follow\r\n.",
+                                          "(none)", true};
 
 struct place {
     uint64_t number;
@@ -151,9 +151,9 @@ hdr_keep_places(struct hdr_work *work, const struct overview_answer *answer)
     work->place = 0;
     work->place_count = answer->count;
     for (i = 0; i < answer->count; i++)
-        work->places[i] = (struct place){answer->lines[i].number,
-                                         answer->lines[i].sequence,
-                                         answer->lines[i].token};
+        work->places[i] =
+            (struct place){answer->lines[i].number, answer->lines[i].sequence,
+                           answer->lines[i].token};
 }
 
 static void
@@ -195,9 +195,9 @@ hdr_value(const struct hdr_work *work, const struct spooled *spooled,
     bool found;
 
     if (work->index < 0) {
-        found = head_find(spooled->record.payload,
-                          spooled->record.head.head_octets, work->header,
-                          &field);
+        found =
+            head_find(spooled->record.payload,
+                      spooled->record.head.head_octets, work->header, &field);
         if (found)
             field_unfold(&field, value);
         return found;
@@ -248,8 +248,8 @@ hdr_fetch(struct hdr_work *work)
 
     work->asking = true;
     if (work->id != NULL)
-        work->fetch = fetch_by_message_id(worker, work->id, true, hdr_fetched,
-                                          work);
+        work->fetch =
+            fetch_by_message_id(worker, work->id, true, hdr_fetched, work);
     else
         work->fetch = fetch_by_token(worker, &place->token, place->sequence,
                                      hdr_fetched, work);

@@ -42,11 +42,10 @@ list_line_counts(struct active *active, uint32_t group, struct buffer *text)
 
     if (marks.low == 0)
         marks.low = marks.high + 1;
-    buffer_append_format(text,
-                         "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %c%s\r\n",
-                         active_name(active, group, NULL), marks.high,
-                         marks.low, marks.count, flag,
-                         alias == 0 ? "" : active_name(active, alias, NULL));
+    buffer_append_format(
+        text, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %c%s\r\n",
+        active_name(active, group, NULL), marks.high, marks.low, marks.count,
+        flag, alias == 0 ? "" : active_name(active, alias, NULL));
 }
 
 /* Text from an admin or a control message: it must not end the line early. */
@@ -119,8 +118,7 @@ cmd_list_counts(struct session *session, const struct arguments *arguments)
 }
 
 void
-cmd_list_newsgroups(struct session *session,
-                    const struct arguments *arguments)
+cmd_list_newsgroups(struct session *session, const struct arguments *arguments)
 {
     list_command(session, arguments, list_line_newsgroups);
 }

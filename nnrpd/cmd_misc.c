@@ -104,8 +104,7 @@ cmd_why_not_now(const struct session *session)
     const struct shared *shared = session->worker->shared;
 
     if (shared_mode(shared, reason) != MODE_RUNNING)
-        return reason[0] == '\0' ? "No articles are taken at present"
-                                 : reason;
+        return reason[0] == '\0' ? "No articles are taken at present" : reason;
     if (atomic_load(&shared->store_full) != 0)
         return "No room on the disk at present";
     if (writer_is_away(session->worker->writer))

@@ -190,8 +190,7 @@ newnews_free(void *context)
     free(work);
 }
 
-static const struct work_kind newnews_work_kind = {newnews_step,
-                                                   newnews_free};
+static const struct work_kind newnews_work_kind = {newnews_step, newnews_free};
 
 void
 cmd_newnews(struct session *session, const struct arguments *arguments)

@@ -129,8 +129,8 @@ over_step(void *context)
         return STEP_WAIT;
     work->asking = true;
     if (work->id != NULL) {
-        work->fetch = fetch_by_message_id(worker, work->id, true,
-                                          over_fetched, work);
+        work->fetch =
+            fetch_by_message_id(worker, work->id, true, over_fetched, work);
     } else if (query.low > query.high) {
         work->asking = false;
         over_end_list(work);
@@ -186,6 +186,5 @@ cmd_over(struct session *session, const struct arguments *arguments)
 void
 cmd_xover(struct session *session, const struct arguments *arguments)
 {
-    over_command(session, arguments,
-                 "224 Overview information follows\r\n.");
+    over_command(session, arguments, "224 Overview information follows\r\n.");
 }

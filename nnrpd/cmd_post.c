@@ -79,8 +79,8 @@ post_injection(const struct session *session, const struct receive *receive)
         .pathhost = config->pathhost,
         .client_host =
             config->addinjectionpostinghost ? session->address : NULL,
-        .complaints = config->complaints[0] == '\0' ? NULL
-                                                     : config->complaints,
+        .complaints =
+            config->complaints[0] == '\0' ? NULL : config->complaints,
         .organization =
             config->organization[0] == '\0' ? NULL : config->organization,
         .message_id = receive->id,
@@ -93,8 +93,7 @@ post_build(struct session *session, const struct receive *receive,
            struct buffer *payload, char **id_r, struct buffer *why)
 {
     struct worker *worker = session->worker;
-    struct article_rules rules =
-        incoming_rules(session, receive->octets_max);
+    struct article_rules rules = incoming_rules(session, receive->octets_max);
     struct injection injection = post_injection(session, receive);
     struct article proto, article;
     struct buffer wire = BUFFER_EMPTY;
@@ -124,8 +123,7 @@ post_received(struct session *session, struct receive *receive)
     const char *fault = receive_fault(receive, &why);
     char *id = NULL;
 
-    if (fault == NULL
-        && post_build(session, receive, &payload, &id, &why) < 0)
+    if (fault == NULL && post_build(session, receive, &payload, &id, &why) < 0)
         fault = buffer_text(&why);
     if (fault != NULL)
         post_refuse(session, id == NULL ? receive->id : id, fault);

@@ -32,104 +32,130 @@ static const struct {
     enum capability capability;
     const char *text;
 } capabilities[] = {
-    {CAP_READER, "READER"},       {CAP_POST, "POST"},
-    {CAP_IHAVE, "IHAVE"},         {CAP_STREAMING, "STREAMING"},
-    {CAP_HDR, "HDR"},             {CAP_OVER, "OVER MSGID"},
-    {CAP_NEWNEWS, "NEWNEWS"},     {CAP_LIST, "LIST"},
-    {CAP_XPAT, "XPAT"},
+    {CAP_READER, "READER"},       {CAP_POST, "POST"}, {CAP_IHAVE, "IHAVE"},
+    {CAP_STREAMING, "STREAMING"}, {CAP_HDR, "HDR"},   {CAP_OVER, "OVER MSGID"},
+    {CAP_NEWNEWS, "NEWNEWS"},     {CAP_LIST, "LIST"}, {CAP_XPAT, "XPAT"},
 };
-
-/* Commands that offer articles have replies of their own to bad lines. */
-enum offer { OFFER_NONE, OFFER_IHAVE, OFFER_CHECK, OFFER_TAKETHIS };
 
 struct command {
     const char *name;
     const char *keyword; /* the first argument that the row is for, or NULL */
-    int min; /* arguments, behind the keyword */
+    int min;             /* arguments, behind the keyword */
     int max;
     unsigned needs; /* rights */
     enum capability capability;
-    enum offer offer;
     command_func *handler;
     const char *help;
 };
 
-#define NOTHING 0
-#define ANY     COMMAND_WORDS_MAX
-
-static const struct command commands[] = {
-    /* name, keyword, min, max, needs, capability, offer, handler, help */
-    {"ARTICLE", NULL, 0, 1, RIGHT_READ, CAP_READER, OFFER_NONE, cmd_article,
-     "[message-ID|number]"},
-    {"BODY", NULL, 0, 1, RIGHT_READ, CAP_READER, OFFER_NONE, cmd_body,
-     "[message-ID|number]"},
-    {"CAPABILITIES", NULL, 0, 1, NOTHING, CAP_NONE, OFFER_NONE,
-     cmd_capabilities, "[keyword]"},
-    {"CHECK", NULL, 1, 1, RIGHT_FEED, CAP_STREAMING, OFFER_CHECK, cmd_check,
-     "message-ID"},
-    {"DATE", NULL, 0, 0, NOTHING, CAP_NONE, OFFER_NONE, cmd_date, ""},
-    {"GROUP", NULL, 1, 1, RIGHT_READ, CAP_READER, OFFER_NONE, cmd_group,
-     "newsgroup"},
-    {"HDR", NULL, 1, 2, RIGHT_READ, CAP_HDR, OFFER_NONE, cmd_hdr,
-     "header [message-ID|range]"},
-    {"HEAD", NULL, 0, 1, RIGHT_READ, CAP_READER, OFFER_NONE, cmd_head,
-     "[message-ID|number]"},
-    {"HELP", NULL, 0, 0, NOTHING, CAP_NONE, OFFER_NONE, cmd_help, ""},
-    {"IHAVE", NULL, 1, 1, RIGHT_FEED, CAP_IHAVE, OFFER_IHAVE, cmd_ihave,
-     "message-ID"},
-    {"LAST", NULL, 0, 0, RIGHT_READ, CAP_READER, OFFER_NONE, cmd_last, ""},
-    {"LIST", NULL, 0, 0, RIGHT_READ, CAP_LIST, OFFER_NONE, cmd_list_active,
-     ""},
-    {"LIST", "ACTIVE", 0, 1, RIGHT_READ, CAP_LIST, OFFER_NONE,
-     cmd_list_active, "[wildmat]"},
-    {"LIST", "ACTIVE.TIMES", 0, 1, RIGHT_READ, CAP_LIST, OFFER_NONE,
-     cmd_list_active_times, "[wildmat]"},
-    {"LIST", "COUNTS", 0, 1, RIGHT_READ, CAP_LIST, OFFER_NONE,
-     cmd_list_counts, "[wildmat]"},
-    {"LIST", "DISTRIB.PATS", 0, 0, RIGHT_READ, CAP_NONE, OFFER_NONE,
-     cmd_list_none, ""},
-    {"LIST", "DISTRIBUTIONS", 0, 0, RIGHT_READ, CAP_NONE, OFFER_NONE,
-     cmd_list_none, ""},
-    {"LIST", "HEADERS", 0, 1, RIGHT_READ, CAP_HDR, OFFER_NONE,
-     cmd_list_headers, "[MSGID|RANGE]"},
-    {"LIST", "MODERATORS", 0, 0, RIGHT_READ, CAP_NONE, OFFER_NONE,
-     cmd_list_none, ""},
-    {"LIST", "MOTD", 0, 0, RIGHT_READ, CAP_NONE, OFFER_NONE, cmd_list_none,
-     ""},
-    {"LIST", "NEWSGROUPS", 0, 1, RIGHT_READ, CAP_LIST, OFFER_NONE,
-     cmd_list_newsgroups, "[wildmat]"},
-    {"LIST", "OVERVIEW.FMT", 0, 0, RIGHT_READ, CAP_OVER, OFFER_NONE,
-     cmd_list_overview_fmt, ""},
-    {"LIST", "SUBSCRIPTIONS", 0, 1, RIGHT_READ, CAP_NONE, OFFER_NONE,
-     cmd_list_none, "[wildmat]"},
-    {"LISTGROUP", NULL, 0, 2, RIGHT_READ, CAP_READER, OFFER_NONE,
-     cmd_listgroup, "[newsgroup [range]]"},
-    {"MODE", "READER", 0, 0, NOTHING, CAP_NONE, OFFER_NONE, cmd_mode_reader,
-     ""},
-    {"MODE", "STREAM", 0, 0, RIGHT_FEED, CAP_STREAMING, OFFER_NONE,
-     cmd_mode_stream, ""},
-    {"NEWGROUPS", NULL, 2, 3, RIGHT_READ, CAP_READER, OFFER_NONE,
-     cmd_newgroups, "[yy]yymmdd hhmmss [GMT]"},
-    {"NEWNEWS", NULL, 3, 4, RIGHT_READ | RIGHT_NEWNEWS, CAP_NEWNEWS,
-     OFFER_NONE, cmd_newnews, "wildmat [yy]yymmdd hhmmss [GMT]"},
-    {"NEXT", NULL, 0, 0, RIGHT_READ, CAP_READER, OFFER_NONE, cmd_next, ""},
-    {"OVER", NULL, 0, 1, RIGHT_READ, CAP_OVER, OFFER_NONE, cmd_over,
-     "[message-ID|range]"},
-    {"POST", NULL, 0, 0, RIGHT_POST, CAP_POST, OFFER_NONE, cmd_post, ""},
-    {"QUIT", NULL, 0, 0, NOTHING, CAP_NONE, OFFER_NONE, cmd_quit, ""},
-    {"STAT", NULL, 0, 1, RIGHT_READ, CAP_READER, OFFER_NONE, cmd_stat,
-     "[message-ID|number]"},
-    {"TAKETHIS", NULL, 1, 1, RIGHT_FEED, CAP_STREAMING, OFFER_TAKETHIS,
-     cmd_takethis, "message-ID"},
-    {"XHDR", NULL, 1, 2, RIGHT_READ, CAP_NONE, OFFER_NONE, cmd_xhdr,
-     "header [message-ID|range]"},
-    {"XOVER", NULL, 0, 1, RIGHT_READ, CAP_NONE, OFFER_NONE, cmd_xover,
-     "[range]"},
-    {"XPAT", NULL, 3, ANY, RIGHT_READ, CAP_XPAT, OFFER_NONE, cmd_xpat,
-     "header message-ID|range pattern [pattern...]"},
+/* Short words for the table's columns. */
+enum {
+    ANY = COMMAND_WORDS_MAX,
+    NONE = 0,
+    READ = RIGHT_READ,
+    POST = RIGHT_POST,
+    FEED = RIGHT_FEED,
+    NEWS = RIGHT_READ | RIGHT_NEWNEWS,
 };
 
+/* clang-format off */
+static const struct command commands[] = {
+    /* name         keyword          min max  needs capability
+     handler, help */
+    {"ARTICLE",      NULL,            0,  1,   READ, CAP_READER,
+     cmd_article, "[message-ID|number]"},
+    {"BODY",         NULL,            0,  1,   READ, CAP_READER,
+     cmd_body, "[message-ID|number]"},
+    {"CAPABILITIES", NULL,            0,  1,   NONE, CAP_NONE,
+     cmd_capabilities, "[keyword]"},
+    {"CHECK",        NULL,            1,  1,   FEED, CAP_STREAMING,
+     cmd_check, "message-ID"},
+    {"DATE",         NULL,            0,  0,   NONE, CAP_NONE,
+     cmd_date, ""},
+    {"GROUP",        NULL,            1,  1,   READ, CAP_READER,
+     cmd_group, "newsgroup"},
+    {"HDR",          NULL,            1,  2,   READ, CAP_HDR,
+     cmd_hdr, "header [message-ID|range]"},
+    {"HEAD",         NULL,            0,  1,   READ, CAP_READER,
+     cmd_head, "[message-ID|number]"},
+    {"HELP",         NULL,            0,  0,   NONE, CAP_NONE,
+     cmd_help, ""},
+    {"IHAVE",        NULL,            1,  1,   FEED, CAP_IHAVE,
+     cmd_ihave, "message-ID"},
+    {"LAST",         NULL,            0,  0,   READ, CAP_READER,
+     cmd_last, ""},
+    {"LIST",         NULL,            0,  0,   READ, CAP_LIST,
+     cmd_list_active, ""},
+    {"LIST",         "ACTIVE",        0,  1,   READ, CAP_LIST,
+     cmd_list_active, "[wildmat]"},
+    {"LIST",         "ACTIVE.TIMES",  0,  1,   READ, CAP_LIST,
+     cmd_list_active_times, "[wildmat]"},
+    {"LIST",         "COUNTS",        0,  1,   READ, CAP_LIST,
+     cmd_list_counts, "[wildmat]"},
+    {"LIST",         "DISTRIB.PATS",  0,  0,   READ, CAP_NONE,
+     cmd_list_none, ""},
+    {"LIST",         "DISTRIBUTIONS", 0,  0,   READ, CAP_NONE,
+     cmd_list_none, ""},
+    {"LIST",         "HEADERS",       0,  1,   READ, CAP_HDR,
+     cmd_list_headers, "[MSGID|RANGE]"},
+    {"LIST",         "MODERATORS",    0,  0,   READ, CAP_NONE,
+     cmd_list_none, ""},
+    {"LIST",         "MOTD",          0,  0,   READ, CAP_NONE,
+     cmd_list_none, ""},
+    {"LIST",         "NEWSGROUPS",    0,  1,   READ, CAP_LIST,
+     cmd_list_newsgroups, "[wildmat]"},
+    {"LIST",         "OVERVIEW.FMT",  0,  0,   READ, CAP_OVER,
+     cmd_list_overview_fmt, ""},
+    {"LIST",         "SUBSCRIPTIONS", 0,  1,   READ, CAP_NONE,
+     cmd_list_none, "[wildmat]"},
+    {"LISTGROUP",    NULL,            0,  2,   READ, CAP_READER,
+     cmd_listgroup, "[newsgroup [range]]"},
+    {"MODE",         "READER",        0,  0,   NONE, CAP_NONE,
+     cmd_mode_reader, ""},
+    {"MODE",         "STREAM",        0,  0,   FEED, CAP_STREAMING,
+     cmd_mode_stream, ""},
+    {"NEWGROUPS",    NULL,            2,  3,   READ, CAP_READER,
+     cmd_newgroups, "[yy]yymmdd hhmmss [GMT]"},
+    {"NEWNEWS",      NULL,            3,  4,   NEWS, CAP_NEWNEWS,
+     cmd_newnews, "wildmat [yy]yymmdd hhmmss [GMT]"},
+    {"NEXT",         NULL,            0,  0,   READ, CAP_READER,
+     cmd_next, ""},
+    {"OVER",         NULL,            0,  1,   READ, CAP_OVER,
+     cmd_over, "[message-ID|range]"},
+    {"POST",         NULL,            0,  0,   POST, CAP_POST,
+     cmd_post, ""},
+    {"QUIT",         NULL,            0,  0,   NONE, CAP_NONE,
+     cmd_quit, ""},
+    {"STAT",         NULL,            0,  1,   READ, CAP_READER,
+     cmd_stat, "[message-ID|number]"},
+    {"TAKETHIS",     NULL,            1,  1,   FEED, CAP_STREAMING,
+     cmd_takethis, "message-ID"},
+    {"XHDR",         NULL,            1,  2,   READ, CAP_NONE,
+     cmd_xhdr, "header [message-ID|range]"},
+    {"XOVER",        NULL,            0,  1,   READ, CAP_NONE,
+     cmd_xover, "[range]"},
+    {"XPAT",         NULL,            3,  ANY, READ, CAP_XPAT,
+     cmd_xpat, "header message-ID|range pattern [pattern...]"},
+};
+/* clang-format on */
+
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* Commands that offer articles have replies of their own to bad lines, and the
+   last two overlap. */
+enum offer { OFFER_NONE, OFFER_IHAVE, OFFER_CHECK, OFFER_TAKETHIS };
+
+static enum offer
+command_offer(const struct command *command)
+{
+    if (command == NULL)
+        return OFFER_NONE;
+    if (command->handler == cmd_ihave)
+        return OFFER_IHAVE;
+    if (command->handler == cmd_check)
+        return OFFER_CHECK;
+    return command->handler == cmd_takethis ? OFFER_TAKETHIS : OFFER_NONE;
+}
 
 /* Rows of one name stand together. */
 static bool
@@ -173,7 +199,7 @@ command_may_begin(struct session *session, const struct command_line *line)
     bool known;
 
     command = command_find(line, &known);
-    if (command == NULL || command->offer < OFFER_CHECK
+    if (command_offer(command) < OFFER_CHECK
         || line->fault != COMMAND_LINE_GOOD || line->count != 2)
         return session->pending.count == 0;
     if (pending_is_full(session)) {
@@ -181,7 +207,7 @@ command_may_begin(struct session *session, const struct command_line *line)
         session->worker->feeders_wait = true;
         return false;
     }
-    if (command->offer != OFFER_CHECK || session->pending.count == 0)
+    if (command_offer(command) != OFFER_CHECK || session->pending.count == 0)
         return true;
     /* Asked one at a time, a CHECK behind the TAKETHIS of the same article
        hears that we have it: so it does here. */
@@ -196,7 +222,7 @@ command_refuse(struct session *session, const struct command *command,
                const struct command_line *line, const char *text)
 {
     const char *id = line->count > 1 ? line->word[1] : NULL;
-    enum offer offer = command == NULL ? OFFER_NONE : command->offer;
+    enum offer offer = command_offer(command);
 
     if (offer == OFFER_TAKETHIS)
         cmd_takethis_refused(session, id == NULL ? 501 : 439, id, text);
@@ -232,7 +258,7 @@ command_deny(struct session *session, const struct command *command,
 {
     unsigned code = session->access.login_helps ? 480 : 502;
 
-    if (command->offer == OFFER_TAKETHIS)
+    if (command_offer(command) == OFFER_TAKETHIS)
         cmd_takethis_refused(session, code, line->word[1],
                              "Permission denied");
     else if (command->handler == cmd_post && code == 502)

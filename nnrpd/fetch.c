@@ -176,8 +176,8 @@ fetch_locate_number(struct fetch *fetch)
                                    .high = fetch->number,
                                    .limit = 1};
 
-    fetch->question = overview_ask(fetch->worker->overview, &query,
-                                   fetch_located, fetch);
+    fetch->question =
+        overview_ask(fetch->worker->overview, &query, fetch_located, fetch);
 }
 
 static void
@@ -203,8 +203,8 @@ fetch_relocate(struct fetch *fetch)
     struct overview_query query = {.question = OVERVIEW_LOCATE,
                                    .low = fetch->sequence};
 
-    fetch->question = overview_ask(fetch->worker->overview, &query,
-                                   fetch_relocated, fetch);
+    fetch->question =
+        overview_ask(fetch->worker->overview, &query, fetch_relocated, fetch);
 }
 
 static void

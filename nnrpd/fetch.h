@@ -30,8 +30,8 @@ enum fetch_status {
 
 struct fetch_result {
     enum fetch_status status;
-    uint64_t number;        /* by number; else 0 */
-    const char *message_id; /* borrowed; "" where only a token was given */
+    uint64_t number;         /* by number; else 0 */
+    const char *message_id;  /* borrowed; "" where only a token was given */
     struct spooled *spooled; /* borrowed: hold it to keep it; NULL when no
                                 record was asked for */
 };

@@ -84,8 +84,7 @@ group_list_begin(struct session *session, const char *first,
     struct buffer why = BUFFER_EMPTY;
     struct group_list *list;
 
-    if (wildmat != NULL
-        && wildmat_check(wildmat, strlen(wildmat), &why) < 0) {
+    if (wildmat != NULL && wildmat_check(wildmat, strlen(wildmat), &why) < 0) {
         session_reply_bad(session, "501 Bad wildmat: %s", buffer_text(&why));
         buffer_free(&why);
         return;

@@ -41,8 +41,8 @@ incoming_octets_max(int64_t configured)
 
 /* One of the groups must be the peer's to send, and none poison. */
 static int
-check_peer_groups(const struct session *session,
-                  const struct article *article, struct buffer *why)
+check_peer_groups(const struct session *session, const struct article *article,
+                  struct buffer *why)
 {
     const struct field_value *field = &article->fields[FIELD_NEWSGROUPS];
     const char *wildmat = session->access.peer_newsgroups;
@@ -51,8 +51,7 @@ check_peer_groups(const struct session *session,
     size_t octets, at = 0;
 
     while (newsgroups_next(field->octets, field->length, &at, &name, &octets))
-        switch (wildmat_match_poison(wildmat, strlen(wildmat), name,
-                                     octets)) {
+        switch (wildmat_match_poison(wildmat, strlen(wildmat), name, octets)) {
         case WILDMAT_POISON:
             return why_set(why, "Not from you: newsgroup %.*s", (int)octets,
                            name);
@@ -82,8 +81,7 @@ incoming_relayed(const struct session *session, const struct receive *receive,
                  struct buffer *payload, struct buffer *why)
 {
     const struct worker *worker = session->worker;
-    struct article_rules rules =
-        incoming_rules(session, receive->octets_max);
+    struct article_rules rules = incoming_rules(session, receive->octets_max);
     struct article article;
     unsigned flags = 0;
 

@@ -30,11 +30,10 @@ pending_uncount(struct pending_reply *reply)
 }
 
 static void
-pending_remove(struct pending_reply *reply)
+pending_release(struct pending_reply *reply)
 {
     struct pending *pending = &reply->session->pending;
 
-    TAILQ_REMOVE(&pending->replies, reply, entry);
     pending->count--;
     if (reply->takethis)
         pending->takethis_count--;
@@ -48,10 +47,14 @@ pending_remove(struct pending_reply *reply)
 void
 pending_free(struct session *session)
 {
-    struct pending_reply *reply;
+    struct pending_reply *reply, *next;
 
-    while ((reply = TAILQ_FIRST(&session->pending.replies)) != NULL)
-        pending_remove(reply);
+    for (reply = TAILQ_FIRST(&session->pending.replies); reply != NULL;
+         reply = next) {
+        next = TAILQ_NEXT(reply, entry);
+        pending_release(reply);
+    }
+    TAILQ_INIT(&session->pending.replies);
 }
 
 struct pending_reply *
@@ -90,7 +93,8 @@ pending_send(struct session *session)
            && reply->text != NULL && !closes) {
         session_reply(session, "%s", reply->text);
         closes = reply->closes;
-        pending_remove(reply);
+        TAILQ_REMOVE(&session->pending.replies, reply, entry);
+        pending_release(reply);
     }
     /* What came behind is offered again on another connection: after "400"
        nobody reads an answer. */
@@ -125,7 +129,8 @@ pending_has_takethis(const struct session *session,
 
     if (session->pending.takethis_count == 0)
         return false;
-    TAILQ_FOREACH (reply, &session->pending.replies, entry)
+    for (reply = TAILQ_FIRST(&session->pending.replies); reply != NULL;
+         reply = TAILQ_NEXT(reply, entry))
         if (reply->takethis && reply->text == NULL
             && memcmp(&reply->hash, hash, sizeof *hash) == 0)
             return true;
@@ -136,8 +141,6 @@ bool
 pending_is_full(const struct session *session)
 {
     return session->pending.count >= PENDING_MAX
-           || session->pending.submitted_octets
-                  >= PENDING_SUBMITTED_OCTETS_MAX
-           || session->worker->submitted_octets
-                  >= WORKER_SUBMITTED_OCTETS_MAX;
+           || session->pending.submitted_octets >= PENDING_SUBMITTED_OCTETS_MAX
+           || session->worker->submitted_octets >= WORKER_SUBMITTED_OCTETS_MAX;
 }

@@ -33,7 +33,7 @@ typedef void receive_done_func(struct session *session,
 
 struct receive {
     receive_done_func *done;
-    char *id; /* the command's argument; NULL: none */
+    char *id;                    /* the command's argument; NULL: none */
     struct pending_reply *reply; /* TAKETHIS: its slot; borrowed */
     char *refusal; /* known beforehand: the article is thrown away, and this
                       with code is the reply; NULL: none */

@@ -64,8 +64,8 @@ session_new(struct worker *worker, const struct ipc_client *client, int fd)
     worker_count(worker, COUNTER_CLIENTS_NOW, 1);
     worker_count(worker, COUNTER_CLIENTS_SERVED, 1);
     socket_set_options(fd);
-    session->stream = stream_new(worker->base, fd, session_stream_changed,
-                                 session);
+    session->stream =
+        stream_new(worker->base, fd, session_stream_changed, session);
     access_evaluate(&session->access, worker->config, session->address);
     if (worker->draining) {
         session_reply(session, "400 Server is shutting down");

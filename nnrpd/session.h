@@ -70,14 +70,14 @@ struct session {
     struct access access;
 
     enum session_state state;
-    bool queued;   /* in the ready list */
-    bool running;  /* inside session_run() */
-    bool again;    /* its share of the turn is used up: run again */
-    bool blocked;  /* waits for room in the output */
-    bool starved;  /* waits for articles to be decided */
-    bool commanded; /* a first command came */
-    bool capable;   /* has sent CAPABILITIES: knows RFC 3977 */
-    bool lingers;   /* closing needs care: see SESSION_LINGER_MS */
+    bool queued;        /* in the ready list */
+    bool running;       /* inside session_run() */
+    bool again;         /* its share of the turn is used up: run again */
+    bool blocked;       /* waits for room in the output */
+    bool starved;       /* waits for articles to be decided */
+    bool commanded;     /* a first command came */
+    bool capable;       /* has sent CAPABILITIES: knows RFC 3977 */
+    bool lingers;       /* closing needs care: see SESSION_LINGER_MS */
     unsigned bad_lines; /* in a row */
     unsigned rows;      /* left of the turn */
     size_t octets;      /* in the output when the turn's share is used up */
@@ -86,7 +86,7 @@ struct session {
     uint64_t number; /* the current article; 0: invalid */
 
     const struct work_kind *work_kind;
-    void *work; /* NULL: none */
+    void *work;              /* NULL: none */
     struct receive *receive; /* NULL: none */
     struct pending pending;
 
@@ -97,7 +97,6 @@ struct session {
 
     uint64_t posted, received, duplicates, refused; /* for the log */
 };
-
 
 /* Serve the client at fd, which is owned from here on: greets it. */
 void session_new(struct worker *worker, const struct ipc_client *client,

@@ -42,7 +42,8 @@ worker_drain(struct worker *worker, unsigned at_most_ms)
     if (!worker->draining || until_ms < worker->drain_until_ms)
         worker->drain_until_ms = until_ms;
     worker->draining = true;
-    TAILQ_FOREACH (session, &worker->sessions, all)
+    for (session = TAILQ_FIRST(&worker->sessions); session != NULL;
+         session = TAILQ_NEXT(session, all))
         session_drain(session);
 }
 
@@ -211,7 +212,7 @@ worker_map(struct worker *worker, const struct child_arguments *arguments)
 void
 worker_open(struct worker *worker, const struct child_arguments *arguments)
 {
-    static const struct timeval second = {1, 0}, moment = {0, 50 * 1000};
+    static const struct timeval second = {1, 0}, moment = {0, 50000};
 
     *worker = (struct worker){0};
     TAILQ_INIT(&worker->sessions);
@@ -222,20 +223,19 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
     worker->base = event_base_new();
     if (worker->base == NULL)
         die(EXIT_SYSTEM, "no event loop");
-    worker->spool =
-        spool_reader_new(worker->config->pathspool, worker->base);
+    worker->spool = spool_reader_new(worker->config->pathspool, worker->base);
     worker->writer = writer_link_new(worker);
-    worker->control = ipc_new(worker->base, CHILD_CONTROL_FD, handlers,
-                              sizeof handlers / sizeof handlers[0],
-                              control_closed, worker);
-    worker->tick = event_new(worker->base, -1, EV_PERSIST, worker_tick,
-                             worker);
+    worker->control =
+        ipc_new(worker->base, CHILD_CONTROL_FD, handlers,
+                sizeof handlers / sizeof handlers[0], control_closed, worker);
+    worker->tick =
+        event_new(worker->base, -1, EV_PERSIST, worker_tick, worker);
     event_add(worker->tick, &second);
     worker->terminated =
         evsignal_new(worker->base, SIGTERM, worker_terminated, worker);
     event_add(worker->terminated, NULL);
-    worker->opening = event_new(worker->base, -1, EV_PERSIST,
-                                worker_open_store, worker);
+    worker->opening =
+        event_new(worker->base, -1, EV_PERSIST, worker_open_store, worker);
     event_add(worker->opening, &moment);
 }
 
@@ -252,7 +252,8 @@ worker_submitted(struct worker *worker, size_t more, size_t less)
         || worker->submitted_octets >= WORKER_SUBMITTED_OCTETS_MAX)
         return;
     worker->feeders_wait = false;
-    TAILQ_FOREACH (session, &worker->sessions, all)
+    for (session = TAILQ_FIRST(&worker->sessions); session != NULL;
+         session = TAILQ_NEXT(session, all))
         if (session->starved)
             session_wake(session);
 }

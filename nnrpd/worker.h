@@ -48,10 +48,10 @@ struct worker {
     struct overview_reader *overview; /* NULL until the store is there */
     struct spool_reader *spool;
     struct writer_link *writer;
-    struct ipc *control; /* NULL: the master has gone */
-    struct event *tick;  /* each second */
+    struct ipc *control;      /* NULL: the master has gone */
+    struct event *tick;       /* each second */
     struct event *terminated; /* SIGTERM: as IPC_DRAIN */
-    struct event *opening; /* while the store is not there yet */
+    struct event *opening;    /* while the store is not there yet */
     struct session_list sessions;
     struct session_list ready; /* have something to do */
     unsigned clients;

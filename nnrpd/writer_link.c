@@ -49,7 +49,7 @@ struct writer_link {
     struct message_list messages; /* without an answer, oldest first */
     struct message_bucket buckets[MESSAGE_BUCKETS];
     uint64_t last_cookie;
-    uint64_t there_ms; /* when the writer was last seen to be there */
+    uint64_t there_ms;      /* when the writer was last seen to be there */
     struct message *checks; /* being gathered; NULL: none */
 };
 
@@ -89,7 +89,7 @@ message_new(struct writer_link *link, enum ipc_type type,
             enum ipc_link_kind kind, size_t room)
 {
     struct message *message =
-        xcalloc(1, sizeof *message + room * sizeof message->requests[0]);
+        xcalloc(1, sizeof *message + room * sizeof(struct writer_request *));
 
     message->type = type;
     message->kind = kind;
@@ -155,7 +155,8 @@ message_find(struct writer_link *link, uint64_t cookie, enum ipc_type type)
 {
     struct message *message;
 
-    LIST_FOREACH (message, &link->buckets[cookie % MESSAGE_BUCKETS], bucket)
+    for (message = LIST_FIRST(&link->buckets[cookie % MESSAGE_BUCKETS]);
+         message != NULL; message = LIST_NEXT(message, bucket))
         if (message->cookie == cookie && message->type == type)
             return message;
     return NULL; /* given up as away, and answered after all */
@@ -176,8 +177,7 @@ writer_outcome(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct writer_link *link = ((struct writer_socket *)context)->link;
     const struct ipc_outcome *outcome = frame->payload;
-    struct message *message =
-        message_find(link, outcome->cookie, IPC_ARTICLE);
+    struct message *message = message_find(link, outcome->cookie, IPC_ARTICLE);
     char *why;
 
     (void)ipc; /* the context says which */
@@ -264,7 +264,8 @@ writer_link_connect(struct writer_link *link, enum ipc_link_kind kind, int fd)
     socket->ipc =
         ipc_new(link->worker->base, fd, handlers,
                 sizeof handlers / sizeof handlers[0], writer_closed, socket);
-    TAILQ_FOREACH (message, &link->messages, order) {
+    for (message = TAILQ_FIRST(&link->messages); message != NULL;
+         message = TAILQ_NEXT(message, order)) {
         if (message->kind != kind)
             continue;
         /*
@@ -410,12 +411,13 @@ writer_forget(struct writer_request **request)
 void
 writer_link_free(struct writer_link **link)
 {
-    struct message *message;
+    struct message *message, *next;
 
     if (*link == NULL)
         return;
-    while ((message = TAILQ_FIRST(&(*link)->messages)) != NULL) {
-        message_end(*link, message);
+    for (message = TAILQ_FIRST(&(*link)->messages); message != NULL;
+         message = next) {
+        next = TAILQ_NEXT(message, order);
         message_free(message);
     }
     if ((*link)->checks != NULL)

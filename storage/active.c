@@ -456,7 +456,7 @@ active_removals(const struct active *active)
 struct message_key
 active_key(const struct active *active)
 {
-    struct message_key key;
+    struct message_key key = {{0}};
 
     words_load(active->head->key, key.octets);
     return key;
@@ -654,7 +654,7 @@ void
 active_known_drop(struct active *active, const struct message_hash *hash)
 {
     struct known *known = known_entry(active, hash);
-    struct message_hash there;
+    struct message_hash there = {{0}};
 
     words_load(known->hash, there.octets);
     if (memcmp(&there, hash, sizeof(there)) == 0)
@@ -666,7 +666,7 @@ active_known_find(const struct active *active, const struct message_hash *hash,
                   uint64_t *sequence_r, struct token *token_r)
 {
     const struct known *known = known_entry(active, hash);
-    struct message_hash there;
+    struct message_hash there = {{0}};
     struct token token;
     uint64_t sequence;
     uint32_t version =

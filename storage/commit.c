@@ -51,16 +51,16 @@ clock_ms(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void
 wait_until(pthread_cond_t *wake, pthread_mutex_t *lock, int64_t ms)
 {
-    struct timespec until
-        = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    struct timespec until = {.tv_sec = ms / 1000,
+                             .tv_nsec = ms % 1000 * 1000000};
 
-    (void) pthread_cond_timedwait(wake, lock, &until);
+    (void)pthread_cond_timedwait(wake, lock, &until);
 }
 
 /* There is something for store_reap(). */
@@ -70,7 +70,7 @@ wake_caller(struct store *store)
     uint64_t one = 1;
 
     /* It fails only when the counter is full: then it is readable anyway. */
-    (void) !write(store->event_fd, &one, sizeof(one));
+    (void)!write(store->event_fd, &one, sizeof(one));
 }
 
 /* --- queues --- */
@@ -253,8 +253,8 @@ history_collect(struct index_scratch *scratch, const struct commit *commit)
         const struct change *change = &commit->changes[i];
 
         if (change->kind == CHANGE_CANCEL)
-            scratch->history[scratch->history_count++]
-                = (struct history_entry){
+            scratch->history[scratch->history_count++] =
+                (struct history_entry){
                     .hash = change->hash,
                     .fate = HISTORY_CANCELLED,
                     .sequence = change->sequence,
@@ -277,8 +277,8 @@ index_history(struct store *store, struct commit *const *taken, size_t count,
     for (size_t i = 0; i < count; i++)
         history_collect(scratch, taken[i]);
     return history_put(store->history, scratch->history,
-                       scratch->history_count,
-                       taken[count - 1]->last_sequence, why);
+                       scratch->history_count, taken[count - 1]->last_sequence,
+                       why);
 }
 
 /* Articles from..to of a commit group go into recent. */
@@ -297,8 +297,9 @@ overview_put_articles(struct store *store, const struct commit *commit,
             .arrival = article->arrival,
             .token = article->token,
             .hash = article->hash,
-            .groups = (const struct record_group *) (const void *) (
-                commit->groups.data + article->groups_at),
+            .groups = (const struct record_group
+                           *)(const void *)(commit->groups.data
+                                            + article->groups_at),
             .group_count = article->group_count,
             .line = commit->lines.data + article->line_at,
             .line_octets = article->line_octets,
@@ -333,8 +334,8 @@ overview_put_change(struct store *store, const struct change *change,
         return change->target == 0
                    ? 0
                    : overview_remove(store->overview, change->target,
-                                     change->groups, change->group_count,
-                                     true, why);
+                                     change->groups, change->group_count, true,
+                                     why);
     row = change_row(change);
     return overview_put_group(store->overview, &row, why);
 }
@@ -349,8 +350,8 @@ overview_put_commit(struct store *store, const struct commit *commit,
     for (size_t i = 0; i < commit->change_count; i++) {
         const struct change *change = &commit->changes[i];
 
-        if (overview_put_articles(store, commit, done,
-                                  change->articles_before, why)
+        if (overview_put_articles(store, commit, done, change->articles_before,
+                                  why)
                 < 0
             || overview_put_change(store, change, why) < 0)
             return -1;
@@ -365,9 +366,9 @@ overview_put_commit(struct store *store, const struct commit *commit,
 /* The job under way; the index thread's. */
 struct folding {
     bool active;
-    size_t steps;       /* of this job */
+    size_t steps; /* of this job */
     size_t job_rows;
-    size_t rate;        /* steps for FOLD_RATE_UNIT articles */
+    size_t rate; /* steps for FOLD_RATE_UNIT articles */
     int64_t last_commit_ms;
 };
 
@@ -395,8 +396,8 @@ fold_step(struct store *store, struct folding *folding, struct buffer *why)
     if (keep == SIZE_MAX && more == 0) {
         folding->active = false;
         if (folding->job_rows == FOLD_ROWS)
-            folding->rate
-                = folding->steps * 5 / 4 * FOLD_RATE_UNIT / FOLD_ROWS + 1;
+            folding->rate =
+                folding->steps * 5 / 4 * FOLD_RATE_UNIT / FOLD_ROWS + 1;
     }
     return 0;
 }
@@ -412,7 +413,7 @@ fold_beside(struct store *store, struct folding *folding, size_t articles,
     if (!folding->active && recent < FOLD_ROWS)
         return 0;
     /* Other articles than those the rate was learnt from: catch up. */
-    steps *= 1 + recent / (2 * FOLD_ROWS);
+    steps *= 1 + recent / FOLD_ROWS / 2;
     while (steps-- > 0) {
         if (fold_step(store, folding, why) < 0)
             return -1;
@@ -503,17 +504,16 @@ reader_ask(struct store *store, const struct overview_query *query,
     found->status = -1;
     found->count = 0;
     if (store->reader == NULL)
-        store->reader = overview_reader_open(store->overview_url,
-                                             store->pathoverview,
-                                             store->active, NULL, why);
+        store->reader =
+            overview_reader_open(store->overview_url, store->pathoverview,
+                                 store->active, NULL, why);
     if (store->reader == NULL)
         return -1;
     request = overview_ask(store->reader, query, lines_found, found);
     overview_reader_turn_ended(store->reader);
     assert(request == NULL && "without a loop the answer comes at once");
-    (void) request;
-    return found->status < 0 ? why_set(why, "the overview cannot be read")
-                             : 0;
+    (void)request;
+    return found->status < 0 ? why_set(why, "the overview cannot be read") : 0;
 }
 
 static int
@@ -523,8 +523,8 @@ purge_lines(struct store *store, uint32_t id, const struct found_lines *found,
     if (transaction_begin(store, why) < 0)
         return -1;
     for (size_t i = 0; i < found->count; i++) {
-        struct record_group place
-            = {.group = id, .number = found->lines[i].number};
+        struct record_group place = {.group = id,
+                                     .number = found->lines[i].number};
 
         /* The article itself stays, for whoever asks by message-ID. */
         if (overview_remove(store->overview, found->lines[i].sequence, &place,
@@ -608,10 +608,10 @@ publish_texts(struct store *store, const struct change *change,
     struct buffer description = BUFFER_EMPTY;
     int result;
 
-    result = active_set(store->active, change->group, after->name,
-                        after->name_octets, after->flag, after->alias,
-                        after->created, after->creator, after->description,
-                        why);
+    result =
+        active_set(store->active, change->group, after->name,
+                   after->name_octets, after->flag, after->alias,
+                   after->created, after->creator, after->description, why);
     if (result < 0 && change->group <= active_count(store->active)) {
         warn("store: %s", buffer_text(why));
         active_origin(store->active, change->group, &creator, &description);
@@ -635,8 +635,8 @@ publish_group(struct store *store, const struct change *change,
     if (publish_texts(store, change, why) < 0)
         return -1;
     if (removed || is_new) {
-        struct group_marks marks
-            = {.low = change->after.low, .high = change->after.high};
+        struct group_marks marks = {.low = change->after.low,
+                                    .high = change->after.high};
 
         active_set_marks(store->active, change->group, &marks);
     }
@@ -679,8 +679,7 @@ save_marks(struct store *store, uint32_t id, struct buffer *why)
         .group = id,
         .flag = active_flag(store->active, id),
         .alias = active_alias(store->active, id),
-        .created
-        = active_origin(store->active, id, &creator, &description),
+        .created = active_origin(store->active, id, &creator, &description),
         .low = marks.low,
         .high = marks.high,
         .name = active_name(store->active, id, NULL),
@@ -750,8 +749,8 @@ publish(struct store *store, struct commit *const *taken, size_t count,
         size_t done = 0;
 
         for (size_t k = 0; k <= commit->change_count; k++) {
-            const struct change *change
-                = k < commit->change_count ? &commit->changes[k] : NULL;
+            const struct change *change =
+                k < commit->change_count ? &commit->changes[k] : NULL;
             size_t to = change != NULL ? change->articles_before
                                        : commit->article_count;
 
@@ -862,7 +861,7 @@ index_idle(struct store *store, struct folding *folding, struct buffer *why)
 }
 
 /* Take what is flushed; with nothing there, wait a while when `wait`.  0 with
-   *end_r set: no more will come. */
+ *end_r set: no more will come. */
 static size_t
 index_wait(struct store *store, struct commit *taken[FLUSH_COMMITS_MAX],
            bool wait, bool *end_r)
@@ -892,8 +891,8 @@ index_run(void *context)
 {
     struct store *store = context;
     struct commit *taken[FLUSH_COMMITS_MAX];
-    struct folding folding
-        = {.rate = FOLD_RATE_UNIT, .last_commit_ms = clock_ms()};
+    struct folding folding = {.rate = FOLD_RATE_UNIT,
+                              .last_commit_ms = clock_ms()};
     struct buffer why = BUFFER_EMPTY;
     bool busy = false, end = false;
     int result = 0;
@@ -934,8 +933,7 @@ index_run(void *context)
 /* A checkpoint that fails costs time at the next start, no article.  It is
    tried again. */
 static void
-checkpoint_warn(int64_t *warned_ms, const char *what,
-                const struct buffer *why)
+checkpoint_warn(int64_t *warned_ms, const char *what, const struct buffer *why)
 {
     if (*warned_ms != 0 && clock_ms() - *warned_ms < WARN_MS)
         return;
@@ -945,8 +943,7 @@ checkpoint_warn(int64_t *warned_ms, const char *what,
 
 /* Wait a while, or until woken.  False: end. */
 static bool
-checkpoint_wait(struct store *store, uint64_t *commits_r,
-                uint64_t *articles_r)
+checkpoint_wait(struct store *store, uint64_t *commits_r, uint64_t *articles_r)
 {
     bool go_on;
 
@@ -1020,8 +1017,7 @@ history_run(void *context)
         struct buffer why = BUFFER_EMPTY;
 
         if (articles - kept_articles < HISTORY_ARTICLES
-            && (commits == kept_commits
-                || clock_ms() - kept_ms < HISTORY_MS))
+            && (commits == kept_commits || clock_ms() - kept_ms < HISTORY_MS))
             continue;
         if (history_checkpoint(store->history, &why) < 0)
             checkpoint_warn(&warned_ms, "history", &why);
@@ -1050,8 +1046,8 @@ thread_start(pthread_t *thread, void *(*run)(void *), struct store *store,
 int
 commit_start(struct store *store, struct buffer *why)
 {
-    static void *(*const run[STORE_THREADS])(void *)
-        = {flush_run, index_run, checkpoint_run, history_run};
+    static void *(*const run[STORE_THREADS])(void *) = {
+        flush_run, index_run, checkpoint_run, history_run};
     sigset_t all, old;
 
     /* Signals are the loop's. */

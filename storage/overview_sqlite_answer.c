@@ -358,10 +358,11 @@ answer_add_article(struct sqlite_reader *reader, uint64_t sequence,
         (struct overview_line){.sequence = sequence, .token = *token};
 }
 
-/* The part of OVERVIEW_SINCE that is folded, below sequence end. */
+/* The part of OVERVIEW_SINCE that is folded.  A row goes from recent to
+   article within one transaction: none is in both. */
 static int
 since_folded(struct sqlite_reader *reader, const struct overview_query *query,
-             size_t limit, uint64_t end, struct overview_answer *answer)
+             size_t limit, struct overview_answer *answer)
 {
     sqlite3_stmt *articles = reader->statements[READ_ARTICLES];
     uint64_t low = query->low, last;
@@ -369,8 +370,6 @@ since_folded(struct sqlite_reader *reader, const struct overview_query *query,
 
     if (sqlite_reader_number(reader, READ_LAST_ARTICLE, 0, &last) < 0)
         return -1;
-    if (last >= end)
-        last = end - 1;
     if (low > last)
         return 0;
     if (find_since(reader, &low, last, query->since) < 0)
@@ -397,16 +396,10 @@ ask_since(struct sqlite_reader *reader, const struct overview_query *query,
     size_t limit = query->limit > 0 && query->limit < ANSWER_ARTICLES
                        ? query->limit
                        : ANSWER_ARTICLES;
-    size_t all, count;
-    const struct recent_row *first =
-        overview_recent_since(reader->recent, 0, &all);
+    size_t count;
     const struct recent_row *row;
 
-    /* A fold under way has put some rows into article already: recent has
-       them from its first row on. */
-    if (since_folded(reader, query, limit,
-                     all > 0 ? first->sequence : (uint64_t)INT64_MAX, answer)
-        < 0)
+    if (since_folded(reader, query, limit, answer) < 0)
         return -1;
     if (answer->next != 0)
         return 0;

@@ -58,7 +58,8 @@ struct ahead {
     uint32_t number;  /* the segment that is written, 0: none yet */
     uint64_t tail;    /* batches have taken it up to here */
     uint64_t zeroed;  /* and zeroes up to here */
-    bool zeroing;     /* a piece is being written just before `zeroed` */
+    bool zeroing;     /* a piece is being written, */
+    uint64_t zeroing_from; /* from here on */
     bool large;       /* the last write was a large one */
     bool given_up;    /* zeroing failed in this segment */
 };
@@ -156,6 +157,7 @@ zero_piece(struct ahead *ahead, struct target *target)
     piece.iov_len = (size_t) (to - from);
     ahead->zeroed = to;
     ahead->zeroing = true;
+    ahead->zeroing_from = from;
     pthread_mutex_unlock(&ahead->mutex);
     good = target_open(ahead, target, number) == 0
            && pwritev(target->fd, &piece, 1, (off_t) from)
@@ -341,7 +343,7 @@ ahead_writing(struct ahead *ahead, size_t octets)
 
     pthread_mutex_lock(&ahead->mutex);
     tail = ahead->tail + octets;
-    while (ahead->zeroing && tail > ahead->zeroed - ZERO_OCTETS)
+    while (ahead->zeroing && tail > ahead->zeroing_from)
         pthread_cond_wait(&ahead->done, &ahead->mutex);
     ahead->tail = tail;
     ahead->large = octets > LARGE_OCTETS;

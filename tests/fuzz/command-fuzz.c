@@ -58,15 +58,13 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* A copy of exactly this length: one octet too far is seen. */
-    char *copy = malloc(size + 1);
-    const char *at = copy;
+    char *copy = malloc(size == 0 ? 1 : size);
+    const char *at;
     size_t left = size, length;
 
     must(copy != NULL);
     if (size > 0)
         memcpy(copy, data, size);
-    copy = realloc(copy, size == 0 ? 1 : size);
-    must(copy != NULL);
     for (at = copy; (length = command_line_octets(at, left)) > 0;
          at += length, left -= length) {
         must(length <= left && at[length - 1] == '\n');

@@ -525,6 +525,44 @@ test_the_manual_names_every_key(void **state)
     buffer_free(&keys);
 }
 
+/* The whole of a file of the tree; tests run at its top. */
+static void
+tree_read(const char *path, struct buffer *text)
+{
+    FILE *file = fopen(path, "r");
+    size_t got;
+
+    if (file == NULL)
+        fail_msg("%s: cannot be read", path);
+    do {
+        got = fread(buffer_reserve(text, 4096), 1, 4096, file);
+        text->used += got;
+    } while (got > 0);
+    buffer_reserve(text, 0)[0] = '\0';
+    fclose(file);
+}
+
+static void
+test_the_trees_sample_and_manual_are_those_of_the_table(void **state)
+{
+    struct buffer file = BUFFER_EMPTY;
+    struct buffer table = BUFFER_EMPTY;
+
+    (void) state;
+    tree_read("samples/renews.conf", &file);
+    config_print_sample(&table);
+    /* On failure: innd --print-sample >samples/renews.conf */
+    assert_string_equal(buffer_text(&file), buffer_text(&table));
+    buffer_clear(&file);
+    buffer_clear(&table);
+    tree_read("doc/renews.conf.5", &file);
+    config_print_manual(&table);
+    /* On failure: put in what innd --print-manual prints. */
+    assert_non_null(strstr(buffer_text(&file), buffer_text(&table)));
+    buffer_free(&file);
+    buffer_free(&table);
+}
+
 int
 main(void)
 {
@@ -543,6 +581,8 @@ main(void)
             test_compare_names_what_differs_and_what_needs_a_restart),
         cmocka_unit_test(test_the_sample_is_true),
         cmocka_unit_test(test_the_manual_names_every_key),
+        cmocka_unit_test(
+            test_the_trees_sample_and_manual_are_those_of_the_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,8 +47,7 @@ test_a_field_is_found_in_a_line(void **state)
             fail_msg("%s", fields[i].promise);
         if (index < 0)
             continue;
-        if (!overview_line_field(line, sizeof line - 1, index, &value,
-                                 &octets)
+        if (!overview_line_field(line, sizeof line - 1, index, &value, &octets)
             || octets != strlen(fields[i].value)
             || memcmp(value, fields[i].value, octets) != 0)
             fail_msg("%s: %.*s", fields[i].promise, (int)octets, value);
@@ -63,8 +62,7 @@ test_a_subject_that_looks_like_xref_is_left_alone(void **state)
     size_t octets;
 
     (void)state;
-    assert_true(
-        overview_line_field(odd, sizeof odd - 1, 1, &value, &octets));
+    assert_true(overview_line_field(odd, sizeof odd - 1, 1, &value, &octets));
     assert_int_equal(octets, strlen("Xref: me"));
 }
 
@@ -77,8 +75,7 @@ test_a_short_line_has_no_later_fields(void **state)
     size_t octets;
 
     (void)state;
-    assert_false(
-        overview_line_field(cut, sizeof cut - 1, 8, &value, &octets));
+    assert_false(overview_line_field(cut, sizeof cut - 1, 8, &value, &octets));
     overview_line_message_id(cut, sizeof cut - 1, id);
     assert_string_equal(id, "");
 }

@@ -30,6 +30,48 @@ static pthread_mutex_t fault_mutex = PTHREAD_MUTEX_INITIALIZER;
 static __thread bool is_test_thread;
 static __thread unsigned writes, syncs;
 
+/*
+ * Zeroes on their way to the file, written by another thread.  It lingers
+ * there, so that a batch which does not keep off meets it.
+ */
+static struct {
+    pthread_mutex_t mutex;
+    bool lingers;
+    off_t from, to; /* under way */
+    unsigned pieces;
+    unsigned collisions; /* batches written there meanwhile */
+} zeroes = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void
+linger(const struct iovec *vectors, off_t offset)
+{
+    const struct timespec pause = {.tv_nsec = 3000000};
+
+    pthread_mutex_lock(&zeroes.mutex);
+    zeroes.from = offset;
+    zeroes.to = offset + (off_t) vectors[0].iov_len;
+    zeroes.pieces++;
+    pthread_mutex_unlock(&zeroes.mutex);
+    nanosleep(&pause, NULL);
+    pthread_mutex_lock(&zeroes.mutex);
+    zeroes.to = 0;
+    pthread_mutex_unlock(&zeroes.mutex);
+}
+
+static bool
+lingers(const struct iovec *vectors, off_t offset)
+{
+    bool answer;
+
+    pthread_mutex_lock(&zeroes.mutex);
+    answer = zeroes.lingers && !is_test_thread && offset > 0;
+    if (is_test_thread && offset < zeroes.to
+        && offset + (off_t) vectors[0].iov_len > zeroes.from)
+        zeroes.collisions++;
+    pthread_mutex_unlock(&zeroes.mutex);
+    return answer;
+}
+
 static bool
 fails(enum call call)
 {
@@ -69,6 +111,8 @@ ssize_t
 pwritev(int fd, const struct iovec *vectors, int count, off_t offset)
 {
     writes++;
+    if (lingers(vectors, offset))
+        linger(vectors, offset);
     if (!fails(CALL_PWRITEV))
         return REAL(pwritev)(fd, vectors, count, offset);
     if (!fault.is_short)
@@ -432,6 +476,38 @@ test_batches_that_wait_together_are_one_write_and_one_sync(void **state)
     open_only(world, SEGMENT_OCTETS);
     walk(world, 0);
     assert_int_equal(world->collected.count, 150);
+}
+
+/* In segments smaller and greater than a piece of zeroes. */
+static void
+test_zeroes_ahead_never_fall_on_a_batch(void **state)
+{
+    static const uint64_t sizes[] = {64 * 1024, 3 * 1024 * 1024};
+    struct world *world = *state;
+
+    for (int i = 0; i < 2; i++) {
+        zeroes.lingers = true;
+        zeroes.pieces = zeroes.collisions = 0;
+        open_only(world, sizes[i]);
+        walk(world, 0);
+        begin(world, "");
+        for (int j = 0; j < 300; j++) {
+            batch_clear(world->batch);
+            article_append_sized(world->batch, world->sequence++,
+                                 1000 + (size_t) i * 30000);
+            check(world, seal(world));
+            check(world, write_batch(world));
+        }
+        spool_close(&world->spool);
+        zeroes.lingers = false;
+        assert_true(zeroes.pieces > 0);
+        assert_int_equal(zeroes.collisions, 0);
+        open_only(world, sizes[i]);
+        walk(world, 0);
+        assert_int_equal(world->collected.count, 300);
+        spool_close(&world->spool);
+        directory_empty(world->path);
+    }
 }
 
 static void
@@ -1017,6 +1093,7 @@ main(void)
         TEST(test_a_full_segment_rolls_over_to_the_next),
         TEST(test_a_batch_may_be_greater_than_a_segment),
         TEST(test_batches_that_wait_together_are_one_write_and_one_sync),
+        TEST(test_zeroes_ahead_never_fall_on_a_batch),
         TEST(test_a_segment_that_expire_removed_is_passed_over),
         TEST(test_sequence_and_arrival_never_go_back),
         TEST(test_a_batch_that_goes_back_is_a_bug),
