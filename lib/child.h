@@ -20,7 +20,8 @@ enum {
 
 /*
  * argv of every child: PROGRAM [--role=ROLE] --slot=N --worker=N
- * [--peer=NAME --since=SEQUENCE].  Returns 0 or -1 when these are not what the master passes (somebody ran it by hand).
+ * [--peer=NAME --since=SEQUENCE].  Returns 0, or -1 when these are not what the
+ * master passes (somebody ran it by hand).
  */
 struct child_arguments {
     const char *role; /* NULL for a program with one role only */

@@ -38,7 +38,7 @@ static const char *const feed_counter_names[FEED_COUNTER_COUNT] = {
     [FEED_DEFERRED] = "deferred",
     [FEED_PENDING] = "pending",
     [FEED_BEHIND] = "behind",
-    [FEED_LAG_MS] = "lag_ms",
+    [FEED_LAG_SECONDS] = "lag_seconds",
     [FEED_CONNECTIONS] = "connections",
     [FEED_DEFERRALS] = "deferrals",
     [FEED_SENT_OCTETS] = "sent_octets",
@@ -48,7 +48,6 @@ static const char *const feed_counter_names[FEED_COUNTER_COUNT] = {
 const char *
 feed_counter_name(enum feed_counter counter)
 {
-    assert(counter < FEED_COUNTER_COUNT);
     return feed_counter_names[counter];
 }
 

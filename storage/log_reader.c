@@ -518,6 +518,12 @@ log_reader_next(struct log_reader *reader, struct log_step *step_r,
     return LOG_END;
 }
 
+bool
+log_reader_has_more(const struct log_reader *reader)
+{
+    return reader->last < active_committed(reader->active);
+}
+
 void
 log_reader_skip(struct log_reader *reader, uint64_t sequence)
 {

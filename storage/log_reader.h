@@ -18,6 +18,7 @@
 #ifndef STORAGE_LOG_READER_H
 #define STORAGE_LOG_READER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "storage/spool.h"
@@ -65,6 +66,8 @@ void log_reader_free(struct log_reader **reader);
  */
 enum log_answer log_reader_next(struct log_reader *reader,
                                 struct log_step *step_r, struct buffer *why);
+/* Is something visible that was not given yet? */
+bool log_reader_has_more(const struct log_reader *reader);
 /* The gap is dealt with up to this sequence number. */
 void log_reader_skip(struct log_reader *reader, uint64_t sequence);
 /* All that was given is behind who is here. */
