@@ -485,7 +485,8 @@ article_take(struct connection *connection)
     connection->owner->article(connection->context,
                                connection->article_long
                                    ? NULL
-                                   : &connection->article);
+                                   : &connection->article,
+                               connection->scanner.faults);
     return 1;
 }
 

@@ -30,8 +30,10 @@ struct connection_owner {
     int (*response)(void *context, const struct response *response,
                     struct buffer *why);
     /* What connection_want_article() asked for: an article in wire form, its
-       terminator included; NULL: longer than was asked for. */
-    void (*article)(void *context, const struct buffer *wire);
+       terminator included, and its faults (lib/wire.h); NULL: longer than was
+       asked for. */
+    void (*article)(void *context, const struct buffer *wire,
+                    unsigned faults);
     /* It is closed; why is "" when the owner has asked for that. */
     void (*closed)(void *context, const char *why);
 };

@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "feeder/backlog.h"
+#include "feeder/pull.h"
 #include "feeder/push.h"
+#include "feeder/submit.h"
 #include "lib/buffer.h"
 #include "lib/child.h"
 #include "lib/config.h"
@@ -118,8 +120,10 @@ control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     feeder->config = config;
     feeder->peer = peer;
     log_set_level((enum log_level) config->log_level);
-    if (!same && feeder->push != NULL)
+    if (!same && feeder->push != NULL) {
         push_restart(feeder->push);
+        pull_restart(feeder->pull);
+    }
     config_free(&old);
 }
 
@@ -139,16 +143,19 @@ control_command(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 
     (void) ipc;
     (void) frame;
-    if (feeder->push != NULL)
-        push_begin(feeder->push);
+    if (feeder->push == NULL)
+        return;
+    push_begin(feeder->push);
+    pull_begin(feeder->pull);
 }
 
 static void
 control_writer(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
-    (void) context;
-    (void) ipc;
-    (void) close(frame->descriptor); /* nothing was written to it */
+    struct feeder *feeder = context;
+
+    (void) ipc; /* there is one */
+    submit_connect(feeder->submit, frame->descriptor);
 }
 
 /* The master has gone: so do we, soon. */
@@ -221,6 +228,7 @@ feeder_open_store(struct feeder *feeder)
     }
     feeder->backlog = backlog_open(feeder, feeder->directory, feeder->since);
     feeder->push = push_new(feeder);
+    feeder->pull = pull_new(feeder);
     if (feeder->control != NULL)
         ipc_send(feeder->control, IPC_READY, NULL, 0, -1);
     debug("ready");
@@ -239,6 +247,7 @@ on_tick(evutil_socket_t fd, short events, void *context)
     if (feeder->backlog == NULL)
         return;
     push_tick(feeder->push);
+    pull_tick(feeder->pull);
     backlog_save(feeder->backlog);
 }
 
@@ -262,6 +271,7 @@ feeder_open(struct feeder *feeder, const struct child_arguments *arguments)
         die(EXIT_SYSTEM, "no event loop");
     feeder->spool =
         spool_reader_new(feeder->config->pathspool, feeder->base);
+    feeder->submit = submit_new(feeder->base);
     feeder->control = ipc_new(feeder->base, CHILD_CONTROL_FD, handlers,
                               sizeof(handlers) / sizeof(handlers[0]),
                               control_closed, feeder);
@@ -290,6 +300,7 @@ feeder_turn(struct feeder *feeder, bool *more)
         if (!feeder->draining)
             *more = backlog_pump(feeder->backlog);
         push_run(feeder->push);
+        pull_run(feeder->pull);
         overview_reader_turn_ended(feeder->overview);
     }
     atomic_fetch_add_explicit(&feeder->slot->loops, 1, memory_order_relaxed);
@@ -307,11 +318,13 @@ feeder_serve(struct feeder *feeder)
 void
 feeder_close(struct feeder *feeder)
 {
+    pull_free(&feeder->pull);
     push_free(&feeder->push);
     backlog_close(&feeder->backlog);
     event_free(feeder->tick);
     event_free(feeder->terminated);
     ipc_free(&feeder->control);
+    submit_free(&feeder->submit);
     overview_reader_close(&feeder->overview);
     spool_reader_free(&feeder->spool);
     event_base_free(feeder->base);
