@@ -518,13 +518,12 @@ counters_publish(struct backlog *backlog)
 {
     struct shared_slot *slot = backlog->feeder->slot;
     const struct offer *oldest = TAILQ_FIRST(&backlog->all);
-    uint64_t here = log_reader_position(backlog->reader).sequence;
-    uint64_t last = active_committed(backlog->feeder->active);
     int64_t now = time(NULL);
 
     backlog->counters[FEED_DEFERRED] = deferred_count(backlog->deferred);
     backlog->counters[FEED_PENDING] = backlog->known;
-    backlog->counters[FEED_BEHIND] = last > here ? last - here : 0;
+    backlog->counters[FEED_SEQUENCE] =
+        log_reader_position(backlog->reader).sequence;
     backlog->counters[FEED_LAG_SECONDS] = 0;
     if (oldest != NULL && oldest->arrival != 0 && now > oldest->arrival)
         backlog->counters[FEED_LAG_SECONDS] =

@@ -123,6 +123,8 @@ feed_print(const struct master *master, const struct process *process,
            struct buffer *answer)
 {
     const struct shared_slot *slot = &master->shared->slots[process->slot];
+    uint64_t read = atomic_load(&slot->feed[FEED_SEQUENCE]);
+    uint64_t last = active_committed(master->active);
 
     if (answer->used > 0)
         buffer_append_char(answer, '\n');
@@ -132,6 +134,9 @@ feed_print(const struct master *master, const struct process *process,
     for (enum feed_counter i = 0; i < FEED_COUNTER_COUNT; i++)
         buffer_append_format(answer, " %s=%" PRIu64, feed_counter_name(i),
                              atomic_load(&slot->feed[i]));
+    /* What was stored and is not even read yet. */
+    buffer_append_format(answer, " behind=%" PRIu64,
+                         last > read ? last - read : 0);
 }
 
 static unsigned

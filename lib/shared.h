@@ -48,7 +48,7 @@ enum feed_counter {
     FEED_MISSING,  /* removed here before they were sent */
     FEED_DEFERRED, /* now: 431, 436, to be offered again later */
     FEED_PENDING,  /* now: not offered, or not answered yet */
-    FEED_BEHIND,   /* now: sequence numbers stored and not yet looked at */
+    FEED_SEQUENCE, /* now: the log has been read up to here */
     FEED_LAG_SECONDS, /* now: how long the oldest pending one has been here */
     FEED_CONNECTIONS, /* now */
     FEED_DEFERRALS,   /* answers 431 and 436 */
