@@ -203,6 +203,7 @@ offer_end(struct pusher *pusher, struct offer *offer, enum verdict verdict,
         offer_done(offer, FEED_ACCEPTED);
         break;
     case VERDICT_REFUSED:
+        debug("peer %s: refused id=%s", name, offer->message_id);
         offer_done(offer, FEED_REFUSED);
         break;
     case VERDICT_REJECTED:

@@ -38,7 +38,7 @@ def test_what_is_there_and_what_comes_is_fetched_once(pair):
     wait_until(lambda: len(stored(a)) == 230, 30)
     assert stored(a, "other.test") == []
     assert len(set(stored(a))) == 230
-    assert feedinfo(a, "b.example")["pulled"] == 230
+    wait_until(lambda: feedinfo(a, "b.example")["pulled"] == 230, 5)
     with a.connect() as client:
         for name, octets in articles[:20]:
             there = fetch(client, name)

@@ -109,7 +109,7 @@ def test_filters_decide_what_is_offered(pair):
     cases = [(f"<case-{number}@example.com>", case)
              for number, case in enumerate(FILTERED)]
     give(a, [(name, article(group, message_id=name, path=path,
-                            body=b"x" * 49 + b"\n" * (octets // 50)))
+                            body=(b"x" * 49 + b"\n") * (octets // 50)))
              for name, (group, path, octets, _, _) in cases])
     give(a, made(1, "last"))
     info = wait_idle(a, "b.example")
@@ -212,7 +212,8 @@ def test_two_that_feed_each_other(start_server):
     # Neither has offered the other what came from it.
     info = wait_idle(a, "b.example")
     assert info["offered"] == 250 and info["accepted"] == 250
-    assert wait_idle(b, "a.example")["offered"] == 70
+    # Counted since it was started again.
+    assert wait_idle(b, "a.example")["offered"] == 20
 
 
 def test_a_restart_of_the_server_goes_on_where_it_was(pair):

@@ -145,6 +145,11 @@ class Peer:
                     pass
 
     def close(self):
+        try:
+            # close() alone would leave it listening while accept() waits.
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.listener.close()
         self.cut()
 
