@@ -344,6 +344,61 @@ test_stale_batches_never_chain_in(void **state)
     }
 }
 
+/* A good record where it should not be, in a damaged batch: taking it would
+   put all that comes before it out of order. */
+static void
+test_a_record_from_elsewhere_is_not_saved(void **state)
+{
+    struct image image;
+    struct collected collected;
+    const struct token *from, *to;
+
+    (void) state;
+    image_make(&image, "0123");
+    from = &image.tokens[11];
+    to = &image.tokens[4];
+    memmove(image.octets.data + to->offset, image.octets.data + from->offset,
+            from->octets);
+    image_write(&image, image.octets.used);
+    image_walk(&image, 0, &collected);
+    for (uint64_t s = 1; s <= 4 * PER_BATCH; s++)
+        assert_int_equal(collected_has(&collected, s),
+                         image.tokens[s].offset < to->offset
+                             || image.tokens[s].offset
+                                    >= to->offset + from->octets);
+    collected_free(&collected);
+    image_free(&image);
+}
+
+/* A record that sums, but is not the one that was sealed here: an older
+   life of the same octets. */
+static void
+test_a_batch_with_another_record_in_it_is_no_batch(void **state)
+{
+    struct image image;
+    struct collected collected;
+    const struct token *token;
+    struct record_head head;
+    struct segment_walk walk;
+
+    (void) state;
+    image_make(&image, "0123");
+    token = &image.tokens[11];
+    memcpy(&head, image.octets.data + token->offset, sizeof(head));
+    head.lines++;
+    head.crc = crc32c(0, &head, offsetof(struct record_head, crc));
+    head.crc = crc32c(head.crc,
+                      image.octets.data + token->offset + sizeof(head),
+                      head.meta_octets);
+    memcpy(image.octets.data + token->offset, &head, sizeof(head));
+    image_write(&image, image.octets.used);
+    walk = image_walk(&image, 0, &collected);
+    assert_int_equal(collected.count, 3 * PER_BATCH);
+    assert_int_equal(walk.good_end, image.offsets[3]);
+    collected_free(&collected);
+    image_free(&image);
+}
+
 static void
 test_a_walk_gives_what_is_behind_a_sequence(void **state)
 {
@@ -433,6 +488,8 @@ main(void)
         cmocka_unit_test(test_a_flipped_bit_takes_one_record_at_most),
         cmocka_unit_test(test_a_known_end_decides),
         cmocka_unit_test(test_stale_batches_never_chain_in),
+        cmocka_unit_test(test_a_record_from_elsewhere_is_not_saved),
+        cmocka_unit_test(test_a_batch_with_another_record_in_it_is_no_batch),
         cmocka_unit_test(test_a_walk_gives_what_is_behind_a_sequence),
         cmocka_unit_test(
             test_the_epoch_comes_from_the_batches_when_the_head_is_lost),

@@ -361,12 +361,18 @@ test_a_start_goes_on_in_a_new_segment(void **state)
 {
     struct world *world = *state;
     off_t end;
+    char *path;
 
     start(world);
     add(world, 5);
     kill_writer(world);
     assert_int_equal(segment_size(world, 1), SEGMENT_OCTETS);
+    path = xasprintf("%s/00000009.new", world->path);
+    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    free(path);
     start(world);
+    /* What was made ready and never used is gone. */
+    assert_false(directory_has(world->path, "00000009.new"));
     /* What the file system gave and nobody wrote is given back. */
     end = segment_size(world, 1);
     assert_true(end < 16384);
@@ -446,11 +452,22 @@ test_a_batch_may_be_greater_than_a_segment(void **state)
     check(world, write_batch(world));
     assert_true(writes >= 6); /* in pieces */
     add(world, 3);
+
+    /* There may be no room for one: then the next segment is still to be had
+       for others. */
+    batch_clear(world->batch);
+    article_append_sized(world->batch, world->sequence, 100 * 1000);
+    fault_set(CALL_FALLOCATE, 1, ENOSPC, false);
+    assert_int_equal(seal(world), -1);
+    fault_clear();
+    for (int i = 0; i < 20; i++)
+        add(world, 20);
     spool_close(&world->spool);
 
     open_only(world, 64 * 1024);
     walk(world, 0);
-    assert_int_equal(world->collected.count, 7);
+    assert_int_equal(world->collected.count, 407);
+    assert_int_equal(directory_count(world->path, ".bad"), 0);
 }
 
 static void
@@ -564,6 +581,54 @@ test_sequence_and_arrival_never_go_back(void **state)
                      0);
     assert_int_equal(spool_last_arrival(world->spool), future);
     assert_int_equal(spool_last_sequence(world->spool), world->sequence - 1);
+}
+
+/* Killed between making a segment and writing its first batch. */
+static void
+test_an_empty_newest_segment_hides_no_time(void **state)
+{
+    struct world *world = *state;
+    uint64_t last;
+    char *path;
+
+    start(world);
+    add(world, 5);
+    last = world->sequence - 1;
+    spool_close(&world->spool);
+    start(world);
+    spool_close(&world->spool);
+    path = segment_path(world, 2);
+    assert_int_equal(truncate(path, SEGMENT_HEAD_OCTETS), 0);
+    free(path);
+    open_only(world, SEGMENT_OCTETS);
+    walk(world, UINT64_MAX);
+    assert_int_equal(world->collected.count, 0);
+    assert_int_equal(spool_last_sequence(world->spool), last);
+    assert_int_equal(spool_last_arrival(world->spool),
+                     ARRIVAL + (int64_t) last);
+    begin(world, "");
+    assert_int_equal(spool_last_segment(world->spool), 3);
+    assert_int_equal(directory_count(world->path, ".bad"), 0);
+}
+
+/* What a killed writer wrote and did not sync is about to be believed. */
+static void
+test_the_newest_segment_is_synced_before_it_is_believed(void **state)
+{
+    struct world *world = *state;
+
+    start(world);
+    add(world, 5);
+    kill_writer(world);
+    open_only(world, SEGMENT_OCTETS);
+    fault_set(CALL_FDATASYNC, 1, EIO, false);
+    assert_int_equal(spool_walk(world->spool, 0, collect, &world->collected,
+                                &world->why),
+                     -1);
+    assert_int_equal(world->collected.count, 0);
+    fault_clear();
+    walk(world, 0);
+    assert_int_equal(world->collected.count, 5);
 }
 
 /* Our own mistake, told at once and not found in the log years later. */
@@ -1009,6 +1074,33 @@ test_there_is_one_writer_at_a_time(void **state)
     start(world);
 }
 
+/* Whoever follows a dying writer waits for its lock. */
+static void
+test_a_writer_waits_for_the_one_before(void **state)
+{
+    const struct timespec dying = {.tv_nsec = 400000000};
+    struct world *world = *state;
+    int pipes[2];
+    char octet;
+    pid_t pid;
+
+    assert_int_equal(pipe(pipes), 0);
+    pid = fork();
+    if (pid == 0) {
+        start(world);
+        (void) !write(pipes[1], "", 1);
+        nanosleep(&dying, NULL);
+        _exit(0);
+    }
+    assert_int_equal(read(pipes[0], &octet, 1), 1);
+    close(pipes[0]);
+    close(pipes[1]);
+    assert_true(spool_is_locked(world->path));
+    world->spool = spool_open(world->path, SEGMENT_OCTETS, 30, &world->why);
+    check(world, world->spool == NULL ? -1 : 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void
 test_a_store_of_another_version_is_named(void **state)
 {
@@ -1096,6 +1188,8 @@ main(void)
         TEST(test_zeroes_ahead_never_fall_on_a_batch),
         TEST(test_a_segment_that_expire_removed_is_passed_over),
         TEST(test_sequence_and_arrival_never_go_back),
+        TEST(test_an_empty_newest_segment_hides_no_time),
+        TEST(test_the_newest_segment_is_synced_before_it_is_believed),
         TEST(test_a_batch_that_goes_back_is_a_bug),
         TEST(test_a_torn_tail_is_left_behind_for_good),
         TEST(test_damage_loses_one_article_and_keeps_the_octets),
@@ -1108,6 +1202,7 @@ main(void)
         TEST(test_a_full_disk_refuses_and_recovers),
         TEST(test_one_thread_seals_while_another_writes),
         TEST(test_there_is_one_writer_at_a_time),
+        TEST(test_a_writer_waits_for_the_one_before),
         TEST(test_a_store_of_another_version_is_named),
         TEST(test_files_of_others_are_left_alone),
         TEST(test_a_missing_directory_is_made_but_not_its_parent),
