@@ -59,6 +59,7 @@ test_a_network_is_an_address_or_has_its_bits(void **state)
     assert_true(address_is_network("::/128"));
     assert_true(address_is_network("10.0.0.0/8"));
     assert_false(address_is_network("::/129"));
+    assert_false(address_is_network("10.0.0.0/33"));
     assert_false(address_is_network("10.0.0.0/008x"));
     assert_false(
         address_is_network("1111111111111111111111111111111111111111111111/8"));

@@ -345,7 +345,7 @@ test_a_file_that_is_not_there_is_named(void **state)
 
 static const char odd_values[] =
     "pathhost = h\norganization = \"it's \\\\ \\${HOME} \\\" #x\"\n"
-    "listen = {}\n"
+    "listen = {} complaints = \"a\\\\\"\n"
     "peer \"p'\\\\q\" { address = {::1, 10.0.0.0/8} newsgroups = \"a.*,!b\" }\n";
 
 static void
@@ -362,6 +362,7 @@ test_what_is_printed_reads_back_the_same(void **state)
     config_print(again, &two);
     assert_string_equal(buffer_text(&one), buffer_text(&two));
     assert_string_equal(again->organization, "it's \\ ${HOME} \" #x");
+    assert_string_equal(again->complaints, "a\\");
     assert_int_equal(again->listen_count, 0);
     assert_string_equal(again->peers[0].name, "p'\\q");
     buffer_free(&one);

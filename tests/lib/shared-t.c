@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -101,6 +102,50 @@ test_mode_and_reason_are_of_one_moment(void **state)
     close(fd);
 }
 
+struct reader {
+    struct shared *shared;
+    atomic_bool started;
+    enum server_mode mode;
+    char reason[SHARED_REASON_OCTETS];
+};
+
+static void *
+read_mode(void *context)
+{
+    struct reader *reader = context;
+
+    atomic_store(&reader->started, true);
+    reader->mode = shared_mode(reader->shared, reader->reason);
+    return NULL;
+}
+
+static void
+test_a_change_under_way_is_waited_for(void **state)
+{
+    int fd;
+    struct reader reader = {.shared = shared_create(&fd)};
+    struct shared *shared = reader.shared;
+    pthread_t thread;
+
+    (void) state;
+    /* As shared_set_mode() leaves it in the middle of its work. */
+    atomic_fetch_add(&shared->mode_sequence, 1);
+    strcpy(shared->mode_reason, "hal");
+    assert_int_equal(pthread_create(&thread, NULL, read_mode, &reader), 0);
+    while (!atomic_load(&reader.started))
+        sched_yield();
+    for (int i = 0; i < ROUNDS; i++)
+        sched_yield();
+    strcpy(shared->mode_reason, "half and whole");
+    atomic_store(&shared->mode, MODE_PAUSED);
+    atomic_fetch_add(&shared->mode_sequence, 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(reader.mode, MODE_PAUSED);
+    assert_string_equal(reader.reason, "half and whole");
+    munmap(shared, sizeof(*shared));
+    close(fd);
+}
+
 static void
 test_counters_are_summed_over_all_slots(void **state)
 {
@@ -129,6 +174,7 @@ main(void)
         cmocka_unit_test(test_a_child_sees_what_the_master_made),
         cmocka_unit_test(test_a_reason_too_long_is_cut),
         cmocka_unit_test(test_mode_and_reason_are_of_one_moment),
+        cmocka_unit_test(test_a_change_under_way_is_waited_for),
         cmocka_unit_test(test_counters_are_summed_over_all_slots),
     };
 
