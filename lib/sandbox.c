@@ -26,19 +26,17 @@ static const struct {
     enum reach spool;
     enum reach overview;
     enum reach db;
-    enum reach temporary; /* SQLite sorts what is large in /tmp */
     bool holds_keys;      /* no core file may show them */
 } roles[] = {
-    [SANDBOX_WRITER] = {REACH_WRITE, REACH_WRITE, REACH_WRITE, REACH_WRITE,
-                        false},
+    [SANDBOX_WRITER] = {REACH_WRITE, REACH_WRITE, REACH_WRITE, false},
     /*
      * A reader opens the overview mode=ro, but SQLite's readers mark in the
      * file of shared memory (-shm) what they read, and write to it for that;
      * they create and remove nothing.
      */
-    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
-    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
-    [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_READ, REACH_NONE, true},
+    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, false},
+    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, false},
+    [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_READ, true},
 };
 
 /* What the libraries read: files of time zones, of OpenSSL, of the system. */
@@ -123,8 +121,6 @@ landlock_enter(enum sandbox_role role, const struct config *config)
     for (size_t i = 0; i < sizeof(system_paths) / sizeof(*system_paths); i++)
         ruleset_allow((int) ruleset, system_paths[i], REACH_READ);
     ruleset_allow((int) ruleset, "/dev/null", REACH_MAP);
-    ruleset_allow((int) ruleset, "/tmp", roles[role].temporary);
-    ruleset_allow((int) ruleset, "/var/tmp", roles[role].temporary);
     ruleset_allow((int) ruleset, config->pathspool, roles[role].spool);
     ruleset_allow((int) ruleset, config->pathoverview, roles[role].overview);
     ruleset_allow((int) ruleset, config->pathdb, roles[role].db);
