@@ -16,7 +16,7 @@ struct image {
     int fd;
     struct buffer octets;
     unsigned batches;
-    uint32_t offsets[BATCHES_MAX + 1]; /* the last: the end */
+    uint32_t offsets[BATCHES_MAX + 1];                /* the last: the end */
     struct token tokens[BATCHES_MAX * PER_BATCH + 1]; /* by sequence */
 };
 
@@ -34,7 +34,7 @@ image_make(struct image *image, const char *flushes)
     image->octets.used = SEGMENT_HEAD_OCTETS;
     for (size_t i = 0; flushes[i] != '\0'; i++) {
         struct batch *batch = batch_new();
-        uint32_t offset = (uint32_t) image->octets.used;
+        uint32_t offset = (uint32_t)image->octets.used;
 
         if (i > 0 && flushes[i] != flushes[i - 1])
             synced = offset;
@@ -50,7 +50,7 @@ image_make(struct image *image, const char *flushes)
         image->offsets[image->batches++] = offset;
         batch_free(&batch);
     }
-    image->offsets[image->batches] = (uint32_t) image->octets.used;
+    image->offsets[image->batches] = (uint32_t)image->octets.used;
     image->fd = memfd_create("segment", MFD_CLOEXEC);
     assert_true(image->fd >= 0);
 }
@@ -62,9 +62,8 @@ image_write(struct image *image, size_t size)
     size_t octets = image->octets.used < size ? image->octets.used : size;
 
     assert_int_equal(ftruncate(image->fd, 0), 0);
-    assert_int_equal(ftruncate(image->fd, (off_t) size), 0);
-    assert_int_equal(pwrite(image->fd, image->octets.data, octets, 0),
-                     octets);
+    assert_int_equal(ftruncate(image->fd, (off_t)size), 0);
+    assert_int_equal(pwrite(image->fd, image->octets.data, octets, 0), octets);
 }
 
 static void
@@ -133,7 +132,7 @@ test_a_tear_anywhere_never_hurts_an_older_batch(void **state)
     struct buffer whole = BUFFER_EMPTY;
     struct collected collected;
 
-    (void) state;
+    (void)state;
     image_make(&image, "012345678");
     assert_true(image.octets.used > SEGMENT_HEAD_OCTETS + 4096);
     buffer_append(&whole, image.octets.data, image.octets.used);
@@ -146,8 +145,7 @@ test_a_tear_anywhere_never_hurts_an_older_batch(void **state)
             while (image.offsets[whole_batches + 1] <= at)
                 whole_batches++;
             /* Where only zeroes of padding were torn off, nothing was. */
-            if (tear == TEAR_ZERO
-                && image.offsets[whole_batches + 1] - at < 8
+            if (tear == TEAR_ZERO && image.offsets[whole_batches + 1] - at < 8
                 && memcmp(padding, "\0\0\0\0\0\0\0",
                           image.offsets[whole_batches + 1] - at)
                        == 0)
@@ -169,7 +167,7 @@ test_a_tear_anywhere_never_hurts_an_older_batch(void **state)
 
 struct flush_case {
     const char *flushes;
-    const char *bad; /* batches with an octet flipped: 'x' */
+    const char *bad;  /* batches with an octet flipped: 'x' */
     unsigned batches; /* that are given, from the first on */
     bool damaged;
     const char *promise;
@@ -196,7 +194,7 @@ test_what_a_bad_batch_means(void **state)
         {"01233", "x..x.", 3, true, "damage, and a torn tail behind it"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const struct flush_case *c = &cases[i];
         struct image image;
@@ -237,7 +235,7 @@ test_a_flipped_bit_takes_one_record_at_most(void **state)
     struct image image;
     struct collected collected;
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     for (uint32_t at = image.offsets[1]; at < image.offsets[2]; at++) {
         struct segment_walk walk;
@@ -247,9 +245,9 @@ test_a_flipped_bit_takes_one_record_at_most(void **state)
             if (at >= image.tokens[s].offset
                 && at < image.tokens[s].offset + image.tokens[s].octets)
                 hit = s;
-        image.octets.data[at] ^= (char) (1 << at % 8);
+        image.octets.data[at] ^= (char)(1 << at % 8);
         image_write(&image, image.octets.used);
-        image.octets.data[at] ^= (char) (1 << at % 8);
+        image.octets.data[at] ^= (char)(1 << at % 8);
         walk = image_walk(&image, 0, &collected);
         assert_int_equal(walk.good_end, image.offsets[4]);
         for (uint64_t s = 1; s <= 4 * PER_BATCH; s++)
@@ -273,7 +271,7 @@ test_a_known_end_decides(void **state)
     struct collected collected;
     struct segment_walk walk;
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     image_write(&image, image.octets.used);
     walk = image_walk(&image, image.offsets[2], &collected);
@@ -319,7 +317,7 @@ test_stale_batches_never_chain_in(void **state)
         {SEGMENT, EPOCH, 0, 0, "of another place in the segment"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct image image;
         struct collected collected;
@@ -328,12 +326,11 @@ test_stale_batches_never_chain_in(void **state)
         image_make(&image, "01");
         article_append(batch, cases[i].sequence != 0 ? cases[i].sequence : 7);
         batch_place(batch, cases[i].segment, cases[i].epoch,
-                    (uint32_t) image.octets.used
+                    (uint32_t)image.octets.used
                         + (cases[i].sequence == 0 ? 8 : 0),
                     image.offsets[1] - cases[i].previous_too_low);
         batch_stamp(batch, image.offsets[1]);
-        buffer_append(&image.octets, batch->octets->data,
-                      batch->octets->used);
+        buffer_append(&image.octets, batch->octets->data, batch->octets->used);
         image_write(&image, image.octets.used);
         image_walk(&image, 0, &collected);
         if (collected.count != 2 * PER_BATCH)
@@ -353,7 +350,7 @@ test_a_record_from_elsewhere_is_not_saved(void **state)
     struct collected collected;
     const struct token *from, *to;
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     from = &image.tokens[11];
     to = &image.tokens[4];
@@ -381,15 +378,15 @@ test_a_batch_with_another_record_in_it_is_no_batch(void **state)
     struct record_head head;
     struct segment_walk walk;
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     token = &image.tokens[11];
     memcpy(&head, image.octets.data + token->offset, sizeof(head));
     head.lines++;
     head.crc = crc32c(0, &head, offsetof(struct record_head, crc));
-    head.crc = crc32c(head.crc,
-                      image.octets.data + token->offset + sizeof(head),
-                      head.meta_octets);
+    head.crc =
+        crc32c(head.crc, image.octets.data + token->offset + sizeof(head),
+               head.meta_octets);
     memcpy(image.octets.data + token->offset, &head, sizeof(head));
     image_write(&image, image.octets.used);
     walk = image_walk(&image, 0, &collected);
@@ -404,7 +401,7 @@ test_a_walk_gives_what_is_behind_a_sequence(void **state)
 {
     struct image image;
 
-    (void) state;
+    (void)state;
     image_make(&image, "01123");
     image_write(&image, 1 << 20);
     for (uint64_t after = 0; after <= 16; after++) {
@@ -435,11 +432,10 @@ test_the_epoch_comes_from_the_batches_when_the_head_is_lost(void **state)
     struct image image;
     struct buffer why = BUFFER_EMPTY;
     struct collected collected = {0};
-    struct segment_walk walk = {.segment = SEGMENT,
-                                .func = collect,
-                                .context = &collected};
+    struct segment_walk walk = {
+        .segment = SEGMENT, .func = collect, .context = &collected};
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     image_write(&image, image.octets.used);
     walk.fd = image.fd;
@@ -453,7 +449,7 @@ test_the_epoch_comes_from_the_batches_when_the_head_is_lost(void **state)
 static int
 stop_at_five(void *context, const struct record *record, struct buffer *why)
 {
-    ++*(unsigned *) context;
+    ++*(unsigned *)context;
     return record->head.sequence < 5 ? 0 : why_set(why, "five");
 }
 
@@ -468,7 +464,7 @@ test_a_walk_stops_when_told(void **state)
                                 .func = stop_at_five,
                                 .context = &calls};
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     image_write(&image, image.octets.used);
     walk.fd = image.fd;
