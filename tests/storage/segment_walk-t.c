@@ -1,5 +1,7 @@
 #include "tests/storage/spool_world.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "lib/crc32c.h"
@@ -97,6 +99,58 @@ collected_has(const struct collected *collected, uint64_t sequence)
         if (collected->sequences[i] == sequence)
             return true;
     return false;
+}
+
+/* --- a disk that cannot read some octets --- */
+
+static off_t bad_from, bad_to;
+
+ssize_t
+pread(int fd, void *octets, size_t count, off_t offset)
+{
+    __typeof__(&pread) real = (__typeof__(&pread))dlsym(RTLD_NEXT, "pread");
+
+    if (offset < bad_to && offset + (off_t)count > bad_from) {
+        if (offset >= bad_from) {
+            errno = EIO;
+            return -1;
+        }
+        count = (size_t)(bad_from - offset);
+    }
+    return real(fd, octets, count, offset);
+}
+
+/* Batches as large as a few blocks of the disk, and one block of them bad. */
+static void
+test_a_block_that_cannot_be_read_takes_what_lies_in_it(void **state)
+{
+    struct image image;
+    struct collected collected;
+    struct segment_walk walk;
+
+    (void)state;
+    image_make(&image, "01234567");
+    for (off_t from = 4096; from < (off_t)image.octets.used; from += 512) {
+        image_write(&image, image.octets.used);
+        bad_from = from;
+        bad_to = from + 512;
+        walk = image_walk(&image, 0, &collected);
+        bad_from = bad_to = 0;
+        /* Never taken for a torn tail, wherever it is. */
+        assert_true(walk.damaged);
+        for (uint64_t s = 1; s <= 8 * PER_BATCH; s++) {
+            off_t begin = image.tokens[s].offset;
+            off_t end = begin + image.tokens[s].octets;
+
+            /* The walk steps over what the disk reads at a time. */
+            if (end <= from || begin >= (from / 4096 + 1) * 4096)
+                assert_true(collected_has(&collected, s));
+            if (begin < from + 512 && end > from)
+                assert_false(collected_has(&collected, s));
+        }
+        collected_free(&collected);
+    }
+    image_free(&image);
 }
 
 /* --- torn tails --- */
@@ -482,6 +536,8 @@ main(void)
         cmocka_unit_test(test_a_tear_anywhere_never_hurts_an_older_batch),
         cmocka_unit_test(test_what_a_bad_batch_means),
         cmocka_unit_test(test_a_flipped_bit_takes_one_record_at_most),
+        cmocka_unit_test(
+            test_a_block_that_cannot_be_read_takes_what_lies_in_it),
         cmocka_unit_test(test_a_known_end_decides),
         cmocka_unit_test(test_stale_batches_never_chain_in),
         cmocka_unit_test(test_a_record_from_elsewhere_is_not_saved),
