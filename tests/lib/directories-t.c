@@ -63,7 +63,7 @@ test_what_is_missing_is_made_and_the_rest_left_alone(void **state)
     char *path;
     mode_t mask = umask(077);
 
-    (void) state;
+    (void)state;
     assert_non_null(mkdtemp(root));
     config = config_below(root, "s");
     path = xasprintf("%s/db", root);
@@ -95,7 +95,7 @@ test_what_cannot_be_made_is_named_with_its_key(void **state)
     enum exit_status status;
     struct config *config = config_below("/proc/nowhere", "s");
 
-    (void) state;
+    (void)state;
     assert_int_equal(directories_make(config, &status, &why), -1);
     assert_int_equal(status, EXIT_SYSTEM); /* pathrun is the first */
     assert_memory_equal(why.data, "pathrun: cannot make /proc/nowhere/r/u/n",
@@ -114,7 +114,7 @@ test_a_file_is_no_directory(void **state)
     char *path;
     int fd;
 
-    (void) state;
+    (void)state;
     assert_non_null(mkdtemp(root));
     config = config_below(root, "s");
     path = xasprintf("%s/s", root);

@@ -61,10 +61,10 @@ fixture_open(void **state)
         free(file);
         free(path);
     }
-    text = xasprintf("pathspool = \"%s/spool\"\npathoverview = \"%s/ov\"\n"
-                     "pathdb = \"%s/db\"\n",
-                     fixture->directory, fixture->directory,
-                     fixture->directory);
+    text =
+        xasprintf("pathspool = \"%s/spool\"\npathoverview = \"%s/ov\"\n"
+                  "pathdb = \"%s/db\"\n",
+                  fixture->directory, fixture->directory, fixture->directory);
     fixture->config = config_parse("t.conf", text, &why);
     assert_non_null(fixture->config);
     free(text);
@@ -140,8 +140,8 @@ deed_try(const struct fixture *fixture, const char *where, enum deed deed)
     else if (deed == DEED_READ)
         result = open(file, O_RDONLY);
     else
-        result = open(file, O_WRONLY | (deed == DEED_MAKE ? O_CREAT : 0),
-                      0600);
+        result =
+            open(file, O_WRONLY | (deed == DEED_MAKE ? O_CREAT : 0), 0600);
     if (result >= 0)
         return 0;
     return errno == EACCES ? 1 : 2;
@@ -171,7 +171,7 @@ test_a_role_reaches_what_it_needs_and_no_more(void **state)
         assert_int_equal(waitpid(child, &status, 0), child);
         if (!WIFEXITED(status)
             || WEXITSTATUS(status) != (cases[i].allowed ? 0 : 1))
-            fail_msg("%s: status %x", cases[i].promise, (unsigned) status);
+            fail_msg("%s: status %x", cases[i].promise, (unsigned)status);
     }
 }
 
