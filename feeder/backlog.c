@@ -40,8 +40,8 @@ struct backlog {
     struct log_reader *reader;
     struct offer_list all;   /* not deferred, by sequence */
     struct offer_list queue; /* to be offered, in order */
-    size_t in_hand; /* offers there are, deferred ones too */
-    size_t known;   /* of all: counted as pending */
+    size_t in_hand;          /* offers there are, deferred ones too */
+    size_t known;            /* of all: counted as pending */
     size_t waiting;
     size_t held_octets;
     uint64_t counters[FEED_COUNTER_COUNT];
@@ -51,7 +51,7 @@ struct backlog {
     struct found found[GAP_LINES];     /* what is left of it */
     size_t found_count;
     uint64_t found_last; /* the gap up to here is among them */
-    bool failed; /* reading the log: said once */
+    bool failed;         /* reading the log: said once */
 };
 
 void
@@ -223,9 +223,9 @@ on_read(void *context, enum spool_result result, struct spooled *spooled)
 static void
 offer_read(struct offer *offer)
 {
-    struct spool_read *read = spool_read(
-        offer->backlog->feeder->spool, &offer->token, offer->sequence, on_read,
-        offer);
+    struct spool_read *read =
+        spool_read(offer->backlog->feeder->spool, &offer->token,
+                   offer->sequence, on_read, offer);
 
     /* NULL: on_read was called, and the offer may be gone. */
     if (read != NULL)
@@ -250,8 +250,8 @@ offer_load(struct offer *offer, offer_loaded_func *func, void *context)
 static void
 on_sent(const void *octets, size_t length, void *context)
 {
-    (void) octets;
-    (void) length;
+    (void)octets;
+    (void)length;
     spooled_release(context);
 }
 
@@ -260,12 +260,11 @@ piece_append(struct offer *offer, struct evbuffer *output, const char *octets,
              size_t length)
 {
     if (length <= COPY_OCTETS) {
-        (void) evbuffer_add(output, octets, length);
+        (void)evbuffer_add(output, octets, length);
         return;
     }
     spooled_hold(offer->spooled);
-    if (evbuffer_add_reference(output, octets, length, on_sent,
-                               offer->spooled)
+    if (evbuffer_add_reference(output, octets, length, on_sent, offer->spooled)
         < 0)
         die(EXIT_TEMPORARY, "out of memory: output");
 }
@@ -339,7 +338,7 @@ offer_examine(struct offer *offer)
 static void
 on_loaded(void *context, struct offer *offer, bool found)
 {
-    (void) context;
+    (void)context;
     if (!found) {
         offer_know(offer);
         offer_done(offer, FEED_MISSING);
@@ -416,8 +415,8 @@ gap_take(struct backlog *backlog)
                                        .limit = GAP_LINES};
 
         backlog->asking = true;
-        backlog->question = overview_ask(backlog->feeder->overview, &query,
-                                         on_gap, backlog);
+        backlog->question =
+            overview_ask(backlog->feeder->overview, &query, on_gap, backlog);
     }
     if (backlog->asking || backlog->found_last == 0)
         return false;
@@ -439,10 +438,10 @@ deferred_pump(struct backlog *backlog)
 {
     const struct deferred_entry *entry;
 
-    while (backlog->in_hand < BACKLOG_OFFERS_MAX
-           && (entry = deferred_due(backlog->deferred,
-                                    backlog->feeder->now_ms))
-                  != NULL) {
+    while (
+        backlog->in_hand < BACKLOG_OFFERS_MAX
+        && (entry = deferred_due(backlog->deferred, backlog->feeder->now_ms))
+               != NULL) {
         struct offer *offer =
             offer_new(backlog, entry->sequence, &entry->token);
 
@@ -527,7 +526,7 @@ counters_publish(struct backlog *backlog)
     backlog->counters[FEED_LAG_SECONDS] = 0;
     if (oldest != NULL && oldest->arrival != 0 && now > oldest->arrival)
         backlog->counters[FEED_LAG_SECONDS] =
-            (uint64_t) (now - oldest->arrival);
+            (uint64_t)(now - oldest->arrival);
     for (size_t i = 0; i < FEED_COUNTER_COUNT; i++)
         if (i != FEED_CONNECTIONS)
             atomic_store_explicit(&slot->feed[i], backlog->counters[i],
@@ -538,9 +537,8 @@ void
 backlog_save(struct backlog *backlog)
 {
     const struct offer *oldest = TAILQ_FIRST(&backlog->all);
-    struct log_position position = oldest != NULL
-                                       ? oldest->before
-                                       : log_reader_position(backlog->reader);
+    struct log_position position =
+        oldest != NULL ? oldest->before : log_reader_position(backlog->reader);
     struct buffer why = BUFFER_EMPTY;
 
     counters_publish(backlog);
@@ -583,8 +581,7 @@ counters_take(struct backlog *backlog)
     for (size_t i = 0; i < FEED_COUNTER_COUNT; i++)
         counters[i] = atomic_load(&slot->feed[i]);
     counters[FEED_OFFERED] = counters[FEED_ACCEPTED] + counters[FEED_REFUSED]
-                             + counters[FEED_REJECTED]
-                             + counters[FEED_MISSING]
+                             + counters[FEED_REJECTED] + counters[FEED_MISSING]
                              + deferred_count(backlog->deferred);
     atomic_store(&slot->feed[FEED_CONNECTIONS], 0);
 }
@@ -608,8 +605,8 @@ backlog_open(struct feeder *feeder, const char *directory, uint64_t since)
     if (backlog->deferred == NULL)
         die(EXIT_IO, "%s", buffer_text(&why));
     position = position_first(backlog, since);
-    backlog->reader = log_reader_new(feeder->config->pathspool,
-                                     feeder->active, &position);
+    backlog->reader =
+        log_reader_new(feeder->config->pathspool, feeder->active, &position);
     counters_take(backlog);
     backlog_save(backlog);
     free(cursor);

@@ -43,7 +43,8 @@ enum {
 typedef void offer_loaded_func(void *context, struct offer *offer, bool found);
 
 struct offer {
-    TAILQ_ENTRY(offer) order; /* of all, by sequence; deferred ones are not in
+    TAILQ_ENTRY(offer)
+    order;                    /* of all, by sequence; deferred ones are not in
                                  it */
     TAILQ_ENTRY(offer) place; /* the queue, or whoever took it */
     struct backlog *backlog;
@@ -53,7 +54,7 @@ struct offer {
     bool is_deferred; /* from the list of deferred ones */
     bool is_known;    /* it was found to be for the peer, and is counted */
     char *message_id; /* once it was loaded */
-    int64_t arrival; /* here, seconds; 0: not known yet */
+    int64_t arrival;  /* here, seconds; 0: not known yet */
     unsigned breaks;
     unsigned sent_as; /* the taker's */
     /* private */

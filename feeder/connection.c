@@ -183,8 +183,8 @@ stream_begin(struct connection *connection)
     event_free(connection->connected);
     connection->connected = NULL;
     /* A cosmetic of speed: a refusal is no failure. */
-    (void) setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on,
-                      sizeof(on));
+    (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on,
+                     sizeof(on));
     connection->stream = stream_new(connection->feeder->base, connection->fd,
                                     on_stream, connection);
     state_enter(connection, STATE_GREETING);
@@ -197,7 +197,7 @@ on_connected(evutil_socket_t fd, short what, void *context)
     int error = 0;
     socklen_t size = sizeof(error);
 
-    (void) what;
+    (void)what;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
         error = errno;
     if (error == 0) {
@@ -273,7 +273,7 @@ connection_open(struct connection *connection)
     int error;
 
     lookup->host = xstrdup(peer->host);
-    snprintf(lookup->port, sizeof(lookup->port), "%u", (unsigned) peer->port);
+    snprintf(lookup->port, sizeof(lookup->port), "%u", (unsigned)peer->port);
     lookup->hints.ai_socktype = SOCK_STREAM;
     lookup->request.ar_name = lookup->host;
     lookup->request.ar_service = lookup->port;
@@ -350,8 +350,8 @@ static void
 say(struct connection *connection, const char *command, const char *argument)
 {
     /* Room can only be lacking when there is no memory, which ends us. */
-    (void) evbuffer_add_printf(connection_output(connection), "%s %s\r\n",
-                               command, argument);
+    (void)evbuffer_add_printf(connection_output(connection), "%s %s\r\n",
+                              command, argument);
 }
 
 static void
@@ -366,7 +366,7 @@ refused(struct connection *connection, const char *what,
         const struct response *response)
 {
     connection_fail(connection, "%s: %u %.*s", what, response->code,
-                    (int) response->octets, response->text);
+                    (int)response->octets, response->text);
 }
 
 static void
@@ -442,16 +442,16 @@ line_take(struct connection *connection)
         length = RESPONSE_ENDLESS_OCTETS;
     if (length == 0)
         return 0;
-    line = (const char *) evbuffer_pullup(input, (ev_ssize_t) length);
+    line = (const char *)evbuffer_pullup(input, (ev_ssize_t)length);
     octets = response_line_octets(line, length);
     if (octets == 0)
         return 0;
     copy = xmemdup(line, octets);
-    (void) evbuffer_drain(input, octets); /* it has them */
+    (void)evbuffer_drain(input, octets); /* it has them */
     status = response_parse(&response, copy, octets, &why);
     if (status < 0)
         connection_fail(connection, "nonsense (%s): %.*s", buffer_text(&why),
-                        octets > 80 ? 80 : (int) octets, copy);
+                        octets > 80 ? 80 : (int)octets, copy);
     else
         take_response(connection, &response);
     free(copy);
@@ -470,22 +470,21 @@ article_take(struct connection *connection)
         struct evbuffer_iovec piece;
         size_t octets;
 
-        (void) evbuffer_peek(input, -1, NULL, &piece, 1); /* not empty */
-        octets = wire_scan(&connection->scanner, piece.iov_base,
-                           piece.iov_len, &ended);
+        (void)evbuffer_peek(input, -1, NULL, &piece, 1); /* not empty */
+        octets = wire_scan(&connection->scanner, piece.iov_base, piece.iov_len,
+                           &ended);
         if (connection->article.used + octets > connection->article_max)
             connection->article_long = true;
         if (!connection->article_long)
             buffer_append(&connection->article, piece.iov_base, octets);
-        (void) evbuffer_drain(input, octets); /* it has them */
+        (void)evbuffer_drain(input, octets); /* it has them */
     }
     if (!ended)
         return 0;
     connection->in_article = false;
     connection->owner->article(connection->context,
-                               connection->article_long
-                                   ? NULL
-                                   : &connection->article,
+                               connection->article_long ? NULL
+                                                        : &connection->article,
                                connection->scanner.faults);
     return 1;
 }
@@ -544,7 +543,7 @@ connection_tick(struct connection *connection)
 {
     uint64_t now_ms = connection->feeder->now_ms;
     uint64_t patience_ms =
-        (uint64_t) connection->feeder->peer->responsetimeout * 1000;
+        (uint64_t)connection->feeder->peer->responsetimeout * 1000;
 
     switch (connection->state) {
     case STATE_DOWN:
@@ -571,5 +570,5 @@ connection_tick(struct connection *connection)
     if ((connection->state != STATE_UP || connection->expect)
         && now_ms > connection->since_ms + patience_ms)
         connection_fail(connection, "no answer in %u s",
-                        (unsigned) (patience_ms / 1000));
+                        (unsigned)(patience_ms / 1000));
 }

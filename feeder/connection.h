@@ -32,8 +32,7 @@ struct connection_owner {
     /* What connection_want_article() asked for: an article in wire form, its
        terminator included, and its faults (lib/wire.h); NULL: longer than was
        asked for. */
-    void (*article)(void *context, const struct buffer *wire,
-                    unsigned faults);
+    void (*article)(void *context, const struct buffer *wire, unsigned faults);
     /* It is closed; why is "" when the owner has asked for that. */
     void (*closed)(void *context, const char *why);
 };
@@ -56,8 +55,7 @@ struct evbuffer *connection_output(struct connection *connection);
 bool connection_is_full(struct connection *connection);
 void connection_flush(struct connection *connection);
 /* The next octets are an article of at most so many octets. */
-void connection_want_article(struct connection *connection,
-                             size_t octets_max);
+void connection_want_article(struct connection *connection, size_t octets_max);
 /* Is an answer owed to us?  Then the time for it runs. */
 void connection_expect(struct connection *connection, bool expect);
 

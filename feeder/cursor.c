@@ -46,7 +46,7 @@ static bool
 slot_read(int fd, int number, struct slot *slot)
 {
     return pread(fd, slot, sizeof(*slot), number * SLOT_OCTETS)
-               == (ssize_t) sizeof(*slot)
+               == (ssize_t)sizeof(*slot)
            && slot->magic == CURSOR_MAGIC && slot->version == CURSOR_VERSION
            && slot->crc == crc32c(0, slot, offsetof(struct slot, crc));
 }
@@ -71,8 +71,8 @@ cursor_open(const char *path, struct buffer *why)
             continue;
         cursor->known = true;
         cursor->generation = slot.generation;
-        cursor->position = (struct log_position){slot.segment, slot.offset,
-                                                 slot.sequence};
+        cursor->position =
+            (struct log_position){slot.segment, slot.offset, slot.sequence};
     }
     return cursor;
 }
@@ -120,10 +120,10 @@ cursor_write(struct cursor *cursor, const struct log_position *position,
         return 0;
     slot.crc = crc32c(0, &slot, offsetof(struct slot, crc));
     written = pwrite(cursor->fd, &slot, sizeof(slot),
-                     (off_t) (slot.generation % SLOTS) * SLOT_OCTETS);
+                     (off_t)(slot.generation % SLOTS) * SLOT_OCTETS);
     if (written < 0)
         return why_set_errno(why, "%s", cursor->path);
-    if (written != (ssize_t) sizeof(slot))
+    if (written != (ssize_t)sizeof(slot))
         return why_set(why, "%s: short write", cursor->path);
     cursor->known = true;
     cursor->generation = slot.generation;

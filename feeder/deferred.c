@@ -115,8 +115,8 @@ struct deferred *
 deferred_open(const char *path, uint64_t now_ms, struct buffer *why)
 {
     struct deferred *deferred = xcalloc(1, sizeof(*deferred));
-    size_t room =
-        sizeof(struct file_head) + DEFERRED_MAX * 2 * sizeof(struct file_entry);
+    size_t room = sizeof(struct file_head)
+                  + DEFERRED_MAX * 2 * sizeof(struct file_entry);
     char *octets;
     ssize_t got;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -127,7 +127,7 @@ deferred_open(const char *path, uint64_t now_ms, struct buffer *why)
     octets = xmalloc(room);
     got = fd < 0 ? -1 : read(fd, octets, room);
     if (got >= 0)
-        file_take(deferred, octets, (size_t) got, now_ms);
+        file_take(deferred, octets, (size_t)got, now_ms);
     else
         why_set_errno(why, "%s", path);
     free(octets);
@@ -184,7 +184,7 @@ deferred_drop(struct deferred *deferred, uint64_t sequence)
 
     if (entry == NULL)
         return;
-    behind = deferred->count - (size_t) (entry - deferred->entries) - 1;
+    behind = deferred->count - (size_t)(entry - deferred->entries) - 1;
     memmove(entry, entry + 1, behind * sizeof(*entry));
     deferred->count--;
     deferred->changed = true;
@@ -218,7 +218,7 @@ file_build(const struct deferred *deferred, struct buffer *octets)
 {
     struct file_head head = {.magic = DEFERRED_MAGIC,
                              .version = DEFERRED_VERSION,
-                             .count = (uint32_t) deferred->count};
+                             .count = (uint32_t)deferred->count};
 
     buffer_append(octets, &head, sizeof(head));
     for (size_t i = 0; i < deferred->count; i++) {
@@ -227,8 +227,8 @@ file_build(const struct deferred *deferred, struct buffer *octets)
 
         buffer_append(octets, &entry, sizeof(entry));
     }
-    head.crc = crc32c(0, octets->data + sizeof(head),
-                      octets->used - sizeof(head));
+    head.crc =
+        crc32c(0, octets->data + sizeof(head), octets->used - sizeof(head));
     memcpy(octets->data, &head, sizeof(head));
 }
 

@@ -32,8 +32,8 @@ clock_ms(void)
 {
     struct timespec now;
 
-    (void) clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 uint64_t
@@ -67,8 +67,8 @@ feeder_drain(struct feeder *feeder, unsigned at_most_ms)
 static void
 on_terminated(evutil_socket_t signal_number, short events, void *context)
 {
-    (void) signal_number;
-    (void) events; /* one signal is registered */
+    (void)signal_number;
+    (void)events; /* one signal is registered */
     feeder_drain(context, FEEDER_DRAIN_MS);
 }
 
@@ -106,7 +106,7 @@ control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     const struct config_peer *peer;
     bool same;
 
-    (void) ipc; /* there is one */
+    (void)ipc; /* there is one */
     peer = config == NULL ? NULL : config_find_peer(config, feeder->name);
     if (peer == NULL) {
         /* Without a section the master ends us, next. */
@@ -119,7 +119,7 @@ control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     same = peer_is_same(feeder->peer, peer);
     feeder->config = config;
     feeder->peer = peer;
-    log_set_level((enum log_level) config->log_level);
+    log_set_level((enum log_level)config->log_level);
     if (!same && feeder->push != NULL) {
         push_restart(feeder->push);
         pull_restart(feeder->pull);
@@ -130,8 +130,8 @@ control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 static void
 control_drain(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
-    (void) ipc;
-    (void) frame; /* says no more than its type */
+    (void)ipc;
+    (void)frame; /* says no more than its type */
     feeder_drain(context, FEEDER_DRAIN_MS);
 }
 
@@ -141,8 +141,8 @@ control_command(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct feeder *feeder = context;
 
-    (void) ipc;
-    (void) frame;
+    (void)ipc;
+    (void)frame;
     if (feeder->push == NULL)
         return;
     push_begin(feeder->push);
@@ -154,7 +154,7 @@ control_writer(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct feeder *feeder = context;
 
-    (void) ipc; /* there is one */
+    (void)ipc; /* there is one */
     submit_connect(feeder->submit, frame->descriptor);
 }
 
@@ -195,7 +195,7 @@ feeder_map(struct feeder *feeder, const struct child_arguments *arguments)
     feeder->config = config_from_memfd(CHILD_CONFIG_FD, &why);
     if (feeder->config == NULL)
         die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
-    log_set_level((enum log_level) feeder->config->log_level);
+    log_set_level((enum log_level)feeder->config->log_level);
     feeder->name = xstrdup(arguments->peer);
     feeder->peer = config_find_peer(feeder->config, feeder->name);
     if (feeder->peer == NULL)
@@ -206,7 +206,7 @@ feeder_map(struct feeder *feeder, const struct child_arguments *arguments)
     feeder->active = active_map(CHILD_ACTIVE_FD, false, &why);
     if (feeder->active == NULL)
         die(EXIT_SOFTWARE, "table of groups: %s", buffer_text(&why));
-    (void) close(CHILD_ACTIVE_FD); /* it is mapped */
+    (void)close(CHILD_ACTIVE_FD); /* it is mapped */
 }
 
 /* What needs the writer to have made the store. */
@@ -239,8 +239,8 @@ on_tick(evutil_socket_t fd, short events, void *context)
 {
     struct feeder *feeder = context;
 
-    (void) fd;
-    (void) events; /* a timer has neither */
+    (void)fd;
+    (void)events; /* a timer has neither */
     feeder->now_ms = clock_ms();
     if (feeder->backlog == NULL && !feeder->draining)
         feeder_open_store(feeder);
@@ -269,14 +269,12 @@ feeder_open(struct feeder *feeder, const struct child_arguments *arguments)
     feeder->base = event_base_new();
     if (feeder->base == NULL)
         die(EXIT_SYSTEM, "no event loop");
-    feeder->spool =
-        spool_reader_new(feeder->config->pathspool, feeder->base);
+    feeder->spool = spool_reader_new(feeder->config->pathspool, feeder->base);
     feeder->submit = submit_new(feeder->base);
     feeder->control = ipc_new(feeder->base, CHILD_CONTROL_FD, handlers,
                               sizeof(handlers) / sizeof(handlers[0]),
                               control_closed, feeder);
-    feeder->tick =
-        event_new(feeder->base, -1, EV_PERSIST, on_tick, feeder);
+    feeder->tick = event_new(feeder->base, -1, EV_PERSIST, on_tick, feeder);
     event_add(feeder->tick, &tick);
     feeder->terminated =
         evsignal_new(feeder->base, SIGTERM, on_terminated, feeder);

@@ -41,7 +41,7 @@ enum {
 
 struct feeder {
     struct event_base *base;
-    struct config *config; /* replaced as a whole by IPC_CONFIG */
+    struct config *config;          /* replaced as a whole by IPC_CONFIG */
     const struct config_peer *peer; /* in it */
     char *name;
     struct shared *shared;

@@ -18,7 +18,7 @@ file_replace(const char *path, const struct buffer *octets, struct buffer *why)
 
     if (fd < 0)
         why_set_errno(why, "%s", made);
-    else if (write(fd, octets->data, octets->used) != (ssize_t) octets->used)
+    else if (write(fd, octets->data, octets->used) != (ssize_t)octets->used)
         why_set_errno(why, "%s: write", made);
     else if (fdatasync(fd) < 0)
         why_set_errno(why, "%s: fdatasync", made);

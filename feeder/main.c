@@ -30,9 +30,9 @@ main(int argc, char **argv)
     free(title);
     /* A peer that vanishes is an error of one write, and ctrl-C on the
        terminal is the master's to act upon. */
-    (void) signal(SIGPIPE, SIG_IGN);
-    (void) signal(SIGINT, SIG_IGN);
-    (void) signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
 
     feeder_serve(&feeder);
     feeder_close(&feeder);

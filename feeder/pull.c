@@ -45,7 +45,7 @@ struct pull {
     struct connection *connection;
     struct pull_marks *marks;
     enum visit visit;
-    uint32_t group; /* id of ours, 0: before the first */
+    uint32_t group;      /* id of ours, 0: before the first */
     uint64_t next, high; /* numbers of the peer's still to be asked for */
     TAILQ_HEAD(, fetch) fetches; /* in order of number */
     size_t asked;                /* not answered */
@@ -65,8 +65,8 @@ pull_is_wanted(const struct pull *pull)
 static void
 say(struct pull *pull, const char *line)
 {
-    (void) evbuffer_add_printf(connection_output(pull->connection), "%s\r\n",
-                               line);
+    (void)evbuffer_add_printf(connection_output(pull->connection), "%s\r\n",
+                              line);
 }
 
 /* --- groups --- */
@@ -101,8 +101,8 @@ group_next(struct pull *pull)
     while (++pull->group <= active_count(pull->feeder->active)) {
         if (!group_is_wanted(pull, pull->group))
             continue;
-        (void) evbuffer_add_printf(connection_output(pull->connection),
-                                   "GROUP %s\r\n", group_name(pull));
+        (void)evbuffer_add_printf(connection_output(pull->connection),
+                                  "GROUP %s\r\n", group_name(pull));
         pull->visit = VISIT_GROUP;
         return;
     }
@@ -125,8 +125,7 @@ group_answered(struct pull *pull, const struct response *response,
     }
     if (response->code != 211 || response_numbers(response, numbers, 3) != 3)
         return why_set(why, "to GROUP %s: %u %.*s", group_name(pull),
-                       response->code, (int) response->octets,
-                       response->text);
+                       response->code, (int)response->octets, response->text);
     if (done > numbers[2]) {
         /* Numbers never fall (RFC 3977, 6.1.1): it is a new server. */
         warn("peer %s: its numbers of %s have fallen from %" PRIu64
@@ -152,8 +151,8 @@ articles_ask(struct pull *pull)
         fetch->number = pull->next++;
         TAILQ_INSERT_TAIL(&pull->fetches, fetch, order);
         pull->asked++;
-        (void) evbuffer_add_printf(connection_output(pull->connection),
-                                   "ARTICLE %" PRIu64 "\r\n", fetch->number);
+        (void)evbuffer_add_printf(connection_output(pull->connection),
+                                  "ARTICLE %" PRIu64 "\r\n", fetch->number);
     }
 }
 
@@ -228,9 +227,9 @@ submission_make(struct pull *pull, const struct buffer *wire, unsigned faults,
         .pathhost = config->pathhost,
         .now = time(NULL),
         .cutoff_seconds = config->artcutoff * DAY_SECONDS,
-        .size_octets_max = (size_t) config->maxartsize,
+        .size_octets_max = (size_t)config->maxartsize,
     };
-    uint32_t peer = (uint32_t) (feeder->peer - config->peers) + 1;
+    uint32_t peer = (uint32_t)(feeder->peer - config->peers) + 1;
     struct article article;
     unsigned flags = 0;
 
@@ -284,15 +283,14 @@ article_answered(struct pull *pull, const struct response *response,
     struct fetch *fetch = fetch_asked(pull);
 
     if (fetch != NULL && response->code == 220) {
-        connection_want_article(
-            pull->connection,
-            (size_t) pull->feeder->config->maxartsize
-                + ARTICLE_HEAD_OCTETS_MAX);
+        connection_want_article(pull->connection,
+                                (size_t)pull->feeder->config->maxartsize
+                                    + ARTICLE_HEAD_OCTETS_MAX);
         return 0;
     }
     if (fetch == NULL || (response->code != 423 && response->code != 430))
         return why_set(why, "to ARTICLE: %u %.*s", response->code,
-                       (int) response->octets, response->text);
+                       (int)response->octets, response->text);
     pull->asked--;
     fetch->answered = true;
     fetch->finished = true;
@@ -316,8 +314,7 @@ on_ready(void *context)
 }
 
 static int
-on_response(void *context, const struct response *response,
-            struct buffer *why)
+on_response(void *context, const struct response *response, struct buffer *why)
 {
     struct pull *pull = context;
 
@@ -326,7 +323,7 @@ on_response(void *context, const struct response *response,
         /* A server that knows no such mode may serve readers all the same. */
         if (response->code == 400 || response->code == 480)
             return why_set(why, "it refuses: %u %.*s", response->code,
-                           (int) response->octets, response->text);
+                           (int)response->octets, response->text);
         group_next(pull);
         return 0;
     case VISIT_GROUP:
@@ -347,7 +344,7 @@ on_closed(void *context, const char *why)
     struct pull *pull = context;
     struct feeder *feeder = pull->feeder;
     bool broke = why[0] != '\0' && pull->visit != VISIT_QUIT;
-    uint64_t pause = (uint64_t) feeder->peer->pullinterval * 1000;
+    uint64_t pause = (uint64_t)feeder->peer->pullinterval * 1000;
 
     submit_forget(feeder->submit);
     while (!TAILQ_EMPTY(&pull->fetches))

@@ -15,7 +15,7 @@ struct feeder;
 struct pull;
 
 enum {
-    PULL_WINDOW = 20, /* articles asked for at once */
+    PULL_WINDOW = 20,                  /* articles asked for at once */
     PULL_OCTETS_MAX = 8 * 1024 * 1024, /* on their way to the writer */
 };
 

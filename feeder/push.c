@@ -18,7 +18,13 @@
 #include "lib/response.h"
 
 /* What the peer owes us an answer to. */
-enum sent { SENT_NOTHING, SENT_CHECK, SENT_TAKETHIS, SENT_IHAVE, SENT_ARTICLE };
+enum sent {
+    SENT_NOTHING,
+    SENT_CHECK,
+    SENT_TAKETHIS,
+    SENT_IHAVE,
+    SENT_ARTICLE
+};
 
 enum mode { MODE_UNKNOWN, MODE_ASKED, MODE_STREAM, MODE_IHAVE, MODE_QUIT };
 
@@ -56,8 +62,8 @@ static void
 say_id(struct pusher *pusher, const char *command, struct offer *offer,
        enum sent as)
 {
-    (void) evbuffer_add_printf(connection_output(pusher->connection),
-                               "%s %s\r\n", command, offer->message_id);
+    (void)evbuffer_add_printf(connection_output(pusher->connection),
+                              "%s %s\r\n", command, offer->message_id);
     offer->sent_as = as;
     TAILQ_INSERT_TAIL(&pusher->sent, offer, place);
 }
@@ -186,7 +192,7 @@ verdict_find(enum sent sent, unsigned code)
 {
     for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
         if (verdicts[i].sent == sent && verdicts[i].code == code)
-            return (int) verdicts[i].verdict;
+            return (int)verdicts[i].verdict;
     return -1;
 }
 
@@ -208,7 +214,7 @@ offer_end(struct pusher *pusher, struct offer *offer, enum verdict verdict,
         break;
     case VERDICT_REJECTED:
         debug("peer %s: rejected id=%s why=%u %.*s", name, offer->message_id,
-              response->code, (int) response->octets, response->text);
+              response->code, (int)response->octets, response->text);
         offer_done(offer, FEED_REJECTED);
         break;
     case VERDICT_DEFERRED:
@@ -224,10 +230,9 @@ offer_answered(struct pusher *pusher, const struct response *response,
                struct buffer *why)
 {
     struct offer *offer = answered_find(pusher, response);
-    int verdict = offer == NULL
-                      ? -1
-                      : verdict_find((enum sent) offer->sent_as,
-                                     response->code);
+    int verdict = offer == NULL ? -1
+                                : verdict_find((enum sent)offer->sent_as,
+                                               response->code);
 
     if (verdict < 0 && offer != NULL)
         TAILQ_INSERT_HEAD(&pusher->sent, offer, place);
@@ -237,20 +242,18 @@ offer_answered(struct pusher *pusher, const struct response *response,
                                || response->code == 502
                            ? "it refuses"
                            : "nonsense",
-                       response->code, (int) response->octets,
-                       response->text);
+                       response->code, (int)response->octets, response->text);
     pusher->answers++;
     pusher->failures = 0;
     if (verdict == VERDICT_SEND)
         TAILQ_INSERT_TAIL(&pusher->wanted, offer, place);
     else
-        offer_end(pusher, offer, (enum verdict) verdict, response);
+        offer_end(pusher, offer, (enum verdict)verdict, response);
     return 0;
 }
 
 static int
-on_response(void *context, const struct response *response,
-            struct buffer *why)
+on_response(void *context, const struct response *response, struct buffer *why)
 {
     struct pusher *pusher = context;
 
@@ -262,7 +265,7 @@ on_response(void *context, const struct response *response,
         return offer_answered(pusher, response, why);
     if (response->code == 400 || response->code == 480)
         return why_set(why, "it refuses: %u %.*s", response->code,
-                       (int) response->octets, response->text);
+                       (int)response->octets, response->text);
     pusher->mode = response->code == 203 ? MODE_STREAM : MODE_IHAVE;
     return 0;
 }
@@ -280,8 +283,8 @@ on_ready(void *context)
     notice("peer %s: connected connection=%u host=%s port=%" PRId64,
            peer->name, pusher->number, peer->host, peer->port);
     if (peer->streaming) {
-        (void) evbuffer_add_printf(connection_output(pusher->connection),
-                                   "MODE STREAM\r\n");
+        (void)evbuffer_add_printf(connection_output(pusher->connection),
+                                  "MODE STREAM\r\n");
         pusher->mode = MODE_ASKED;
     } else {
         pusher->mode = MODE_IHAVE;
@@ -347,8 +350,8 @@ pusher_quit(struct pusher *pusher)
 {
     pusher->mode = MODE_QUIT;
     pusher->busy_ms = pusher->push->feeder->now_ms;
-    (void) evbuffer_add_printf(connection_output(pusher->connection),
-                               "QUIT\r\n");
+    (void)evbuffer_add_printf(connection_output(pusher->connection),
+                              "QUIT\r\n");
 }
 
 static bool
@@ -372,8 +375,8 @@ pusher_run(struct pusher *pusher)
             pusher->busy_ms = feeder->now_ms;
     }
     if (connection_is_up(pusher->connection))
-        connection_expect(pusher->connection, pusher->under_way > 0
-                                                  || !is_feeding(pusher));
+        connection_expect(pusher->connection,
+                          pusher->under_way > 0 || !is_feeding(pusher));
     connection_flush(pusher->connection);
 }
 
@@ -390,8 +393,7 @@ static void
 pusher_tick(struct pusher *pusher)
 {
     struct feeder *feeder = pusher->push->feeder;
-    uint64_t patience =
-        pusher->number == 0 ? PUSH_IDLE_MS : PUSH_IDLE_MORE_MS;
+    uint64_t patience = pusher->number == 0 ? PUSH_IDLE_MS : PUSH_IDLE_MORE_MS;
     size_t waiting = backlog_waiting(feeder->backlog);
 
     connection_tick(pusher->connection);
@@ -402,7 +404,7 @@ pusher_tick(struct pusher *pusher)
             pusher_quit(pusher);
         return;
     }
-    if (waiting > pusher->number * (size_t) PUSH_QUEUE_MORE
+    if (waiting > pusher->number * (size_t)PUSH_QUEUE_MORE
         && feeder->now_ms >= pusher->retry_ms && !feeder->draining)
         connection_open(pusher->connection);
 }
@@ -431,13 +433,13 @@ push_begin(struct push *push)
 static void
 pushers_open(struct push *push)
 {
-    push->count = (size_t) push->feeder->peer->connections;
+    push->count = (size_t)push->feeder->peer->connections;
     push->pushers = xcalloc(push->count, sizeof(*push->pushers));
     for (size_t i = 0; i < push->count; i++) {
         struct pusher *pusher = &push->pushers[i];
 
         pusher->push = push;
-        pusher->number = (unsigned) i;
+        pusher->number = (unsigned)i;
         TAILQ_INIT(&pusher->sent);
         TAILQ_INIT(&pusher->wanted);
         TAILQ_INIT(&pusher->loading);

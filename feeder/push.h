@@ -17,7 +17,7 @@ struct feeder;
 struct push;
 
 enum {
-    PUSH_WINDOW = 100, /* articles under way on one connection */
+    PUSH_WINDOW = 100,     /* articles under way on one connection */
     PUSH_QUEUE_MORE = 100, /* waiting for each connection there is: one more */
     PUSH_IDLE_MS = 120 * 1000,
     PUSH_IDLE_MORE_MS = 15 * 1000, /* all but the first */

@@ -24,7 +24,7 @@ struct submitted {
 
 struct submit {
     struct event_base *base;
-    struct ipc *ipc; /* NULL: no writer */
+    struct ipc *ipc;              /* NULL: no writer */
     TAILQ_HEAD(, submitted) list; /* oldest first */
     uint64_t last_cookie;
     size_t octets;
@@ -70,19 +70,19 @@ on_outcome(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     struct submitted found;
     char *why;
 
-    (void) ipc; /* there is one */
+    (void)ipc; /* there is one */
     TAILQ_FOREACH (submitted, &submit->list, order)
         if (submitted->cookie == outcome->cookie)
             break;
     if (submitted == NULL)
         return;
-    why = xmemdup((const char *) frame->payload + sizeof(*outcome),
+    why = xmemdup((const char *)frame->payload + sizeof(*outcome),
                   frame->octets - sizeof(*outcome));
     found = *submitted;
     submitted_free(submit, submitted);
     if (found.done != NULL)
         found.done(found.context, found.number,
-                   (enum store_outcome) outcome->outcome, why);
+                   (enum store_outcome)outcome->outcome, why);
     free(why);
 }
 
@@ -114,9 +114,9 @@ submit_connect(struct submit *submit, int fd)
     struct submitted *submitted;
 
     ipc_free(&submit->ipc);
-    submit->ipc = ipc_new(submit->base, fd, handlers,
-                          sizeof(handlers) / sizeof(handlers[0]), on_closed,
-                          submit);
+    submit->ipc =
+        ipc_new(submit->base, fd, handlers,
+                sizeof(handlers) / sizeof(handlers[0]), on_closed, submit);
     TAILQ_FOREACH (submitted, &submit->list, order) {
         submission_mark_resubmit(&submitted->payload);
         submitted_send(submit, submitted);

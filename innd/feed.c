@@ -85,7 +85,7 @@ feeds_update(struct master *master)
         notice("peer %s: is not fed any more", process->peer);
         process_drain(process);
         if (process->pid == 0)
-            (void) feed_ended(master, process); /* frees the row */
+            (void)feed_ended(master, process); /* frees the row */
     }
     for (size_t i = 0; i < config->peer_count; i++)
         if (config->peers[i].host[0] != '\0'
@@ -130,7 +130,7 @@ feed_print(const struct master *master, const struct process *process,
         buffer_append_char(answer, '\n');
     buffer_append_format(answer, "%s %s", process->peer, feed_state(process));
     if (process->pid != 0)
-        buffer_append_format(answer, " pid=%d", (int) process->pid);
+        buffer_append_format(answer, " pid=%d", (int)process->pid);
     for (enum feed_counter i = 0; i < FEED_COUNTER_COUNT; i++)
         buffer_append_format(answer, " %s=%" PRIu64, feed_counter_name(i),
                              atomic_load(&slot->feed[i]));

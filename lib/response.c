@@ -14,7 +14,7 @@ response_line_octets(const char *octets, size_t length)
     const char *end = memchr(octets, '\n', length);
 
     if (end != NULL)
-        return (size_t) (end - octets) + 1;
+        return (size_t)(end - octets) + 1;
     return length >= RESPONSE_ENDLESS_OCTETS ? RESPONSE_ENDLESS_OCTETS : 0;
 }
 
@@ -41,8 +41,8 @@ response_parse(struct response *response, const char *line, size_t octets,
     if (memchr(line, '\0', octets) != NULL
         || memchr(line, '\r', octets) != NULL)
         return why_set(why, "a response with a NUL or CR in it");
-    response->code = (unsigned) ((line[0] - '0') * 100 + (line[1] - '0') * 10
-                                 + (line[2] - '0'));
+    response->code = (unsigned)((line[0] - '0') * 100 + (line[1] - '0') * 10
+                                + (line[2] - '0'));
     octets -= CODE_OCTETS;
     response->text = line + CODE_OCTETS;
     if (octets > 0) {
@@ -59,7 +59,8 @@ response_message_id(const struct response *response, const char **id_r,
 {
     size_t octets = 0;
 
-    while (octets < response->octets && !ascii_is_space(response->text[octets]))
+    while (octets < response->octets
+           && !ascii_is_space(response->text[octets]))
         octets++;
     if (!message_id_is_valid(response->text, octets))
         return false;
@@ -83,7 +84,7 @@ response_numbers(const struct response *response, uint64_t *numbers_r,
             at++;
         while (at < response->octets && ascii_is_digit(response->text[at])
                && digits < NUMBER_DIGITS_MAX) {
-            number = number * 10 + (uint64_t) (response->text[at] - '0');
+            number = number * 10 + (uint64_t)(response->text[at] - '0');
             at++;
             digits++;
         }

@@ -37,8 +37,8 @@ struct log_reader {
     uint32_t segment; /* 0: none yet */
     int fd;           /* -1: not open */
     uint64_t epoch;
-    uint32_t end;  /* of the log in it; 0: not known */
-    bool spoiled;  /* damaged: the rest of it goes by the overview */
+    uint32_t end; /* of the log in it; 0: not known */
+    bool spoiled; /* damaged: the rest of it goes by the overview */
 
     /* the batch, and the record within it */
     uint32_t batch;     /* offset of its head, or of the next one's */
@@ -76,9 +76,9 @@ window_get(struct log_reader *reader, uint64_t offset, size_t octets)
     reader->window_at = offset;
     reader->window_used = 0;
     reader->window_committed = active_committed(reader->active);
-    got = pread(reader->fd, reader->window, wanted, (off_t) offset);
+    got = pread(reader->fd, reader->window, wanted, (off_t)offset);
     if (got > 0)
-        reader->window_used = (size_t) got;
+        reader->window_used = (size_t)got;
     return reader->window_used >= octets ? reader->window : NULL;
 }
 
@@ -140,8 +140,7 @@ chain_head(const struct log_reader *reader, uint32_t number,
  */
 static int
 chain_find(const struct log_reader *reader, uint32_t above, uint64_t sequence,
-           uint32_t *number_r, struct segment_head *head_r,
-           struct buffer *why)
+           uint32_t *number_r, struct segment_head *head_r, struct buffer *why)
 {
     DIR *dir = opendir(reader->path);
     struct dirent *entry;
@@ -160,8 +159,7 @@ chain_find(const struct log_reader *reader, uint32_t above, uint64_t sequence,
         status = chain_head(reader, number, &head, why);
         if (status <= 0)
             continue;
-        if (sequence != 0
-            && (head.first_sequence > sequence || number < best))
+        if (sequence != 0 && (head.first_sequence > sequence || number < best))
             continue;
         best = number;
         *head_r = head;
@@ -194,20 +192,20 @@ trunc_find(const struct log_reader *reader, uint32_t later)
         return 0;
     got = pread(fd, octets, sizeof(octets), SEGMENT_HEAD_OCTETS);
     close(fd);
-    if (got < (ssize_t) sizeof(head))
+    if (got < (ssize_t)sizeof(head))
         return 0;
     memcpy(&head, octets, sizeof(head));
     if (!batch_head_is_good(&head, later, 0, SEGMENT_HEAD_OCTETS))
         return 0;
-    while ((length = record_parse(&record, octets + at, (size_t) got - at,
-                                  true, NULL))
+    while ((length = record_parse(&record, octets + at, (size_t)got - at, true,
+                                  NULL))
                > 0
            && record.head.type == RECORD_TRUNC
            && record.head.payload_octets == sizeof(trunc)) {
         memcpy(&trunc, record.payload, sizeof(trunc));
         if (trunc.segment == reader->segment)
             end = trunc.end;
-        at += (size_t) length;
+        at += (size_t)length;
     }
     return end;
 }
@@ -332,7 +330,7 @@ batch_enter(struct log_reader *reader, uint64_t committed)
     uint32_t end = end_now(reader);
     struct batch_head head;
 
-    if ((uint64_t) reader->batch + sizeof(head) > end)
+    if ((uint64_t)reader->batch + sizeof(head) > end)
         return 0;
     /* The window may be from before this batch was written, or from within
        that moment. */
@@ -340,13 +338,13 @@ batch_enter(struct log_reader *reader, uint64_t committed)
         || head.first_sequence > reader->window_committed) {
         reader->window_used = 0;
         if (!batch_head_get(reader, &head)
-            || (uint64_t) reader->batch + head.octets > end)
+            || (uint64_t)reader->batch + head.octets > end)
             return end == UINT32_MAX ? 0 : -1;
     }
     if (head.first_sequence > committed)
         return 0;
     reader->batch_end = reader->batch + head.octets;
-    reader->next = reader->batch + (uint32_t) sizeof(head);
+    reader->next = reader->batch + (uint32_t)sizeof(head);
     reader->left = head.count;
     return 1;
 }

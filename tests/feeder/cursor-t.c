@@ -49,8 +49,8 @@ teardown(void **state)
     struct world *world = *state;
 
     cursor_close(&world->cursor);
-    (void) unlink(world->path);
-    (void) rmdir(world->directory);
+    (void)unlink(world->path);
+    (void)rmdir(world->directory);
     free(world->path);
     free(world);
     return 0;
@@ -146,7 +146,7 @@ test_a_path_that_cannot_be_opened_is_named(void **state)
 {
     struct buffer why = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     assert_null(cursor_open("/nonexistent/cursor", &why));
     assert_non_null(strstr(buffer_text(&why), "/nonexistent/cursor"));
     buffer_free(&why);
@@ -156,8 +156,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_new_cursor_knows_nothing,
-                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_new_cursor_knows_nothing, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_what_was_written_last_is_read,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(

@@ -49,8 +49,8 @@ teardown(void **state)
     struct world *world = *state;
 
     deferred_close(&world->deferred);
-    (void) unlink(world->path);
-    (void) rmdir(world->directory);
+    (void)unlink(world->path);
+    (void)rmdir(world->directory);
     free(world->path);
     free(world);
     return 0;
@@ -59,7 +59,7 @@ teardown(void **state)
 static void
 put(struct world *world, uint64_t sequence, uint64_t now_ms)
 {
-    struct token token = {.segment = 7, .offset = (uint32_t) sequence};
+    struct token token = {.segment = 7, .offset = (uint32_t)sequence};
 
     deferred_put(world->deferred, sequence, &token, now_ms);
 }

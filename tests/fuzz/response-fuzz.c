@@ -38,7 +38,7 @@ line_try(const char *line, size_t octets)
     must(why.used == 0);
     must(response.code >= 100 && response.code < 600);
     must(response.text >= line && response.text <= line + octets);
-    must(response.octets <= (size_t) (line + octets - response.text));
+    must(response.octets <= (size_t)(line + octets - response.text));
     must(memchr(response.text, '\n', response.octets) == NULL
          || memchr(line, '\n', octets) != line + octets - 1);
     if (response_message_id(&response, &id, &id_octets)) {
@@ -51,7 +51,7 @@ line_try(const char *line, size_t octets)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const char *at = (const char *) data;
+    const char *at = (const char *)data;
     size_t octets;
 
     while (size > 0 && (octets = response_line_octets(at, size)) > 0) {

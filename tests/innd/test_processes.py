@@ -98,19 +98,6 @@ def test_no_process_can_get_privileges(server):
             assert int(found["CapEff"], 16) == 0
 
 
-def test_a_worker_ends_when_it_is_asked_nothing_new(server):
-    """Killed with SIGTERM from outside it is replaced."""
-    before = set(server.workers())
-    victim = before.pop()
-    os.kill(victim, 15)
-    from support.wait import wait_until
-    wait_until(lambda: victim not in server.workers()
-               and len(server.workers()) == len(before) + 1
-               or victim in server.workers(), 10, "the worker's successor")
-    with server.connect() as client:
-        assert client.command("DATE").startswith("111 ")
-
-
 def test_the_control_socket_is_not_for_everyone(server):
     run = os.path.join(server.dir, "run")
     for name in os.listdir(run):

@@ -39,7 +39,7 @@ static const struct {
 static void
 test_a_line_is_a_code_and_a_text(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         size_t octets =
             lines[i].octets != 0 ? lines[i].octets : strlen(lines[i].line);
@@ -53,8 +53,7 @@ test_a_line_is_a_code_and_a_text(void **state)
         if (good) {
             assert_int_equal(response.code, lines[i].code);
             assert_int_equal(response.octets, strlen(lines[i].text));
-            assert_memory_equal(response.text, lines[i].text,
-                                response.octets);
+            assert_memory_equal(response.text, lines[i].text, response.octets);
         }
         buffer_free(&why);
     }
@@ -65,7 +64,7 @@ test_a_line_is_measured(void **state)
 {
     char endless[RESPONSE_ENDLESS_OCTETS];
 
-    (void) state;
+    (void)state;
     memset(endless, 'x', sizeof(endless));
     assert_int_equal(response_line_octets("200 a\r\n201", 10), 7);
     assert_int_equal(response_line_octets("200 a\r", 6), 0);
@@ -78,18 +77,15 @@ static const struct {
     const char *line;
     const char *id; /* NULL: none */
 } ids[] = {
-    {"238 <a@b>", "<a@b>"},
-    {"438 <a@b> no", "<a@b>"},
-    {"438 no <a@b>", NULL},
-    {"438 <a@b", NULL},
-    {"438", NULL},
-    {"438  <a@b>", NULL},
+    {"238 <a@b>", "<a@b>"}, {"438 <a@b> no", "<a@b>"},
+    {"438 no <a@b>", NULL}, {"438 <a@b", NULL},
+    {"438", NULL},          {"438  <a@b>", NULL},
 };
 
 static void
 test_a_message_id_comes_first(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         struct response response;
         const char *id;
@@ -125,7 +121,7 @@ test_numbers_are_read_until_something_else(void **state)
         {"211", 0, {0, 0, 0}},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint64_t numbers[3] = {0};
         struct response response;
