@@ -123,7 +123,8 @@ group_answered(struct pull *pull, const struct response *response,
         group_next(pull);
         return 0;
     }
-    if (response->code != 211 || response_numbers(response, numbers, 3) != 3)
+    if (response->code != 211 || response_numbers(response, numbers, 3) != 3
+        || numbers[2] > ARTICLE_NUMBER_MAX)
         return why_set(why, "to GROUP %s: %u %.*s", group_name(pull),
                        response->code, (int)response->octets, response->text);
     if (done > numbers[2]) {

@@ -210,7 +210,12 @@ trunc_find(const struct log_reader *reader, uint32_t later)
     return end;
 }
 
-/* Begin in a segment, whose head was read.  A gap before it comes first. */
+/*
+ * Begin in a segment, whose head was read.  A gap before it comes first.  The
+ * sequence in its head is that of no article in it: its first records are
+ * TRUNC and SNAPSHOT, and repeat the last sequence before it where the log has
+ * rolled over to it.
+ */
 static int
 segment_enter(struct log_reader *reader, uint32_t number,
               const struct segment_head *head, struct buffer *why)
@@ -221,8 +226,8 @@ segment_enter(struct log_reader *reader, uint32_t number,
     reader->fd = segment_fd(reader, number);
     if (reader->fd < 0 && errno != ENOENT)
         return why_set_errno(why, "segment %08" PRIx32, number);
-    if (head->first_sequence > reader->last + 1)
-        reader->gap_last = head->first_sequence - 1;
+    if (head->first_sequence > reader->last)
+        reader->gap_last = head->first_sequence;
     return 0;
 }
 
@@ -262,7 +267,7 @@ segment_begin(struct log_reader *reader, struct buffer *why)
         if (status < 0)
             return -1;
     }
-    status = chain_find(reader, 0, reader->last + 1, &number, &head, why);
+    status = chain_find(reader, 0, reader->last, &number, &head, why);
     if (status == 0)
         status = chain_find(reader, 0, 0, &number, &head, why);
     if (status <= 0)

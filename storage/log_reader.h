@@ -10,7 +10,8 @@
  *
  * Where records are missing, since their segment was removed or is damaged,
  * the reader says which sequence numbers, and its owner asks the overview for
- * what is left of them (OVERVIEW_SINCE), then goes on behind them.
+ * what is left of them (OVERVIEW_SINCE), then goes on behind them.  A gap may
+ * name numbers that no article ever had.
  *
  * Reads of heads may wait for a cold disk: it is for a process that serves one
  * peer, never for a reader worker.
