@@ -201,6 +201,25 @@ flush_run(void *context)
 
 /* --- the index thread: one transaction --- */
 
+/*
+ * The overview failed.  Was it only away, and is it back?  Then all since the
+ * last commit is to be done again.  Meanwhile articles are put off: what is in
+ * hand gets its outcome when it is there again.
+ */
+static bool
+overview_is_back(struct store *store, struct buffer *why)
+{
+    int result;
+
+    atomic_store(&store->waiting_ms, clock_ms());
+    result = overview_resume(store->overview, why);
+    atomic_store(&store->waiting_ms, 0);
+    if (result < 0)
+        return false;
+    store->transaction = false;
+    return true;
+}
+
 static void
 scratch_reserve(struct index_scratch *scratch, size_t history, size_t overview)
 {
@@ -500,20 +519,23 @@ reader_ask(struct store *store, const struct overview_query *query,
 {
     struct overview_request *request;
 
-    found->status = -1;
-    found->count = 0;
     if (store->reader == NULL)
         store->reader = overview_reader_open(store->overview_url,
                                              store->pathoverview,
                                              store->active, NULL, why);
     if (store->reader == NULL)
         return -1;
-    request = overview_ask(store->reader, query, lines_found, found);
-    overview_reader_turn_ended(store->reader);
-    assert(request == NULL && "without a loop the answer comes at once");
-    (void) request;
-    return found->status < 0 ? why_set(why, "the overview cannot be read")
-                             : 0;
+    do {
+        found->status = -1;
+        found->count = 0;
+        request = overview_ask(store->reader, query, lines_found, found);
+        overview_reader_turn_ended(store->reader);
+        assert(request == NULL && "without a loop the answer comes at once");
+        (void) request;
+        if (found->status < 0)
+            why_set(why, "the overview cannot be read");
+    } while (found->status < 0 && overview_is_back(store, why));
+    return found->status < 0 ? -1 : 0;
 }
 
 static int
@@ -557,9 +579,9 @@ purge_step(struct store *store, struct buffer *why)
         || reader_ask(store, &query, &found, why) < 0)
         return -1;
     if (found.count > 0) {
-        purge->from = found.lines[found.count - 1].number + 1;
         if (purge_lines(store, purge->group, &found, why) < 0)
             return -1;
+        purge->from = found.lines[found.count - 1].number + 1;
         active_note_removal(store->active);
         return 0;
     }
@@ -689,9 +711,11 @@ save_marks(struct store *store, uint32_t id, struct buffer *why)
 
     row.creator = buffer_text(&creator);
     row.description = buffer_text(&description);
-    if (transaction_begin(store, why) == 0
-        && overview_put_group(store->overview, &row, why) == 0)
-        result = transaction_end(store, why);
+    do {
+        if (transaction_begin(store, why) == 0
+            && overview_put_group(store->overview, &row, why) == 0)
+            result = transaction_end(store, why);
+    } while (result < 0 && overview_is_back(store, why));
     buffer_free(&creator);
     buffer_free(&description);
     return result;
@@ -773,24 +797,34 @@ publish(struct store *store, struct commit *const *taken, size_t count,
 /* --- the index thread --- */
 
 static int
-index_commits(struct store *store, struct folding *folding,
-              struct commit *const *taken, size_t count, struct buffer *why)
+index_overview(struct store *store, struct folding *folding,
+               struct commit *const *taken, size_t count, struct buffer *why)
 {
     size_t articles = 0;
 
-    for (size_t i = 0; i < count; i++)
-        articles += taken[i]->article_count;
-    if (index_history(store, taken, count, why) < 0
-        || transaction_begin(store, why) < 0)
+    if (transaction_begin(store, why) < 0)
         return -1;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        articles += taken[i]->article_count;
         if (overview_put_commit(store, taken[i], why) < 0)
             return -1;
+    }
     if (fold_beside(store, folding, articles, why) < 0)
         return -1;
     store->applied = taken[count - 1]->last_sequence;
-    if (transaction_end(store, why) < 0
-        || publish(store, taken, count, why) < 0)
+    return transaction_end(store, why);
+}
+
+static int
+index_commits(struct store *store, struct folding *folding,
+              struct commit *const *taken, size_t count, struct buffer *why)
+{
+    if (index_history(store, taken, count, why) < 0)
+        return -1;
+    while (index_overview(store, folding, taken, count, why) < 0)
+        if (!overview_is_back(store, why))
+            return -1;
+    if (publish(store, taken, count, why) < 0)
         return -1;
     folding->last_commit_ms = clock_ms();
     return 0;
@@ -916,6 +950,8 @@ index_run(void *context)
             busy = true;
         } else {
             result = index_idle(store, &folding, &why);
+            if (result < 0 && overview_is_back(store, &why))
+                result = 1;
             busy = result > 0;
         }
         if (result >= 0 && index_restart_log(store, &why) < 0)

@@ -611,6 +611,15 @@ sqlite_restart_log(struct overview *base, struct buffer *why)
     return 1;
 }
 
+/* A file does not go away and come back. */
+static int
+sqlite_resume(struct overview *overview, struct buffer *why)
+{
+    (void)overview;
+    (void)why;
+    return -1;
+}
+
 const struct overview_ops overview_sqlite = {
     .name = "sqlite",
     .open = sqlite_open,
@@ -622,6 +631,7 @@ const struct overview_ops overview_sqlite = {
     .put_group = sqlite_put_group,
     .remove = overview_writer_remove,
     .commit = sqlite_commit,
+    .resume = sqlite_resume,
     .fold = overview_writer_fold,
     .recent = overview_writer_recent,
     .log_octets = sqlite_log_octets,
