@@ -29,9 +29,10 @@ enum {
     RETRY_FIRST_MS = 50,
     RETRY_LAST_MS = 2000,
     TICK_MS = 50,
-    /* Blocks asked for at once: an answer's 64 KB, and, where most numbers
-       are gone, more and more. */
-    BLOCKS_FIRST = 4,
+    /* Blocks asked for at once: what an answer has room for, by the octets of
+       those that were read last; where all numbers are gone, more and more. */
+    ANSWER_OCTETS = 64 * 1024,
+    BLOCK_OCTETS = 24 * 1024, /* a first guess */
     BLOCKS_MOST = 256,
 };
 
@@ -144,6 +145,7 @@ struct postgresql_reader {
     uint64_t last; /* sequence */
     uint64_t last_removed;
     int64_t epoch;
+    size_t block_octets; /* of late */
     struct postgresql_values values;
     struct buffer list;
     struct buffer why;
@@ -535,6 +537,30 @@ answer_since(struct postgresql_reader *reader,
     overview_answer_since_recent(&reader->answering, &request->query, answer);
 }
 
+/* Learn how large blocks are here. */
+static void
+note_blocks(struct postgresql_reader *reader, const PGresult *result)
+{
+    for (int i = 0; i < PQntuples(result); i++)
+        reader->block_octets =
+            (reader->block_octets * 7 + (size_t)PQgetlength(result, i, 1)) / 8;
+}
+
+/* As many as may fill an answer, or hold the limit. */
+static size_t
+blocks_wanted(const struct postgresql_reader *reader,
+              const struct overview_query *query)
+{
+    size_t count = ANSWER_OCTETS / (reader->block_octets + 1) + 2;
+    size_t enough = query->limit / OVERVIEW_BLOCK_NUMBERS + 2;
+
+    if (query->question != OVERVIEW_RANGE)
+        return 1;
+    if (query->limit > 0 && enough < count)
+        count = enough;
+    return count < BLOCKS_MOST ? count : BLOCKS_MOST;
+}
+
 /* Nothing was found in the blocks that were read: go on behind them. */
 static bool
 request_goes_on(struct postgresql_request *request,
@@ -566,6 +592,8 @@ request_answer(struct postgresql_reader *reader,
         answer_since(reader, request, result, &answer);
     else
         status = answer_lines(reader, request, result, &answer);
+    if (request->query.question == OVERVIEW_RANGE)
+        note_blocks(reader, result);
     overview_answer_finish(&reader->answering, &answer);
     if (status < 0) {
         request_fail(reader, request);
@@ -1052,9 +1080,7 @@ request_new(struct postgresql_reader *reader,
     request->context = context;
     request->published = active_published(reader->active);
     request->deadline_ms = clock_ms() + REQUEST_MS;
-    request->blocks = query->question == OVERVIEW_RANGE ? BLOCKS_FIRST : 1;
-    if (query->limit > 0 && query->limit < OVERVIEW_BLOCK_NUMBERS)
-        request->blocks = 2;
+    request->blocks = blocks_wanted(reader, query);
     reader->requests++;
     return request;
 }
@@ -1157,6 +1183,7 @@ postgresql_reader_open(const char *url, const char *path,
     TAILQ_INIT(&reader->waiting);
     STAILQ_INIT(&reader->expected);
     reader_forget_recent(reader);
+    reader->block_octets = BLOCK_OCTETS;
     reader->blocks = base == NULL;
     reader->loop = base != NULL ? base : event_base_new();
     if (reader->loop != NULL)
