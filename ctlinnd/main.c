@@ -26,8 +26,7 @@ struct options {
     bool silent;
 };
 
-static void __attribute__((noreturn))
-usage_exit(int status)
+static void __attribute__((noreturn)) usage_exit(int status)
 {
     struct buffer text = BUFFER_EMPTY;
 
@@ -54,7 +53,7 @@ timeout_parse(const char *text)
 
     if (end == text || *end != '\0' || text[0] == '-' || seconds > 1000000)
         die(EXIT_USAGE, "-t: found \"%s\", expected seconds", text);
-    return seconds == 0 ? -1 : (int) seconds * 1000;
+    return seconds == 0 ? -1 : (int)seconds * 1000;
 }
 
 static void
@@ -137,7 +136,7 @@ main(int argc, char **argv)
     log_set_level(LOG_LEVEL_WARN);
     options_parse(&options, argc, argv);
     words = argc - optind;
-    word = (const char **) argv + optind;
+    word = (const char **)argv + optind;
     what = command_check(&words, word, &joined);
     if (strcmp(what->name, "help") == 0 && words == 1)
         usage_exit(0);
@@ -149,8 +148,7 @@ main(int argc, char **argv)
         status = offline_command(config, words, word, &answer) < 0 ? 1 : 0;
     } else if (status == SERVER_NOT_RUNNING) {
         buffer_clear(&answer);
-        buffer_append_format(&answer, "no server runs at %s",
-                             config->pathrun);
+        buffer_append_format(&answer, "no server runs at %s", config->pathrun);
         status = EXIT_NOT_RUNNING;
     }
     if (answer.used > 0 && (status != 0 || !options.silent))

@@ -42,7 +42,7 @@ enum {
     /* The master is gone: finish, but do not hold up the next one. */
     ORPHAN_SECONDS = 5,
     ACCEPTS_PER_TURN = 16,
-    DRAIN_LOOK_MS = 10,
+    DRAIN_LOOK_US = 10000,
 };
 
 /* One socket on which somebody asks us something: the master's, a worker's
@@ -116,7 +116,8 @@ drain_look(struct writer *writer)
     }
     if (store_pending(writer->store) > 0)
         return;
-    TAILQ_FOREACH (link, &writer->links, next)
+    for (link = TAILQ_FIRST(&writer->links); link != NULL;
+         link = TAILQ_NEXT(link, next))
         if (link->ipc != NULL && ipc_queued(link->ipc) > 0)
             return;
     event_base_loopbreak(writer->base);
@@ -141,7 +142,8 @@ pause_all(struct writer *writer, bool pause)
     struct link *link;
 
     writer->paused = pause;
-    TAILQ_FOREACH (link, &writer->links, next)
+    for (link = TAILQ_FIRST(&writer->links); link != NULL;
+         link = TAILQ_NEXT(link, next))
         link_pause(link, pause);
 }
 
@@ -169,11 +171,11 @@ static void
 on_turn(evutil_socket_t fd, short what, void *context)
 {
     /* While draining: until the sockets have taken the last answers. */
-    const struct timeval again = {0, DRAIN_LOOK_MS * 1000};
+    const struct timeval again = {0, DRAIN_LOOK_US};
     struct writer *writer = context;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     store_turn_ended(writer->store);
     bump(writer);
     drain_look(writer);
@@ -188,8 +190,8 @@ on_store_done(evutil_socket_t fd, short what, void *context)
     struct writer *writer = context;
     struct buffer why = BUFFER_EMPTY;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     if (store_reap(writer->store, &why) < 0)
         die(EXIT_IO, "the store is broken: %s; the next writer recovers",
             buffer_text(&why));
@@ -204,8 +206,8 @@ on_second(evutil_socket_t fd, short what, void *context)
     struct writer *writer = context;
     uint64_t commits = store_commits(writer->store);
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     bump(writer);
     shared_count(writer->slot, COUNTER_GROUPS_COMMITTED,
                  commits - writer->commits);
@@ -241,7 +243,7 @@ link_closed(void *context, struct ipc *ipc, const char *why)
 {
     struct link *link = context;
 
-    debug("link of kind %u closed: %s", (unsigned) link->kind, why);
+    debug("link of kind %u closed: %s", (unsigned)link->kind, why);
     ipc_free(&ipc);
     link->ipc = NULL;
     link_release(link);
@@ -260,7 +262,7 @@ outcome_send(struct link *link, const struct store_result *result)
     };
     struct iovec pieces[] = {
         {&outcome, sizeof(outcome)},
-        {(void *) (uintptr_t) result->why, strlen(result->why)},
+        {(void *)(uintptr_t)result->why, strlen(result->why)},
     };
 
     if (link->ipc != NULL)
@@ -309,7 +311,7 @@ on_article(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     char reason[SHARED_REASON_OCTETS];
     const char *why = refusal(writer, frame, reason);
 
-    (void) ipc;
+    (void)ipc;
     if (why != NULL) {
         struct store_result result = {.outcome = STORE_LATER, .why = why};
 
@@ -330,7 +332,7 @@ on_article(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 static void
 link_refuse(struct link *link, const char *what)
 {
-    warn("a link of kind %u sent %s and is closed", (unsigned) link->kind,
+    warn("a link of kind %u sent %s and is closed", (unsigned)link->kind,
          what);
     link_closed(link, link->ipc, what);
 }
@@ -341,24 +343,23 @@ on_check(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     struct link *link = context;
     struct writer *writer = link->writer;
     const struct ipc_check *check = frame->payload;
-    const struct message_hash *hashes
-        = (const struct message_hash *) (check + 1);
-    struct ipc_checked checked
-        = {.cookie = check->cookie, .count = check->count};
+    const struct message_hash *hashes =
+        (const struct message_hash *)(check + 1);
+    struct ipc_checked checked = {.cookie = check->cookie,
+                                  .count = check->count};
     uint8_t answers[CHECK_HASHES_MAX];
-    struct iovec pieces[]
-        = {{&checked, sizeof(checked)}, {answers, check->count}};
-    bool closed = writer->draining
-                  || atomic_load(&writer->shared->mode) != MODE_RUNNING;
+    struct iovec pieces[] = {{&checked, sizeof(checked)},
+                             {answers, check->count}};
+    bool closed =
+        writer->draining || atomic_load(&writer->shared->mode) != MODE_RUNNING;
 
     if (check->count > CHECK_HASHES_MAX
-        || frame->octets
-               != sizeof(*check) + check->count * sizeof(*hashes)) {
+        || frame->octets != sizeof(*check) + check->count * sizeof(*hashes)) {
         link_refuse(link, "a CHECK of the wrong size");
         return;
     }
     for (uint32_t i = 0; i < check->count; i++) {
-        answers[i] = (uint8_t) store_check(writer->store, &hashes[i]);
+        answers[i] = (uint8_t)store_check(writer->store, &hashes[i]);
         if (closed && answers[i] == CHECK_WANTED)
             answers[i] = CHECK_LATER;
     }
@@ -388,11 +389,10 @@ static void
 command_done(void *context, uint64_t cookie, int status, const char *text)
 {
     struct link *link = context;
-    struct ipc_reply reply
-        = {.cookie = cookie, .status = status == 0 ? 0 : 1};
+    struct ipc_reply reply = {.cookie = cookie, .status = status == 0 ? 0 : 1};
     struct iovec pieces[] = {
         {&reply, sizeof(reply)},
-        {(void *) (uintptr_t) text, strlen(text)},
+        {(void *)(uintptr_t)text, strlen(text)},
     };
 
     if (link->ipc != NULL)
@@ -409,7 +409,7 @@ on_command(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     const char *word[COMMAND_WORDS_MAX];
     int words = ipc_command_words(frame, word, COMMAND_WORDS_MAX);
 
-    (void) ipc;
+    (void)ipc;
     link->waiting++;
     if (words < 0) {
         command_done(link, command->cookie, -1, "too many words");
@@ -451,7 +451,7 @@ tool_is_allowed(int fd)
         return false;
     if (peer.uid == 0 || peer.uid == geteuid())
         return true;
-    warn("tools: uid %u may not write to the store", (unsigned) peer.uid);
+    warn("tools: uid %u may not write to the store", (unsigned)peer.uid);
     return false;
 }
 
@@ -478,7 +478,7 @@ on_tools(evutil_socket_t listener, short what, void *context)
 {
     struct writer *writer = context;
 
-    (void) what;
+    (void)what;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -505,7 +505,7 @@ on_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     struct buffer why = BUFFER_EMPTY;
     struct config *config = config_from_memfd(frame->descriptor, &why);
 
-    (void) ipc;
+    (void)ipc;
     if (config == NULL) {
         warn("a new configuration cannot be read: %s", buffer_text(&why));
         buffer_free(&why);
@@ -513,7 +513,7 @@ on_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     }
     config_free(&writer->config);
     writer->config = config;
-    log_set_level((enum log_level) config->log_level);
+    log_set_level((enum log_level)config->log_level);
     store_reconfigure(writer->store, config);
 }
 
@@ -534,8 +534,8 @@ on_drain(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct link *link = context;
 
-    (void) ipc;
-    (void) frame;
+    (void)ipc;
+    (void)frame;
     drain(link->writer);
 }
 
@@ -548,9 +548,9 @@ on_worker(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     const struct ipc_link *asked = frame->payload;
     struct link *link;
 
-    (void) ipc;
+    (void)ipc;
     if (asked->kind != LINK_FEED && asked->kind != LINK_POST) {
-        warn("the master sent a link of kind %u", (unsigned) asked->kind);
+        warn("the master sent a link of kind %u", (unsigned)asked->kind);
         close(frame->descriptor);
         return;
     }
@@ -566,8 +566,8 @@ on_orphaned(evutil_socket_t fd, short what, void *context)
 {
     struct writer *writer = context;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     warn("the master is gone, and not all was finished in time: articles=%zu",
          store_pending(writer->store));
     /* No closing in order: the next start recovers, as after any death. */
@@ -609,7 +609,7 @@ writer_inherit(struct writer *writer, const struct child_arguments *arguments)
     if (writer->config == NULL)
         die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
     log_open("writer", writer->config->syslog);
-    log_set_level((enum log_level) writer->config->log_level);
+    log_set_level((enum log_level)writer->config->log_level);
     if (arguments->slot >= SHARED_SLOTS)
         die(EXIT_USAGE, "slot %u is out of range", arguments->slot);
     writer->shared = shared_map(CHILD_SHARED_FD);
@@ -618,7 +618,7 @@ writer_inherit(struct writer *writer, const struct child_arguments *arguments)
     if (writer->active == NULL)
         die(EXIT_SOFTWARE, "%s", buffer_text(&why));
     /* Opened anew, read-only: what a tool gets it cannot write to. */
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", (int) CHILD_ACTIVE_FD);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", (int)CHILD_ACTIVE_FD);
     writer->active_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (writer->active_fd < 0)
         sysdie(EXIT_SYSTEM, "%s", path);
@@ -644,8 +644,8 @@ writer_open_store(struct writer *writer)
 {
     struct buffer why = BUFFER_EMPTY;
 
-    writer->store = store_open(writer->config, writer->active,
-                               LOCK_WAIT_SECONDS, &why);
+    writer->store =
+        store_open(writer->config, writer->active, LOCK_WAIT_SECONDS, &why);
     if (writer->store == NULL)
         die(EXIT_IO, "store: %s", buffer_text(&why));
     buffer_free(&why);
@@ -661,21 +661,21 @@ writer_begin(struct writer *writer)
         die(EXIT_TEMPORARY, "out of memory: event base");
     TAILQ_INIT(&writer->links);
     writer->turn = event_make(writer->base, -1, 0, on_turn, writer);
-    writer->second
-        = event_make(writer->base, -1, EV_PERSIST, on_second, writer);
-    writer->store_done
-        = event_make(writer->base, store_fd(writer->store),
-                     EV_READ | EV_PERSIST, on_store_done, writer);
+    writer->second =
+        event_make(writer->base, -1, EV_PERSIST, on_second, writer);
+    writer->store_done =
+        event_make(writer->base, store_fd(writer->store), EV_READ | EV_PERSIST,
+                   on_store_done, writer);
     writer->tools = event_make(writer->base, CHILD_FIRST_FREE_FD,
                                EV_READ | EV_PERSIST, on_tools, writer);
     event_add(writer->second, &second);
     event_add(writer->store_done, NULL);
     event_add(writer->tools, NULL);
     writer->control = link_new(writer, 0);
-    writer->control->ipc
-        = ipc_new(writer->base, CHILD_CONTROL_FD, control_handlers,
-                  sizeof(control_handlers) / sizeof(*control_handlers),
-                  control_closed, writer->control);
+    writer->control->ipc =
+        ipc_new(writer->base, CHILD_CONTROL_FD, control_handlers,
+                sizeof(control_handlers) / sizeof(*control_handlers),
+                control_closed, writer->control);
     ipc_send(writer->control->ipc, IPC_READY, NULL, 0, -1);
 }
 

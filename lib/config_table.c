@@ -13,7 +13,7 @@
 
 #define MEMBER(type, member)                                                  \
     .offset = offsetof(struct type, member),                                  \
-    .octets = sizeof(((struct type *) NULL)->member)
+    .octets = sizeof(((struct type *)NULL)->member)
 #define LIST(type, member, count)                                             \
     MEMBER(type, member), .count_offset = offsetof(struct type, count)
 
@@ -22,8 +22,6 @@ enum { MIB = 1024 * 1024, DAYS_MAX = 36500 };
 
 static const char *const access_words[] = {"none", "read", "post", NULL};
 static const char *const level_words[] = {"warn", "notice", "debug", NULL};
-/* The one overview there is now; its word is kept as text in the struct. */
-static const char *const overview_words[] = {"sqlite", NULL};
 
 /* In the order of the manual page and of the sample. */
 const struct config_row config_rows[] = {
@@ -54,8 +52,8 @@ const struct config_row config_rows[] = {
     {"pathoverview", KIND_PATH, MEMBER(config, pathoverview),
      .fallback = "/var/spool/renews/overview", .restart = true,
      .text = "Directory of the overview, and of nothing else."},
-    {"pathrun", KIND_PATH, MEMBER(config, pathrun),
-     .fallback = "/run/renews", .restart = true,
+    {"pathrun", KIND_PATH, MEMBER(config, pathrun), .fallback = "/run/renews",
+     .restart = true,
      .text = "Directory of the pid file and of the control socket."},
     {"runasuser", KIND_WORD, MEMBER(config, runasuser), .fallback = "news",
      .restart = true,
@@ -64,9 +62,12 @@ const struct config_row config_rows[] = {
     {"runasgroup", KIND_WORD, MEMBER(config, runasgroup), .fallback = "",
      .restart = true,
      .text = "The group it takes then; empty: the user's own."},
-    {"overview", KIND_CHOICE, MEMBER(config, overview), .fallback = "sqlite",
-     .choices = overview_words, .restart = true,
-     .text = "Where the overview is kept."},
+    {"overview", KIND_OVERVIEW, MEMBER(config, overview),
+     .fallback = "sqlite", .restart = true,
+     .text = "Where the overview is kept: sqlite, a file in pathoverview; or "
+             "postgresql://USER@HOST/DATABASE, a database of its own (a "
+             "password belongs into a file: "
+             "?passfile=/etc/renews/pgpass)."},
     {"workers", KIND_NUMBER, MEMBER(config, workers), .fallback = "0",
      .minimum = 0, .maximum = 128, .unit = "", .restart = true,
      .text = "Reader processes; 0: two for each core."},
@@ -87,10 +88,10 @@ const struct config_row config_rows[] = {
      .minimum = 0, .maximum = DAYS_MAX, .unit = "days",
      .text = "Articles older than this are refused; 0: none is."},
     {"maxartsize", KIND_NUMBER, MEMBER(config, maxartsize),
-     .fallback = "1000000", .minimum = 1000, .maximum = 16 * MIB,
+     .fallback = "1000000", .minimum = 1000, .maximum = INT64_C(16) * MIB,
      .unit = "octets", .text = "The longest article taken from a peer."},
     {"localmaxartsize", KIND_NUMBER, MEMBER(config, localmaxartsize),
-     .fallback = "1000000", .minimum = 1000, .maximum = 16 * MIB,
+     .fallback = "1000000", .minimum = 1000, .maximum = INT64_C(16) * MIB,
      .unit = "octets", .text = "The longest article that may be posted."},
     {"initialtimeout", KIND_NUMBER, MEMBER(config, initialtimeout),
      .fallback = "30", .minimum = 1, .maximum = 86400, .unit = "seconds",
@@ -101,15 +102,14 @@ const struct config_row config_rows[] = {
     {"segment_octets", KIND_NUMBER, MEMBER(config, segment_octets),
      .fallback = "268435456", .minimum = MIB, .maximum = 2 * GIB,
      .unit = "octets", .text = "Length of one file of the spool."},
-    {"history_cache_octets", KIND_NUMBER,
-     MEMBER(config, history_cache_octets), .fallback = "67108864",
-     .minimum = MIB, .maximum = 64 * GIB, .unit = "octets",
-     .restart = true,
+    {"history_cache_octets", KIND_NUMBER, MEMBER(config, history_cache_octets),
+     .fallback = "67108864", .minimum = MIB, .maximum = 64 * GIB,
+     .unit = "octets", .restart = true,
      .text = "Memory for the history; a quarter of its file or more."},
     {"overview_cache_octets", KIND_NUMBER,
      MEMBER(config, overview_cache_octets), .fallback = "67108864",
-     .minimum = MIB, .maximum = 64 * GIB, .unit = "octets",
-     .restart = true, .text = "Memory for the writer's overview."},
+     .minimum = MIB, .maximum = 64 * GIB, .unit = "octets", .restart = true,
+     .text = "Memory for the writer's overview."},
     {"anonymous", KIND_CHOICE, MEMBER(config, anonymous), .fallback = "read",
      .choices = access_words,
      .text = "What a client may do that has not logged in."},
@@ -118,9 +118,8 @@ const struct config_row config_rows[] = {
     {"syslog", KIND_FLAG, MEMBER(config, syslog), .fallback = "false",
      .restart = true,
      .text = "Does the log go to syslog (facility news) too."},
-    {"log_level", KIND_CHOICE, MEMBER(config, log_level),
-     .fallback = "notice", .choices = level_words,
-     .text = "How much is logged."},
+    {"log_level", KIND_CHOICE, MEMBER(config, log_level), .fallback = "notice",
+     .choices = level_words, .text = "How much is logged."},
 };
 const size_t config_row_count = sizeof(config_rows) / sizeof(config_rows[0]);
 
@@ -150,7 +149,7 @@ number_parse(const char *text, int64_t *number_r)
     char *end;
     long long number;
 
-    if (!isdigit((unsigned char) text[0]) && text[0] != '-')
+    if (!isdigit((unsigned char)text[0]) && text[0] != '-')
         return false;
     errno = 0;
     number = strtoll(text, &end, 10);
@@ -188,7 +187,7 @@ static bool
 text_is_clean(const char *text, bool spaces)
 {
     for (; *text != '\0'; text++) {
-        unsigned char octet = (unsigned char) *text;
+        unsigned char octet = (unsigned char)*text;
 
         if (octet < 0x20 || octet == 0x7f || (octet == ' ' && !spaces))
             return false;
@@ -210,6 +209,17 @@ text_is_pathhost(const char *text)
     return length <= 253 && strspn(text, good) == length;
 }
 
+/* libpq looks at the rest of the URL. */
+static bool
+text_is_overview(const char *text)
+{
+    static const char scheme[] = "postgresql://";
+
+    return strcmp(text, "sqlite") == 0
+           || (strncmp(text, scheme, sizeof(scheme) - 1) == 0
+               && text_is_clean(text, false));
+}
+
 bool
 config_row_accepts(const struct config_row *row, const char *text)
 {
@@ -225,6 +235,8 @@ config_row_accepts(const struct config_row *row, const char *text)
         return text_is_pathhost(text);
     case KIND_PATH:
         return text[0] == '/' && text_is_clean(text, true);
+    case KIND_OVERVIEW:
+        return text_is_overview(text);
     case KIND_WILDMAT:
         return text[0] != '\0' && text_is_clean(text, false);
     case KIND_NUMBER:
@@ -259,6 +271,9 @@ config_row_expected(const struct config_row *row, struct buffer *text)
     case KIND_PATH:
         buffer_append_text(text, "an absolute path");
         break;
+    case KIND_OVERVIEW:
+        buffer_append_text(text, "sqlite or a URL that begins with postgresql://");
+        break;
     case KIND_WILDMAT:
         buffer_append_text(text, "a wildmat without spaces");
         break;
@@ -274,8 +289,8 @@ config_row_expected(const struct config_row *row, struct buffer *text)
     case KIND_CHOICE:
         for (size_t i = 0; row->choices[i] != NULL; i++) {
             if (i > 0)
-                buffer_append_text(
-                    text, row->choices[i + 1] == NULL ? " or " : ", ");
+                buffer_append_text(text, row->choices[i + 1] == NULL ? " or "
+                                                                     : ", ");
             buffer_append_text(text, row->choices[i]);
         }
         break;
@@ -291,21 +306,19 @@ config_row_expected(const struct config_row *row, struct buffer *text)
 static void *
 row_member(const struct config_row *row, void *object)
 {
-    return (char *) object + row->offset;
+    return (char *)object + row->offset;
 }
 
 static size_t *
 row_count(const struct config_row *row, void *object)
 {
-    return (size_t *) (void *) ((char *) object + row->count_offset);
+    return (size_t *)(void *)((char *)object + row->count_offset);
 }
 
-/* Choices are int64_t, an enum, or, for the overview, the word itself. */
 static bool
 row_is_text(const struct config_row *row)
 {
-    return row->kind <= KIND_WILDMAT
-           || (row->kind == KIND_CHOICE && row->choices == overview_words);
+    return row->kind <= KIND_WILDMAT;
 }
 
 void
@@ -328,8 +341,8 @@ config_row_free(const struct config_row *row, void *object)
 }
 
 static void
-list_set(const struct config_row *row, void *object,
-         const char *const *values, size_t count)
+list_set(const struct config_row *row, void *object, const char *const *values,
+         size_t count)
 {
     char ***list = row_member(row, object);
 
@@ -350,26 +363,26 @@ config_row_set(const struct config_row *row, void *object,
     }
     assert(count == 1);
     if (row_is_text(row)) {
-        *(char **) row_member(row, object) = xstrdup(values[0]);
+        *(char **)row_member(row, object) = xstrdup(values[0]);
     } else if (row->kind == KIND_NUMBER) {
         bool good = number_parse(values[0], row_member(row, object));
 
         assert(good);
-        (void) good; /* the caller has asked config_row_accepts() */
+        (void)good; /* the caller has asked config_row_accepts() */
     } else if (row->kind == KIND_FLAG) {
         bool good = flag_parse(values[0], row_member(row, object));
 
         assert(good);
-        (void) good; /* as above */
+        (void)good; /* as above */
     } else {
         int choice = choice_parse(row, values[0]);
 
         assert(choice >= 0);
         if (row->octets == sizeof(int64_t))
-            *(int64_t *) row_member(row, object) = choice;
+            *(int64_t *)row_member(row, object) = choice;
         else
-            *(enum access_level *) row_member(row, object) =
-                (enum access_level) choice;
+            *(enum access_level *)row_member(row, object) =
+                (enum access_level)choice;
     }
 }
 
@@ -398,15 +411,15 @@ config_row_set_fallback(const struct config_row *row, void *object)
 void
 config_row_copy(const struct config_row *row, void *object, const void *from)
 {
-    const void *member = (const char *) from + row->offset;
+    const void *member = (const char *)from + row->offset;
 
     if (row_is_text(row)) {
-        config_row_set(row, object, (const char *const *) member, 1);
+        config_row_set(row, object, (const char *const *)member, 1);
     } else if (config_row_is_list(row)) {
         config_row_free(row, object);
-        list_set(row, object, *(const char *const *const *) member,
-                 *(const size_t *) (const void *) ((const char *) from
-                                                   + row->count_offset));
+        list_set(row, object, *(const char *const *const *)member,
+                 *(const size_t *)(const void *)((const char *)from
+                                                 + row->count_offset));
     } else {
         memcpy(row_member(row, object), member, row->octets);
     }
@@ -432,11 +445,10 @@ static void
 list_print(const struct config_row *row, const void *object,
            struct buffer *text)
 {
-    char **list = *(char **const *) (const void *) ((const char *) object
-                                                    + row->offset);
-    size_t count =
-        *(const size_t *) (const void *) ((const char *) object
-                                          + row->count_offset);
+    char **list =
+        *(char **const *)(const void *)((const char *)object + row->offset);
+    size_t count = *(const size_t *)(const void *)((const char *)object
+                                                   + row->count_offset);
 
     buffer_append_char(text, '{');
     for (size_t i = 0; i < count; i++) {
@@ -451,21 +463,21 @@ void
 config_row_print(const struct config_row *row, const void *object,
                  struct buffer *text)
 {
-    const void *member = (const char *) object + row->offset;
+    const void *member = (const char *)object + row->offset;
     int64_t number;
 
     if (row_is_text(row)) {
-        config_quote(*(char *const *) member, text);
+        config_quote(*(char *const *)member, text);
     } else if (config_row_is_list(row)) {
         list_print(row, object, text);
     } else if (row->kind == KIND_NUMBER) {
-        buffer_append_format(text, "%" PRId64, *(const int64_t *) member);
+        buffer_append_format(text, "%" PRId64, *(const int64_t *)member);
     } else if (row->kind == KIND_FLAG) {
-        buffer_append_text(text, *(const bool *) member ? "true" : "false");
+        buffer_append_text(text, *(const bool *)member ? "true" : "false");
     } else {
         number = row->octets == sizeof(int64_t)
-                     ? *(const int64_t *) member
-                     : (int64_t) *(const enum access_level *) member;
+                     ? *(const int64_t *)member
+                     : (int64_t) * (const enum access_level *)member;
         buffer_append_text(text, row->choices[number]);
     }
 }

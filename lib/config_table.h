@@ -19,6 +19,7 @@ enum config_kind {
     KIND_WORD,     /* a name: no white space; may be empty */
     KIND_PATHHOST, /* a path identity (RFC 5536, 3.1.5) */
     KIND_PATH,     /* an absolute path */
+    KIND_OVERVIEW, /* "sqlite" or a URL of PostgreSQL's */
     KIND_WILDMAT,  /* not empty, no white space */
     KIND_NUMBER,   /* minimum to maximum */
     KIND_FLAG,     /* true or false */
@@ -30,9 +31,9 @@ enum config_kind {
 struct config_row {
     const char *name;
     enum config_kind kind;
-    size_t offset;       /* of the member in its struct */
-    size_t octets;       /* the member's */
-    size_t count_offset; /* lists: of the member that counts */
+    size_t offset;        /* of the member in its struct */
+    size_t octets;        /* the member's */
+    size_t count_offset;  /* lists: of the member that counts */
     const char *fallback; /* the default; a list's are parted by spaces */
     int64_t minimum;      /* KIND_NUMBER */
     int64_t maximum;

@@ -35,9 +35,9 @@ struct recovery {
     size_t article_count;
     struct buffer groups;
     struct buffer lines;
-    size_t records;      /* in it, of any kind */
-    uint64_t last;       /* sequence of the last one */
-    bool transaction;    /* the overview's is open */
+    size_t records;   /* in it, of any kind */
+    uint64_t last;    /* sequence of the last one */
+    bool transaction; /* the overview's is open */
     /* what was done */
     uint64_t replayed;
     uint64_t unknown;
@@ -77,9 +77,9 @@ put_articles(struct recovery *recovery, struct buffer *why)
         struct replayed *replayed = &recovery->articles[i];
 
         recovery->entries[i] = replayed->entry;
-        recovery->entries[i].groups
-            = (const struct record_group *) (const void *) (
-                recovery->groups.data + replayed->groups_at);
+        recovery->entries[i].groups =
+            (const struct record_group *)(const void *)(recovery->groups.data
+                                                        + replayed->groups_at);
         recovery->entries[i].line = recovery->lines.data + replayed->line_at;
     }
     result = begin_overview(recovery, why) < 0
@@ -118,13 +118,11 @@ finish_transaction(struct recovery *recovery, struct buffer *why)
     recovery->records = 0;
     if (put_history(recovery, why) < 0 || put_articles(recovery, why) < 0)
         return -1;
-    if (recovery->last <= recovery->overview_applied
-        && !recovery->transaction)
+    if (recovery->last <= recovery->overview_applied && !recovery->transaction)
         return 0;
     if (begin_overview(recovery, why) < 0
         || overview_commit(store->overview,
-                           largest(recovery->last,
-                                   recovery->overview_applied),
+                           largest(recovery->last, recovery->overview_applied),
                            why)
                < 0)
         return -1;
@@ -157,8 +155,8 @@ void
 recover_line(const struct record *record, struct buffer *line)
 {
     static const enum field fields[] = {
-        FIELD_SUBJECT, FIELD_FROM, FIELD_DATE, FIELD_MESSAGE_ID,
-        FIELD_REFERENCES,
+        FIELD_SUBJECT,    FIELD_FROM,       FIELD_DATE,
+        FIELD_MESSAGE_ID, FIELD_REFERENCES,
     };
     /* Not article_parse(): its limits are for what comes in, and Xref may
        have brought this head past them. */
@@ -166,11 +164,11 @@ recover_line(const struct record *record, struct buffer *line)
     struct field_value xref;
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
-        (void) head_find(record->payload, record->head.head_octets,
-                         field_name(fields[i]), &article.fields[fields[i]]);
+        (void)head_find(record->payload, record->head.head_octets,
+                        field_name(fields[i]), &article.fields[fields[i]]);
     article_overview(&article, line);
-    buffer_append_format(line, "\t%u\t%u\t", (unsigned) record->head.bytes,
-                         (unsigned) record->head.lines);
+    buffer_append_format(line, "\t%u\t%u\t", (unsigned)record->head.bytes,
+                         (unsigned)record->head.lines);
     if (head_find(record->payload, record->head.head_octets,
                   field_name(FIELD_XREF), &xref)) {
         buffer_append_text(line, "Xref: ");
@@ -190,8 +188,8 @@ replay_marks(struct recovery *recovery, const struct record *record,
 
         if (place.group == 0 || place.group > GROUP_ID_MAX)
             return why_set(why, "record %llu is filed in newsgroup %u",
-                           (unsigned long long) record->head.sequence,
-                           (unsigned) place.group);
+                           (unsigned long long)record->head.sequence,
+                           (unsigned)place.group);
         group = groups_at(recovery->store, place.group);
         if (place.number > group->high)
             group->high = place.number;
@@ -215,18 +213,18 @@ replay_article(struct recovery *recovery, const struct record *record,
         return 0;
     replayed = &recovery->articles[recovery->article_count++];
     *replayed = (struct replayed){
-        .entry = {
-            .sequence = record->head.sequence,
-            .arrival = record->head.arrival,
-            .token = record->token,
-            .hash = record->head.hash,
-            .group_count = record_group_count(record),
-        },
+        .entry =
+            {
+                .sequence = record->head.sequence,
+                .arrival = record->head.arrival,
+                .token = record->token,
+                .hash = record->head.hash,
+                .group_count = record_group_count(record),
+            },
         .groups_at = recovery->groups.used,
         .line_at = recovery->lines.used,
     };
-    buffer_append(&recovery->groups, record->meta,
-                  record->head.meta_octets);
+    buffer_append(&recovery->groups, record->meta, record->head.meta_octets);
     recover_line(record, &recovery->lines);
     replayed->entry.line_octets = recovery->lines.used - replayed->line_at;
     return 0;
@@ -243,7 +241,7 @@ replay_cancel(struct recovery *recovery, const struct record *record,
 
     if (record->head.payload_octets < sizeof(removal))
         return why_set(why, "cancel record %llu is cut short",
-                       (unsigned long long) record->head.sequence);
+                       (unsigned long long)record->head.sequence);
     memcpy(&removal, record->payload, sizeof(removal));
     collect_history(recovery, record, HISTORY_CANCELLED, removal.until);
     if (removal.sequence == 0
@@ -319,14 +317,12 @@ replay_groups(struct recovery *recovery, const struct record *record,
 
     while (left > 0) {
         struct overview_group row;
-        int64_t octets
-            = group_decode(&row, at, left, &recovery->text, why);
+        int64_t octets = group_decode(&row, at, left, &recovery->text, why);
 
-        if (octets < 0
-            || replay_group(recovery, &row, is_news, why) < 0)
+        if (octets < 0 || replay_group(recovery, &row, is_news, why) < 0)
             return -1;
         at += octets;
-        left -= (size_t) octets;
+        left -= (size_t)octets;
     }
     return 0;
 }
@@ -402,14 +398,14 @@ static void
 name_lost_group(struct store *store, uint32_t id)
 {
     struct buffer name = BUFFER_EMPTY;
-    struct overview_group row
-        = {.group = id, .creator = "", .description = ""};
+    struct overview_group row = {
+        .group = id, .creator = "", .description = ""};
 
-    buffer_append_format(&name, "lost.group-%u", (unsigned) id);
+    buffer_append_format(&name, "lost.group-%u", (unsigned)id);
     row.name = name.data;
     warn("store: what the log says of newsgroup %u is lost; its articles"
          " stay, by message-ID",
-         (unsigned) id);
+         (unsigned)id);
     group_assign(groups_at(store, id), &row);
     buffer_free(&name);
 }
@@ -471,10 +467,8 @@ recovery_init(struct recovery *recovery, struct store *store)
     *recovery = (struct recovery){.store = store};
     recovery->history_applied = history_applied(store->history);
     recovery->overview_applied = overview_applied(store->overview);
-    recovery->history
-        = xcalloc(REPLAY_RECORDS, sizeof(*recovery->history));
-    recovery->articles
-        = xcalloc(REPLAY_RECORDS, sizeof(*recovery->articles));
+    recovery->history = xcalloc(REPLAY_RECORDS, sizeof(*recovery->history));
+    recovery->articles = xcalloc(REPLAY_RECORDS, sizeof(*recovery->articles));
     recovery->entries = xcalloc(REPLAY_RECORDS, sizeof(*recovery->entries));
 }
 
@@ -493,8 +487,7 @@ recovery_free(struct recovery *recovery)
 
 /* Bring both indices up to the end of the log. */
 static int
-replay_log(struct store *store, struct recovery *recovery,
-           struct buffer *why)
+replay_log(struct store *store, struct recovery *recovery, struct buffer *why)
 {
     uint64_t after = recovery->history_applied;
     uint32_t segment, end;
@@ -513,7 +506,7 @@ replay_log(struct store *store, struct recovery *recovery,
         return -1;
     if (recovery->unknown > 0)
         warn("store: records of unknown types passed over: count=%llu",
-             (unsigned long long) recovery->unknown);
+             (unsigned long long)recovery->unknown);
     store->sequence = largest(spool_last_sequence(store->spool),
                               largest(history_applied(store->history),
                                       overview_applied(store->overview)));
@@ -548,9 +541,9 @@ store_recover(struct store *store, const struct config *config,
         return -1;
     clock_gettime(CLOCK_MONOTONIC, &end);
     notice("store: recovered: records=%llu sequence=%llu groups=%u ms=%lld",
-           (unsigned long long) recovery.replayed,
-           (unsigned long long) store->sequence, (unsigned) store->group_count,
-           (long long) (end.tv_sec - begin.tv_sec) * 1000
+           (unsigned long long)recovery.replayed,
+           (unsigned long long)store->sequence, (unsigned)store->group_count,
+           (long long)(end.tv_sec - begin.tv_sec) * 1000
                + (end.tv_nsec - begin.tv_nsec) / 1000000);
     return 0;
 }

@@ -33,7 +33,7 @@ clock_ms(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* --- opening and closing --- */
@@ -41,8 +41,8 @@ clock_ms(void)
 void
 store_reconfigure(struct store *store, const struct config *config)
 {
-    int64_t days = config->artcutoff > 0 ? config->artcutoff + 1
-                                         : REMEMBER_DAYS_DEFAULT;
+    int64_t days =
+        config->artcutoff > 0 ? config->artcutoff + 1 : REMEMBER_DAYS_DEFAULT;
 
     free(store->pathhost);
     store->pathhost = xstrdup(config->pathhost);
@@ -70,22 +70,19 @@ static struct store *
 store_new(const struct config *config, struct active *active)
 {
     struct store *store = xcalloc(1, sizeof(*store));
-    size_t segment = (size_t) config->segment_octets;
+    size_t segment = (size_t)config->segment_octets;
 
     store->active = active;
     store->pathspool = xstrdup(config->pathspool);
     store->pathoverview = xstrdup(config->pathoverview);
     store->overview_url = xstrdup(config->overview);
-    store->groups_max = (size_t) config->groups_max;
-    store->article_octets_max
-        = segment > 2 * SEGMENT_SPARE_OCTETS
-              ? segment - SEGMENT_SPARE_OCTETS
-              : segment / 2;
-    store->commit_octets_max = segment / 2 < COMMIT_OCTETS_MAX
-                                   ? segment / 2
-                                   : COMMIT_OCTETS_MAX;
-    store->chosen
-        = xcalloc(NEWSGROUPS_RELAYED_MAX, sizeof(*store->chosen));
+    store->groups_max = (size_t)config->groups_max;
+    store->article_octets_max = segment / 2 > SEGMENT_SPARE_OCTETS
+                                    ? segment - SEGMENT_SPARE_OCTETS
+                                    : segment / 2;
+    store->commit_octets_max =
+        segment / 2 < COMMIT_OCTETS_MAX ? segment / 2 : COMMIT_OCTETS_MAX;
+    store->chosen = xcalloc(NEWSGROUPS_RELAYED_MAX, sizeof(*store->chosen));
     store->event_fd = -1;
     store_reconfigure(store, config);
     pending_open(&store->pending);
@@ -94,23 +91,22 @@ store_new(const struct config *config, struct active *active)
 }
 
 static int
-open_parts(struct store *store, const struct config *config,
-           int wait_seconds, struct buffer *why)
+open_parts(struct store *store, const struct config *config, int wait_seconds,
+           struct buffer *why)
 {
     /* The lock comes first: what another writer has open is not touched. */
-    store->spool = spool_open(config->pathspool,
-                              (uint64_t) config->segment_octets,
-                              wait_seconds, why);
+    store->spool =
+        spool_open(config->pathspool, (uint64_t)config->segment_octets,
+                   wait_seconds, why);
     if (store->spool == NULL)
         return -1;
-    store->history
-        = history_open(config->pathdb, (size_t) config->history_cache_octets,
-                       why);
+    store->history = history_open(config->pathdb,
+                                  (size_t)config->history_cache_octets, why);
     if (store->history == NULL)
         return -1;
-    store->overview
-        = overview_open(config->overview, config->pathoverview,
-                        (size_t) config->overview_cache_octets, why);
+    store->overview =
+        overview_open(config->overview, config->pathoverview,
+                      (size_t)config->overview_cache_octets, why);
     return store->overview != NULL ? 0 : -1;
 }
 
@@ -120,6 +116,7 @@ begin(struct store *store, struct buffer *why)
 {
     struct buffer snapshot = BUFFER_EMPTY;
     uint64_t next = store->sequence + 1;
+    uint32_t segment, end;
     int result;
 
     groups_snapshot(store, &snapshot);
@@ -128,6 +125,10 @@ begin(struct store *store, struct buffer *why)
     if (result < 0)
         return -1;
     store->sequence = next - 1;
+    store->arrival = spool_last_arrival(store->spool);
+    /* Should the first flush fail, the next writer must know that it did. */
+    spool_durable(store->spool, &segment, &end);
+    active_set_durable(store->active, segment, end, store->sequence);
     spool_set_snapshot(store->spool, groups_snapshot, store);
     store->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (store->event_fd < 0)
@@ -190,7 +191,7 @@ store_close(struct store **store)
     if (*store == NULL)
         return;
     /* What was submitted is committed; a broken store gives no answers. */
-    (void) store_drain(*store, NULL);
+    (void)store_drain(*store, NULL);
     commit_stop(*store);
     store_free(store);
 }
@@ -243,7 +244,7 @@ store_break(struct store *store, const char *what, const struct buffer *why)
     pthread_mutex_unlock(&store->lock);
     /* It fails only when the counter is full: then it is readable anyway. */
     if (store->event_fd >= 0)
-        (void) !write(store->event_fd, &one, sizeof(one));
+        (void)!write(store->event_fd, &one, sizeof(one));
 }
 
 bool
@@ -307,7 +308,7 @@ commit_new(struct store *store)
 static void
 commit_recycle(struct store *store, struct commit *commit)
 {
-    if (commit->batch->octets->size > 2 * COMMIT_OCTETS_MAX)
+    if (commit->batch->octets->size / 2 > COMMIT_OCTETS_MAX)
         buffer_free(commit->batch->octets);
     batch_clear(commit->batch);
     for (size_t i = 0; i < commit->change_count; i++) {
@@ -329,8 +330,7 @@ store_make_room(struct store *store, size_t octets)
     const struct commit *commit = store->building;
 
     if (commit != NULL
-        && (commit->article_count + commit->change_count
-                >= COMMIT_ARTICLES_MAX
+        && (commit->article_count + commit->change_count >= COMMIT_ARTICLES_MAX
             || commit->batch->octets->used + octets
                    > store->commit_octets_max))
         store_turn_ended(store);
@@ -379,7 +379,7 @@ store_append(struct store *store, enum record_type type,
              size_t meta_octets, const void *payload, size_t octets)
 {
     struct commit *commit = store->building;
-    struct iovec piece = {(void *) (uintptr_t) payload, octets};
+    struct iovec piece = {(void *)(uintptr_t)payload, octets};
     struct record_head head = {
         .type = type,
         .sequence = ++store->sequence,
@@ -418,8 +418,7 @@ waiters_run(struct store *store, struct waiter *waiter)
 }
 
 void
-store_wait(struct store *store, struct pending *pending,
-           struct waiter *waiter)
+store_wait(struct store *store, struct pending *pending, struct waiter *waiter)
 {
     store->in_hand++;
     store->octets_in_hand += waiter->payload.used;
@@ -468,8 +467,7 @@ commit_finish(struct store *store, struct commit *commit, const char *refusal)
 
         store->in_hand--;
         store->octets_in_hand -= article->octets;
-        waiters_join(&end,
-                     pending_remove(&store->pending, article->pending));
+        waiters_join(&end, pending_remove(&store->pending, article->pending));
         article_finish(article, refusal);
     }
     for (size_t i = 0; i < commit->change_count; i++) {
@@ -534,7 +532,23 @@ commit_place(struct commit *commit, uint32_t segment, uint32_t offset)
         commit->articles[i].token.offset += offset;
     }
     commit->segment = segment;
-    commit->end = offset + (uint32_t) commit->batch->octets->used;
+    commit->end = offset + (uint32_t)commit->batch->octets->used;
+}
+
+/* No segment for this one: not now, unless it is that nothing goes any more.
+ */
+static void
+commit_without_room(struct store *store, struct commit *commit)
+{
+    if (store_is_broken(store)) {
+        commit_free(&commit);
+        return;
+    }
+    if (store->full_until == 0)
+        warn("store: no room: %s", buffer_text(&store->why));
+    store->full_until = clock_ms() + FULL_MS;
+    commit_take_back(store, commit);
+    commit_finish(store, commit, "no room on this server now");
 }
 
 void
@@ -546,14 +560,9 @@ store_turn_ended(struct store *store)
     if (commit == NULL || commit->batch->count == 0)
         return;
     store->building = NULL;
-    if (spool_seal(store->spool, commit->batch, &segment, &offset,
-                   &store->why)
+    if (spool_seal(store->spool, commit->batch, &segment, &offset, &store->why)
         < 0) {
-        if (store->full_until == 0)
-            warn("store: no room: %s", buffer_text(&store->why));
-        store->full_until = clock_ms() + FULL_MS;
-        commit_take_back(store, commit);
-        commit_finish(store, commit, "no room on this server now");
+        commit_without_room(store, commit);
         return;
     }
     commit_place(commit, segment, offset);
@@ -567,7 +576,7 @@ store_turn_ended(struct store *store)
 
 int
 store_lookup(struct store *store, const struct message_hash *hash,
-       struct history_entry *entry_r)
+             struct history_entry *entry_r)
 {
     struct buffer why = BUFFER_EMPTY;
     int found = history_lookup(store->history, hash, entry_r, &why);
@@ -635,7 +644,7 @@ store_reap(struct store *store, struct buffer *why)
     bool broken;
 
     /* Nothing to read is no mistake: the caller may come on suspicion. */
-    (void) !read(store->event_fd, &count, sizeof(count));
+    (void)!read(store->event_fd, &count, sizeof(count));
     done = take_done(store, &broken, why);
     while (done != NULL) {
         struct commit *next = done->next;
@@ -657,13 +666,15 @@ store_reap(struct store *store, struct buffer *why)
     return 0;
 }
 
-/* Wait until store_reap() has something to do. */
+/* Wait until store_reap() has something to do, which a broken store always
+   has. */
 static void
 wait_done(struct store *store)
 {
     struct pollfd poll_fd = {.fd = store->event_fd, .events = POLLIN};
 
-    while (poll(&poll_fd, 1, -1) < 0 && errno == EINTR)
+    while (!store_is_broken(store) && poll(&poll_fd, 1, -1) < 0
+           && errno == EINTR)
         ;
 }
 
@@ -743,7 +754,7 @@ store_command_wait(struct store *store, struct pending *pending, int words,
 static void
 command_again(struct store *store, const struct waiter *waiter)
 {
-    const char *word[COMMAND_WORDS_MAX];
+    const char *word[COMMAND_WORDS_MAX] = {NULL};
     const char *at = waiter->payload.data;
     const char *const end = at + waiter->payload.used;
     int words = 0;
@@ -768,7 +779,7 @@ now_changed(void *context, uint64_t cookie, int status, const char *text)
 {
     struct answered *answered = context;
 
-    (void) cookie;
+    (void)cookie;
     answered->done = true;
     answered->status = status;
     why_set(answered->text, "%s", text);

@@ -68,7 +68,8 @@ void store_close(struct store **store);
 /* A reload changed what the store goes by: pathhost, artcutoff. */
 void store_reconfigure(struct store *store, const struct config *config);
 
-/* Readable whenever store_reap() has something to do; for the caller's loop. */
+/* Readable whenever store_reap() has something to do; for the caller's loop.
+ */
 int store_fd(const struct store *store);
 /*
  * The caller has submitted what it had at hand: commit that, without waiting

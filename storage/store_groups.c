@@ -19,8 +19,8 @@ groups_at(struct store *store, uint32_t id)
 
         if (size < id)
             size = id;
-        store->groups
-            = xreallocarray(store->groups, size, sizeof(*store->groups));
+        store->groups =
+            xreallocarray(store->groups, size, sizeof(*store->groups));
         store->group_size = size;
     }
     while (store->group_count < id)
@@ -114,11 +114,11 @@ group_encode(struct buffer *to, const struct overview_group *row)
 {
     struct group_change change = {
         .group = row->group,
-        .flag = (uint8_t) row->flag,
+        .flag = (uint8_t)row->flag,
         .alias = row->alias,
-        .name_octets = (uint16_t) strlen(row->name),
-        .creator_octets = (uint16_t) strlen(row->creator),
-        .description_octets = (uint32_t) strlen(row->description),
+        .name_octets = (uint16_t)strlen(row->name),
+        .creator_octets = (uint16_t)strlen(row->creator),
+        .description_octets = (uint32_t)strlen(row->description),
         .created = row->created,
         .low = row->low,
         .high = row->high,
@@ -151,11 +151,11 @@ group_decode(struct overview_group *row, const char *octets, size_t length,
     if (total > length || change.group == 0 || change.group > GROUP_ID_MAX
         || !newsgroup_is_valid(at, change.name_octets))
         return why_set(why, "a record of newsgroup %u makes no sense",
-                       (unsigned) change.group);
+                       (unsigned)change.group);
 
     /* Three strings, one behind the other, each with a NUL. */
     buffer_clear(text);
-    buffer_reserve(text, (size_t) total);
+    buffer_reserve(text, (size_t)total);
     buffer_append(text, at, change.name_octets);
     buffer_append_char(text, '\0');
     at += change.name_octets;
@@ -165,17 +165,17 @@ group_decode(struct overview_group *row, const char *octets, size_t length,
     buffer_append(text, at, change.description_octets);
     *row = (struct overview_group){
         .group = change.group,
-        .flag = (char) change.flag,
+        .flag = (char)change.flag,
         .alias = change.alias,
         .created = change.created,
         .low = change.low,
         .high = change.high,
         .name = text->data,
         .creator = text->data + change.name_octets + 1,
-        .description = text->data + change.name_octets
-                       + change.creator_octets + 2,
+        .description =
+            text->data + change.name_octets + change.creator_octets + 2,
     };
-    return (int64_t) total;
+    return (int64_t)total;
 }
 
 void
@@ -303,8 +303,10 @@ new_id(struct store *store, const char *name)
         return 0;
     }
     if (store->group_count >= store->groups_max) {
-        why_set(&store->why, "there is room for %zu newsgroups only"
-                " (groups_max)", store->groups_max);
+        why_set(&store->why,
+                "there is room for %zu newsgroups only"
+                " (groups_max)",
+                store->groups_max);
         return 0;
     }
     return store->group_count + 1;
@@ -325,12 +327,11 @@ newgroup_arguments(struct store *store, int words, const char *const *word,
         return -1;
     for (int i = 4; i < words; i++)
         buffer_append_format(&description, "%s%s", i > 4 ? " " : "", word[i]);
-    if (words > 3
-        && check_text(store, "the creator", word[3], CREATOR_OCTETS_MAX) < 0)
-        result = -1;
-    else if (check_text(store, "the description", buffer_text(&description),
-                        DESCRIPTION_OCTETS_MAX)
-             < 0)
+    if ((words > 3
+         && check_text(store, "the creator", word[3], CREATOR_OCTETS_MAX) < 0)
+        || check_text(store, "the description", buffer_text(&description),
+                      DESCRIPTION_OCTETS_MAX)
+               < 0)
         result = -1;
     if (result == 0 && words > 3) {
         free(after->creator);
@@ -371,14 +372,13 @@ void
 store_newgroup(struct store *store, int words, const char *const *word,
                uint64_t cookie, store_changed_func *changed, void *context)
 {
-    struct wish wish
-        = {.cookie = cookie, .changed = changed, .context = context};
+    struct wish wish = {
+        .cookie = cookie, .changed = changed, .context = context};
     uint32_t id = groups_find_any(store, word[1], strlen(word[1]));
 
     /* Rows of its former life must not come up among those of the new. */
     if (id != 0 && commit_is_purging(store, id)) {
-        store_command_wait(store, NULL, words, word, cookie, changed,
-                           context);
+        store_command_wait(store, NULL, words, word, cookie, changed, context);
         return;
     }
     wish.id = id != 0 ? id : new_id(store, word[1]);
@@ -413,12 +413,12 @@ void
 store_changegroup(struct store *store, int words, const char *const *word,
                   uint64_t cookie, store_changed_func *changed, void *context)
 {
-    struct wish wish
-        = {.cookie = cookie, .changed = changed, .context = context};
+    struct wish wish = {
+        .cookie = cookie, .changed = changed, .context = context};
     char flag;
     uint32_t alias;
 
-    (void) words;
+    (void)words;
     wish.id = living(store, word[1], cookie, changed, context);
     if (wish.id == 0)
         return;
@@ -436,10 +436,10 @@ void
 store_rmgroup(struct store *store, int words, const char *const *word,
               uint64_t cookie, store_changed_func *changed, void *context)
 {
-    struct wish wish
-        = {.cookie = cookie, .changed = changed, .context = context};
+    struct wish wish = {
+        .cookie = cookie, .changed = changed, .context = context};
 
-    (void) words;
+    (void)words;
     wish.id = living(store, word[1], cookie, changed, context);
     if (wish.id == 0)
         return;

@@ -45,8 +45,7 @@ key_load(struct message_key *key, const char *path, struct buffer *why)
     if (octets < 0)
         why_set_errno(why, "cannot read %s", path);
     close(fd);
-    if (octets < 0
-        || key_parse(key, text, (size_t) octets, path, why) < 0)
+    if (octets < 0 || key_parse(key, text, (size_t)octets, path, why) < 0)
         return -1;
     return 1;
 }
@@ -60,7 +59,7 @@ file_write(const char *path, const char *text, size_t octets,
 
     if (fd < 0)
         return why_set_errno(why, "cannot make %s", path);
-    if (write(fd, text, octets) != (ssize_t) octets || fsync(fd) < 0) {
+    if (write(fd, text, octets) != (ssize_t)octets || fsync(fd) < 0) {
         why_set_errno(why, "cannot write %s", path);
         close(fd);
         return -1;

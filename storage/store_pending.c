@@ -8,7 +8,7 @@
 enum { CHAINS_MIN = 1024 };
 
 /* The hash is keyed with a secret: its first octets are as good as any. */
-static struct pending **
+static struct pending_chain *
 chain_of(const struct pending_table *table, const struct message_hash *hash)
 {
     uint64_t place;
@@ -52,7 +52,7 @@ void
 pending_close(struct pending_table *table)
 {
     for (size_t i = 0; i < table->size; i++)
-        chain_free(table->chains[i]);
+        chain_free(table->chains[i].first);
     chain_free(table->spare);
     free(table->chains);
     *table = (struct pending_table){0};
@@ -66,13 +66,13 @@ table_grow(struct pending_table *table)
     table->size *= 2;
     table->chains = xcalloc(table->size, sizeof(*table->chains));
     for (size_t i = 0; i < old.size; i++)
-        while (old.chains[i] != NULL) {
-            struct pending *pending = old.chains[i];
-            struct pending **chain = chain_of(table, &pending->hash);
+        while (old.chains[i].first != NULL) {
+            struct pending *pending = old.chains[i].first;
+            struct pending_chain *chain = chain_of(table, &pending->hash);
 
-            old.chains[i] = pending->next;
-            pending->next = *chain;
-            *chain = pending;
+            old.chains[i].first = pending->next;
+            pending->next = chain->first;
+            chain->first = pending;
         }
     free(old.chains);
 }
@@ -81,10 +81,9 @@ struct pending *
 pending_find(const struct pending_table *table,
              const struct message_hash *hash)
 {
-    struct pending *pending = *chain_of(table, hash);
+    struct pending *pending = chain_of(table, hash)->first;
 
-    while (pending != NULL
-           && memcmp(&pending->hash, hash, sizeof(*hash)) != 0)
+    while (pending != NULL && memcmp(&pending->hash, hash, sizeof(*hash)) != 0)
         pending = pending->next;
     return pending;
 }
@@ -93,7 +92,7 @@ struct pending *
 pending_add(struct pending_table *table, const struct message_hash *hash)
 {
     struct pending *pending = table->spare;
-    struct pending **chain;
+    struct pending_chain *chain;
 
     if (pending != NULL)
         table->spare = pending->next;
@@ -102,9 +101,9 @@ pending_add(struct pending_table *table, const struct message_hash *hash)
     if (++table->count > table->size)
         table_grow(table);
     chain = chain_of(table, hash);
-    *pending = (struct pending){.hash = *hash, .next = *chain};
+    *pending = (struct pending){.hash = *hash, .next = chain->first};
     pending->waiters_end = &pending->waiters;
-    *chain = pending;
+    chain->first = pending;
     return pending;
 }
 
@@ -119,7 +118,7 @@ pending_wait(struct pending *pending, struct waiter *waiter)
 struct waiter *
 pending_remove(struct pending_table *table, struct pending *pending)
 {
-    struct pending **at = chain_of(table, &pending->hash);
+    struct pending **at = &chain_of(table, &pending->hash)->first;
     struct waiter *waiters = pending->waiters;
 
     while (*at != pending)

@@ -1,6 +1,6 @@
 /*
  * store, from inside -- what the files of the open store share: store.c (the
- * caller's thread), store_groups.c, store_cancel.c, store_pending.c, commit.c
+ * caller's thread), store_groups.c, store_cancel.c, store_pending.c, commit*.c
  * (the threads behind it), recover.c.
  *
  * Who may touch what: the caller's thread owns all of struct store but for
@@ -80,9 +80,9 @@ void groups_snapshot(void *context, struct buffer *snapshot);
    that is decided. */
 struct waiter {
     struct waiter *next;
-    bool is_command;      /* words in payload, each ended by NUL */
+    bool is_command; /* words in payload, each ended by NUL */
     struct buffer payload;
-    uint64_t cookie;      /* command */
+    uint64_t cookie; /* command */
     union {
         store_done_func *done;
         store_changed_func *changed;
@@ -97,8 +97,12 @@ struct pending {
     struct waiter **waiters_end;
 };
 
+struct pending_chain {
+    struct pending *first;
+};
+
 struct pending_table {
-    struct pending **chains;
+    struct pending_chain *chains;
     size_t size; /* a power of 2 */
     size_t count;
     struct pending *spare;
@@ -225,7 +229,7 @@ struct store {
     int64_t arrival;
     uint64_t stamp;
     struct pending_table pending;
-    struct waiter *later; /* commands that wait for the last purge to end */
+    struct waiter *later;    /* commands that wait for the last purge to end */
     struct commit *building; /* NULL: nothing to hand over */
     struct commit *spare;
     size_t in_hand;
@@ -251,7 +255,7 @@ struct store {
     bool stopping;
     bool broken;
     struct buffer broken_why;
-    bool restart_log;    /* checkpoint -> index: begin the log anew */
+    bool restart_log;     /* checkpoint -> index: begin the log anew */
     struct purge *purges; /* the index thread takes from it */
     uint64_t committed_articles;
     uint64_t commits;
@@ -291,7 +295,7 @@ void store_break(struct store *store, const char *what,
                  const struct buffer *why);
 bool store_is_broken(struct store *store);
 
-/* commit.c */
+/* commit.c and commit_purge.c; storage/commit.h is for the threads themselves */
 void queue_open(struct commit_queue *queue);
 void queue_append(struct commit_queue *queue, struct commit *commit);
 void commit_free(struct commit **commit);
@@ -312,15 +316,14 @@ int commit_raise_low(struct store *store, uint32_t id, uint64_t from,
 void store_newgroup(struct store *store, int words, const char *const *word,
                     uint64_t cookie, store_changed_func *changed,
                     void *context);
-void store_changegroup(struct store *store, int words,
-                       const char *const *word, uint64_t cookie,
-                       store_changed_func *changed, void *context);
+void store_changegroup(struct store *store, int words, const char *const *word,
+                       uint64_t cookie, store_changed_func *changed,
+                       void *context);
 void store_rmgroup(struct store *store, int words, const char *const *word,
                    uint64_t cookie, store_changed_func *changed,
                    void *context);
 void store_cancel(struct store *store, int words, const char *const *word,
-                  uint64_t cookie, store_changed_func *changed,
-                  void *context);
+                  uint64_t cookie, store_changed_func *changed, void *context);
 
 /* store_key.c: the store's secret, made at the first start. */
 int store_key_read(struct message_key *key, const char *pathdb,

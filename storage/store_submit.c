@@ -161,19 +161,17 @@ choose_groups(struct store *store, const struct submission_view *view)
     for (uint32_t i = 0; i < view->head.group_count; i++) {
         uint32_t id;
 
-        memcpy(&id, (const char *) view->groups + i * sizeof(id), sizeof(id));
+        memcpy(&id, (const char *)view->groups + i * sizeof(id), sizeof(id));
         if (id == 0 || id > store->group_count)
             return why_set(&store->why, "submission: there is no group %u",
-                           (unsigned) id);
+                           (unsigned)id);
         if (choose(store, id, view->head.flags) < 0)
             return -1;
     }
     if (store->chosen_count == 0)
-        return why_set(&store->why,
-                       "none of its newsgroups is carried here");
+        return why_set(&store->why, "none of its newsgroups is carried here");
     for (size_t i = 0; i < store->chosen_count; i++) {
-        const struct group *group
-            = &store->groups[store->chosen[i].group - 1];
+        const struct group *group = &store->groups[store->chosen[i].group - 1];
 
         if (group->high >= ARTICLE_NUMBER_MAX)
             return why_set(&store->why, "%s has no article numbers left",
@@ -193,7 +191,7 @@ give_numbers(struct store *store)
         if (place->number == ARTICLE_NUMBER_MAX - NUMBERS_WARNED)
             warn("store: nine tenths of its article numbers are used:"
                  " group=%s number=%llu",
-                 group->name, (unsigned long long) place->number);
+                 group->name, (unsigned long long)place->number);
     }
 }
 
@@ -205,7 +203,7 @@ append_number(struct buffer *buffer, uint64_t number)
     size_t at = sizeof(digits);
 
     do
-        digits[--at] = (char) ('0' + number % 10);
+        digits[--at] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
     buffer_append(buffer, digits + at, sizeof(digits) - at);
 }
@@ -256,9 +254,9 @@ build_line(struct buffer *line, const struct buffer *xref,
     append_number(line, view->head.lines);
     buffer_append_char(line, '\t');
     while (at < end) {
-        const char *cr = memchr(at, '\r', (size_t) (end - at));
+        const char *cr = memchr(at, '\r', (size_t)(end - at));
 
-        buffer_append(line, at, (size_t) (cr - at));
+        buffer_append(line, at, (size_t)(cr - at));
         at = cr + 2;
     }
 }
@@ -272,9 +270,9 @@ append_record(struct store *store, struct commit *commit,
     const struct submission *from = &view->head;
     const struct buffer *xref = &store->xref;
     struct iovec pieces[] = {
-        {(void *) (uintptr_t) view->article, from->xref_offset},
+        {(void *)(uintptr_t)view->article, from->xref_offset},
         {xref->data, xref->used},
-        {(void *) (uintptr_t) (view->article + from->xref_offset),
+        {(void *)(uintptr_t)(view->article + from->xref_offset),
          from->article_octets - from->xref_offset},
     };
     struct record_head head = {
@@ -282,19 +280,18 @@ append_record(struct store *store, struct commit *commit,
         .sequence = ++store->sequence,
         .arrival = arrival,
         .hash = from->hash,
-        .head_octets = from->xref_offset + (uint32_t) xref->used,
-        .body_offset = from->body_offset + (uint32_t) xref->used,
+        .head_octets = from->xref_offset + (uint32_t)xref->used,
+        .body_offset = from->body_offset + (uint32_t)xref->used,
         .lines = from->lines,
-        .bytes = from->bytes + (uint32_t) xref->used,
+        .bytes = from->bytes + (uint32_t)xref->used,
         .body_crc = from->body_crc,
         .peer = from->peer,
     };
     struct token token = {0};
 
-    token.offset
-        = batch_append(commit->batch, &head, store->chosen,
-                       store->chosen_count * sizeof(*store->chosen), pieces,
-                       sizeof(pieces) / sizeof(*pieces));
+    token.offset = batch_append(commit->batch, &head, store->chosen,
+                                store->chosen_count * sizeof(*store->chosen),
+                                pieces, sizeof(pieces) / sizeof(*pieces));
     token.octets = head.octets;
     commit->last_sequence = head.sequence;
     return token;
@@ -304,11 +301,10 @@ static struct commit_article *
 commit_article_new(struct commit *commit)
 {
     if (commit->article_count == commit->article_size) {
-        commit->article_size
-            = commit->article_size > 0 ? commit->article_size * 2 : 16;
-        commit->articles
-            = xreallocarray(commit->articles, commit->article_size,
-                            sizeof(*commit->articles));
+        commit->article_size =
+            commit->article_size > 0 ? commit->article_size * 2 : 16;
+        commit->articles = xreallocarray(
+            commit->articles, commit->article_size, sizeof(*commit->articles));
     }
     return &commit->articles[commit->article_count++];
 }
@@ -361,10 +357,9 @@ intake_wait(struct store *store, struct pending *pending,
 static bool
 hash_is_right(struct store *store, const struct submission_view *view)
 {
-    struct message_hash hash
-        = message_id_hash(&store->key,
-                          view->article + view->head.message_id_offset,
-                          view->head.message_id_octets);
+    struct message_hash hash = message_id_hash(
+        &store->key, view->article + view->head.message_id_offset,
+        view->head.message_id_octets);
 
     return memcmp(&hash, &view->head.hash, sizeof(hash)) == 0;
 }
@@ -373,8 +368,8 @@ void
 store_submit(struct store *store, const void *payload, size_t octets,
              store_done_func *done, void *context)
 {
-    struct intake intake
-        = {.octets = octets, .done = done, .context = context};
+    struct intake intake = {
+        .octets = octets, .done = done, .context = context};
     const struct message_hash *hash = &intake.view.head.hash;
     struct pending *pending;
     struct history_entry entry;
@@ -388,6 +383,9 @@ store_submit(struct store *store, const void *payload, size_t octets,
         intake_answer(&intake, STORE_REFUSED, "submission: another ID");
         return;
     }
+    /* Broken: no answer is the right one, the next writer gives it. */
+    if (store_is_broken(store))
+        return;
     store_make_room(store, octets);
     pending = pending_find(&store->pending, hash);
     if (pending != NULL) {
@@ -395,7 +393,6 @@ store_submit(struct store *store, const void *payload, size_t octets,
         return;
     }
     found = store_lookup(store, hash, &entry);
-    /* Broken: no answer is the right one, the next writer gives it. */
     if (found < 0)
         return;
     if (found > 0)

@@ -41,8 +41,8 @@ groups_of_newsgroups(struct buffer *payload, const struct article *article,
 
     if (field->octets == NULL)
         return;
-    while (newsgroups_next(field->octets, field->length, &at, &name,
-                           &octets)) {
+    while (
+        newsgroups_next(field->octets, field->length, &at, &name, &octets)) {
         uint32_t id = active_find(active, name, octets);
 
         if (id != 0 && active_flag(active, id) == '=')
@@ -119,8 +119,7 @@ copy_up_to(struct change *change, size_t end)
         buffer_append_char(change->to, '!');
         change->done = change->path_offset;
     }
-    buffer_append(change->to, change->from + change->done,
-                  end - change->done);
+    buffer_append(change->to, change->from + change->done, end - change->done);
     change->done = end;
 }
 
@@ -131,7 +130,7 @@ field_end(const char *head, size_t at, size_t end)
     do {
         const char *lf = memchr(head + at, '\n', end - at);
 
-        at = lf != NULL ? (size_t) (lf - head) + 1 : end;
+        at = lf != NULL ? (size_t)(lf - head) + 1 : end;
     } while (at < end && (head[at] == ' ' || head[at] == '\t'));
     return at;
 }
@@ -182,12 +181,12 @@ message_id_place(const struct article *article, const struct change *change,
     struct field_value value;
 
     if (id->octets == NULL
-        || !head_find(begin, head->xref_offset,
-                      field_name(FIELD_MESSAGE_ID), &value)
+        || !head_find(begin, head->xref_offset, field_name(FIELD_MESSAGE_ID),
+                      &value)
         || !message_id_is_valid(value.octets, value.length))
         return why_set(why, "the message-ID is malformed");
-    head->message_id_offset = (uint32_t) (value.octets - begin);
-    head->message_id_octets = (uint32_t) value.length;
+    head->message_id_offset = (uint32_t)(value.octets - begin);
+    head->message_id_octets = (uint32_t)value.length;
     return 0;
 }
 
@@ -203,20 +202,20 @@ article_copy(struct buffer *payload, const struct article *article,
     if (path->octets == NULL)
         return why_set(why, "the article has no Path");
     if (prepend_path && !path_begins_with(path, pathhost)) {
-        change.path_offset = (size_t) (path->octets - article->octets);
+        change.path_offset = (size_t)(path->octets - article->octets);
         change.pathhost = pathhost;
     }
     buffer_reserve(payload, article->length + strlen(pathhost) + 1);
     copy_head(&change, article);
-    head->xref_offset = (uint32_t) (payload->used - offset);
-    head->body_offset = head->xref_offset
-                        + (uint32_t) (article->body_offset
-                                      - article->head_octets);
+    head->xref_offset = (uint32_t)(payload->used - offset);
+    head->body_offset =
+        head->xref_offset
+        + (uint32_t)(article->body_offset - article->head_octets);
     copy_up_to(&change, article->length);
-    head->article_octets = (uint32_t) (payload->used - offset);
-    head->lines = (uint32_t) article->lines;
-    head->bytes = (uint32_t) (article->bytes + head->article_octets
-                              - article->length);
+    head->article_octets = (uint32_t)(payload->used - offset);
+    head->lines = (uint32_t)article->lines;
+    head->bytes =
+        (uint32_t)(article->bytes + head->article_octets - article->length);
     head->body_crc = crc32c(0, payload->data + offset + head->body_offset,
                             head->article_octets - head->body_offset);
     return message_id_place(article, &change, offset, head, why);
@@ -237,22 +236,22 @@ submission_build(struct buffer *payload, const struct article *article,
     groups_of_newsgroups(payload, article, active);
     if (article->fields[FIELD_CONTROL].octets != NULL)
         groups_of_control(payload, article, active);
-    head.group_count
-        = (uint32_t) ((payload->used - sizeof(head)) / sizeof(uint32_t));
+    head.group_count =
+        (uint32_t)((payload->used - sizeof(head)) / sizeof(uint32_t));
     if (head.group_count == 0)
         return why_set(why, "none of its newsgroups is carried here");
 
     from = payload->used;
     article_overview(article, payload);
-    head.overview_octets = (uint32_t) (payload->used - from);
+    head.overview_octets = (uint32_t)(payload->used - from);
     from = payload->used;
     if (article_copy(payload, article, pathhost, prepend_path, &head, why) < 0)
         return -1;
     if (article->fields[FIELD_APPROVED].octets != NULL)
         head.flags |= SUBMISSION_APPROVED;
-    head.hash = message_id_hash(&key,
-                                payload->data + from + head.message_id_offset,
-                                head.message_id_octets);
+    head.hash =
+        message_id_hash(&key, payload->data + from + head.message_id_offset,
+                        head.message_id_octets);
     memcpy(payload->data, &head, sizeof(head));
     return 0;
 }
@@ -296,11 +295,11 @@ check_places(const struct submission_view *view, struct buffer *why)
     const char *article = view->article;
 
     if (head->xref_offset < 2 || head->xref_offset >= head->article_octets
-        || head->body_offset != (uint64_t) head->xref_offset + 2
+        || head->body_offset != (uint64_t)head->xref_offset + 2
         || head->body_offset > head->article_octets
         || memcmp(article + head->xref_offset - 2, "\r\n\r\n", 4) != 0)
         return why_set(why, "submission: the head does not end at %u",
-                       (unsigned) head->xref_offset);
+                       (unsigned)head->xref_offset);
     if (head->article_octets - head->xref_offset < TERMINATOR_OCTETS
         || memcmp(article + head->article_octets - TERMINATOR_OCTETS,
                   terminator, TERMINATOR_OCTETS)
@@ -310,12 +309,12 @@ check_places(const struct submission_view *view, struct buffer *why)
         || head->lines > head->article_octets)
         return why_set(why, "submission: impossible size");
     if (head->message_id_octets > MESSAGE_ID_OCTETS_MAX
-        || (uint64_t) head->message_id_offset + head->message_id_octets
+        || (uint64_t)head->message_id_offset + head->message_id_octets
                > head->xref_offset
         || !message_id_is_valid(article + head->message_id_offset,
                                 head->message_id_octets))
         return why_set(why, "submission: no message-ID at %u",
-                       (unsigned) head->message_id_offset);
+                       (unsigned)head->message_id_offset);
     return 0;
 }
 
@@ -333,13 +332,13 @@ submission_parse(struct submission_view *view, const void *payload,
     at += sizeof(view->head);
     if (head->group_count == 0 || head->group_count > NEWSGROUPS_RELAYED_MAX)
         return why_set(why, "submission: %u newsgroups",
-                       (unsigned) head->group_count);
-    expected = sizeof(*head) + (uint64_t) head->group_count * sizeof(uint32_t)
+                       (unsigned)head->group_count);
+    expected = sizeof(*head) + (uint64_t)head->group_count * sizeof(uint32_t)
                + head->overview_octets + head->article_octets;
     if (expected != octets)
         return why_set(why, "submission: %zu octets, expected %llu", octets,
-                       (unsigned long long) expected);
-    view->groups = (const uint32_t *) (const void *) at;
+                       (unsigned long long)expected);
+    view->groups = (const uint32_t *)(const void *)at;
     at += head->group_count * sizeof(uint32_t);
     view->overview = at;
     view->article = at + head->overview_octets;

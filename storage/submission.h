@@ -33,16 +33,16 @@ enum submission_flag {
 struct submission {
     uint64_t cookie; /* the sender's; comes back in the outcome */
     struct message_hash hash;
-    uint32_t flags;       /* enum submission_flag */
-    uint32_t group_count; /* ids of living groups, no id twice */
-    uint32_t overview_octets; /* "Subject<TAB>...<TAB>References" */
-    uint32_t article_octets;  /* without Xref, ".CRLF" included */
-    uint32_t xref_offset;     /* where "Xref: ...CRLF" goes: the end of the
-                                 header fields, before the empty line */
-    uint32_t body_offset;     /* in the article without Xref */
-    uint32_t lines;           /* of the body */
-    uint32_t bytes;           /* :bytes, Xref not counted */
-    uint32_t body_crc;        /* crc32c from body_offset to the end */
+    uint32_t flags;             /* enum submission_flag */
+    uint32_t group_count;       /* ids of living groups, no id twice */
+    uint32_t overview_octets;   /* "Subject<TAB>...<TAB>References" */
+    uint32_t article_octets;    /* without Xref, ".CRLF" included */
+    uint32_t xref_offset;       /* where "Xref: ...CRLF" goes: the end of the
+                                   header fields, before the empty line */
+    uint32_t body_offset;       /* in the article without Xref */
+    uint32_t lines;             /* of the body */
+    uint32_t bytes;             /* :bytes, Xref not counted */
+    uint32_t body_crc;          /* crc32c from body_offset to the end */
     uint32_t message_id_offset; /* in the article, of "<" */
     uint32_t message_id_octets;
     uint32_t peer; /* who fed it: 0 local, else a number from config; for

@@ -5,9 +5,11 @@ import io
 import lzma
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tarfile
+import tempfile
 
 import pytest
 
@@ -247,6 +249,15 @@ def test_quiet_is_quiet(server, tmp_path):
 
 # --- without a server, and interrupted ---
 
+@pytest.fixture
+def tree():
+    """A path for a large tree; pytest would keep those of three runs."""
+    directory = tempfile.mkdtemp(prefix="renews-tree-")
+    os.chmod(directory, 0o755)
+    yield os.path.join(directory, "tree")
+    shutil.rmtree(directory)
+
+
 def big_tree(directory, count):
     os.makedirs(directory)
     for number in range(count):
@@ -255,15 +266,11 @@ def big_tree(directory, count):
 
 
 def test_on_a_stopped_server_the_articles_are_there_at_the_next_start(
-        start_server, tmp_path):
+        start_server, tree):
     server = start_server("--group", "local.test")
     server.stop()
-    big_tree(tmp_path / "tree", 500)
-    os.chmod(tmp_path, 0o755)
-    for directory in tmp_path.parents:
-        if "pytest" in directory.name:
-            os.chmod(directory, 0o755)
-    done = server.newsimport("--old", str(tmp_path / "tree"))
+    big_tree(tree, 500)
+    done = server.newsimport("--old", tree)
     assert done.returncode == 0, done.stderr
     assert summary(done)["stored"] == 500
     server.start()
@@ -271,7 +278,7 @@ def test_on_a_stopped_server_the_articles_are_there_at_the_next_start(
         assert client.command("GROUP local.test") == (
             "211 500 1 500 local.test")
         assert client.command("STAT <tree-77@example.com>").startswith("223")
-    done = server.newsimport("--old", str(tmp_path / "tree"))
+    done = server.newsimport("--old", tree)
     assert (done.returncode, summary(done)["duplicate"]) == (0, 500)
 
 
@@ -282,13 +289,15 @@ def import_start(server, *words):
 
 
 @pytest.mark.parametrize("form", ["tree", "tar", "mbox"])
-def test_interrupted_it_goes_on_where_it_was(start_server, tmp_path, form):
+def test_interrupted_it_goes_on_where_it_was(start_server, tmp_path, tree,
+                                             form):
     server = start_server("--group", "local.test")
     total = 20000
     articles = [text(f"<tree-{number}@example.com>")
                 for number in range(total)]
     path = tmp_path / form
     if form == "tree":
+        path = tree
         big_tree(path, total)
     else:
         path.write_bytes(mbox(articles) if form == "mbox" else tar_of(
@@ -314,11 +323,12 @@ def test_interrupted_it_goes_on_where_it_was(start_server, tmp_path, form):
                              state).returncode == 65
 
 
-def test_killed_it_goes_on_and_reads_little_twice(start_server, tmp_path):
+def test_killed_it_goes_on_and_leaves_nothing_out(start_server, tmp_path,
+                                                  tree):
     server = start_server("--group", "local.test")
-    big_tree(tmp_path / "tree", 20000)
+    big_tree(tree, 20000)
     state = str(tmp_path / "state")
-    running = import_start(server, "--state", state, str(tmp_path / "tree"))
+    running = import_start(server, "--state", state, tree)
     wait_until(lambda: os.path.exists(state), 30, "the first state")
     running.kill()
     running.communicate(timeout=60)
@@ -328,10 +338,10 @@ def test_killed_it_goes_on_and_reads_little_twice(start_server, tmp_path):
         assert client.command("GROUP local.test").split()[1] == "20000"
 
 
-def test_it_survives_the_death_of_the_writer(start_server, tmp_path):
+def test_it_survives_the_death_of_the_writer(start_server, tree):
     server = start_server("--group", "local.test")
-    big_tree(tmp_path / "tree", 20000)
-    running = import_start(server, str(tmp_path / "tree"))
+    big_tree(tree, 20000)
+    running = import_start(server, tree)
     with server.connect() as client:
         for share in (100, 3000, 6000):
             wait_until(lambda: int(client.command(
@@ -363,14 +373,11 @@ def test_while_the_server_is_paused_it_waits(server, tmp_path):
 
 
 def test_two_at_once_on_a_stopped_store_do_not_hurt_each_other(
-        start_server, tmp_path):
+        start_server, tree):
     server = start_server("--group", "local.test")
     server.stop()
-    big_tree(tmp_path / "tree", 300)
-    for directory in [tmp_path, *tmp_path.parents]:
-        if "pytest" in str(directory):
-            os.chmod(directory, 0o755)
-    both = [import_start(server, str(tmp_path / "tree")) for _ in range(2)]
+    big_tree(tree, 300)
+    both = [import_start(server, tree) for _ in range(2)]
     outputs = [one.communicate(timeout=60) for one in both]
     assert [one.returncode for one in both] == [0, 0], outputs
     server.start()

@@ -20,7 +20,7 @@ static void
 read_all(const char *octets, size_t length)
 {
     for (size_t i = 0; i < length; i++)
-        last = (unsigned char) octets[i];
+        last = (unsigned char)octets[i];
 }
 
 int
@@ -37,16 +37,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(&fitting, payload, sizeof(fitting));
         if (fitting.group_count != 1 && fitting.group_count != 2)
             fitting.group_count = 1;
-        fitting.overview_octets
-            %= (uint32_t) (size - sizeof(fitting) - 8) + 1;
-        fitting.article_octets
-            = (uint32_t) (size - sizeof(fitting)
-                          - fitting.group_count * sizeof(uint32_t))
-              - fitting.overview_octets;
+        fitting.overview_octets %= (uint32_t)(size - sizeof(fitting) - 8) + 1;
+        fitting.article_octets =
+            (uint32_t)(size - sizeof(fitting)
+                       - fitting.group_count * sizeof(uint32_t))
+            - fitting.overview_octets;
         memcpy(payload, &fitting, sizeof(fitting));
     }
     if (submission_parse(&view, payload, size, NULL) == 0) {
-        read_all((const char *) view.groups,
+        read_all((const char *)view.groups,
                  head->group_count * sizeof(uint32_t));
         read_all(view.overview, head->overview_octets);
         read_all(view.article, head->article_octets);

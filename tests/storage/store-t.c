@@ -1,5 +1,11 @@
 #include "tests/storage/store_world.h"
 
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
 static int
 setup(void **state)
 {
@@ -27,8 +33,8 @@ static void
 test_an_article_gets_path_xref_and_numbers(void **state)
 {
     struct world *world = *state;
-    struct outcome outcome
-        = world_submit(world, "<1@x>", "local.one,local.two,other", 0);
+    struct outcome outcome =
+        world_submit(world, "<1@x>", "local.one,local.two,other", 0);
     char line[300];
 
     assert_int_equal(outcome.outcome, STORE_STORED);
@@ -83,8 +89,7 @@ test_a_long_xref_is_folded_and_the_overview_has_it_in_one_piece(void **state)
     for (int i = 0; i < 40; i++) {
         char *command;
 
-        buffer_append_format(&groups, "%slocal.%s.number-%d",
-                             i > 0 ? "," : "",
+        buffer_append_format(&groups, "%slocal.%s.number-%d", i > 0 ? "," : "",
                              "a-name-that-takes-some-room-in-the-line", i);
         buffer_clear(&world->text);
         buffer_append_format(&world->text, "newgroup %s",
@@ -95,16 +100,15 @@ test_a_long_xref_is_folded_and_the_overview_has_it_in_one_piece(void **state)
         world_group(world, command);
         free(command);
     }
-    assert_int_equal(
-        world_submit(world, "<long@x>", groups.data, 0).outcome,
-        STORE_STORED);
+    assert_int_equal(world_submit(world, "<long@x>", groups.data, 0).outcome,
+                     STORE_STORED);
     world_article(world, "<long@x>");
-    begin = (size_t) (strstr(world->text.data, "Xref:") - world->text.data);
+    begin = (size_t)(strstr(world->text.data, "Xref:") - world->text.data);
     for (char *line = world->text.data + begin; *line != '\r';) {
         char *end = strstr(line, "\r\n");
 
-        if ((size_t) (end - line) > longest)
-            longest = (size_t) (end - line);
+        if ((size_t)(end - line) > longest)
+            longest = (size_t)(end - line);
         line = end + 2;
     }
     assert_true(longest <= ARTICLE_LINE_OCTETS_MAX);
@@ -212,6 +216,7 @@ test_a_submission_that_lies_about_its_id_is_refused(void **state)
     struct outcome outcome = {0};
 
     world_build(world, &payload, "<true@x>", "local.one", "", "b\r\n", 0, 7);
+    assert_true(payload.data != NULL && payload.used > sizeof(head));
     memcpy(&head, payload.data, sizeof(head));
     head.hash.octets[3] ^= 1;
     memcpy(payload.data, &head, sizeof(head));
@@ -243,8 +248,7 @@ test_flags_decide_who_may_file_what_where(void **state)
         {"newgroup f.n n", "f.n", SUBMISSION_POSTED, STORE_REFUSED, NULL},
         {"newgroup f.m m", "f.m", 0, STORE_REFUSED, NULL},
         {"newgroup f.m m", "f.m,f.y", 0, STORE_REFUSED, NULL},
-        {"newgroup f.m m", "f.m", SUBMISSION_APPROVED, STORE_STORED,
-         "f.m:1"},
+        {"newgroup f.m m", "f.m", SUBMISSION_APPROVED, STORE_STORED, "f.m:1"},
         {"newgroup f.x x", "f.x", 0, STORE_REFUSED, NULL},
         {"newgroup f.x x", "f.x,f.y", 0, STORE_STORED, "f.y:3"},
         {"newgroup f.a =f.y", "f.a", 0, STORE_STORED, "f.y:4"},
@@ -263,8 +267,8 @@ test_flags_decide_who_may_file_what_where(void **state)
         world_group(world, rows[i].command);
         outcome = world_submit(world, id, rows[i].group, rows[i].flags);
         if (outcome.outcome != rows[i].outcome)
-            fail_msg("row %zu: %s: %d %s", i, rows[i].group,
-                     outcome.outcome, outcome.why);
+            fail_msg("row %zu: %s: %d %s", i, rows[i].group, outcome.outcome,
+                     outcome.why);
         if (rows[i].xref == NULL) {
             assert_true(outcome.why[0] != '\0');
             continue;
@@ -385,8 +389,8 @@ test_newgroup_keeps_what_it_is_not_told(void **state)
     world_group(world, "newgroup local.two n");
     world_reopen(world);
     assert_int_equal(active_flag(world->active, id), 'n');
-    assert_int_equal(
-        active_origin(world->active, id, &creator, &description), created);
+    assert_int_equal(active_origin(world->active, id, &creator, &description),
+                     created);
     assert_string_equal(creator.data, "me@x");
     assert_string_equal(description.data, "About two things");
     buffer_free(&creator);
@@ -450,10 +454,9 @@ test_a_cancelled_article_is_gone_and_stays_refused(void **state)
     world_submit(world, "<3@x>", "local.one", 0);
     hash = world_hash(world, "<2@x>");
     world_group(world, "cancel <2@x>");
-    assert_int_equal(
-        store_find(world->store, &hash, &sequence, &token, NULL), 0);
-    assert_false(
-        active_known_find(world->active, &hash, &sequence, &token));
+    assert_int_equal(store_find(world->store, &hash, &sequence, &token, NULL),
+                     0);
+    assert_false(active_known_find(world->active, &hash, &sequence, &token));
     world_assert_marks(world, "local.one", 1, 3, 2);
     world_assert_marks(world, "local.two", 2, 1, 0);
     world_lines(world, "local.one", 2, 2);
@@ -541,8 +544,8 @@ test_many_articles_go_through_several_segments(void **state)
 
         snprintf(id, sizeof(id), "<m%u@x>", i);
         world_build(world, &payload, id,
-                    i % 3 == 0 ? "local.one,local.two" : "local.one", "",
-                    body, 0, i);
+                    i % 3 == 0 ? "local.one,local.two" : "local.one", "", body,
+                    0, i);
         store_submit(world->store, payload.data, payload.used, outcome_note,
                      &outcomes[i]);
         if (i % 17 == 0)
@@ -568,6 +571,120 @@ test_many_articles_go_through_several_segments(void **state)
     world_article(world, "<m1234@x>");
     buffer_free(&payload);
     free(outcomes);
+}
+
+/* --- when the disk says no --- */
+
+/* A file may not grow past this; SIZE_MAX: as far as it likes. */
+static void
+limit_files(size_t octets)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = octets == SIZE_MAX ? limit.rlim_max : octets;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+static void
+test_without_room_for_a_segment_articles_are_deferred(void **state)
+{
+    enum { ARTICLES = 40, BODY = 100000 };
+    struct world *world = *state;
+    struct outcome outcomes[ARTICLES] = {0};
+    struct outcome after;
+    struct buffer payload = BUFFER_EMPTY;
+    char *body = xmalloc(BODY + 1);
+    unsigned stored = 0;
+    time_t deadline = time(NULL) + 20;
+
+    memset(body, 'x', BODY);
+    memcpy(body + BODY - 2, "\r\n", 3);
+    /* No new segment, but what there is can be written. */
+    limit_files((size_t)world->config->segment_octets - 1);
+    for (unsigned i = 0; i < ARTICLES; i++) {
+        char id[32];
+
+        snprintf(id, sizeof(id), "<room%u@x>", i);
+        world_build(world, &payload, id, "local.one", "", body, 0, i);
+        store_submit(world->store, payload.data, payload.used, outcome_note,
+                     &outcomes[i]);
+    }
+    world_drain(world);
+    for (unsigned i = 0; i < ARTICLES; i++) {
+        assert_int_equal(outcomes[i].calls, 1);
+        if (outcomes[i].outcome == STORE_STORED)
+            stored++;
+        else
+            assert_int_equal(outcomes[i].outcome, STORE_LATER);
+    }
+    assert_true(stored > 0 && stored < ARTICLES);
+    world_assert_marks(world, "local.one", 1, stored, stored);
+    assert_true(store_is_full(world->store));
+
+    /* With room again it goes on by itself, without a gap. */
+    limit_files(SIZE_MAX);
+    do
+        after = world_submit(world, "<after@x>", "local.one", 0);
+    while (after.outcome == STORE_LATER && time(NULL) < deadline);
+    assert_int_equal(after.outcome, STORE_STORED);
+    world_assert_marks(world, "local.one", 1, stored + 1, stored + 1);
+    world_reopen(world);
+    world_assert_marks(world, "local.one", 1, stored + 1, stored + 1);
+    buffer_free(&payload);
+    free(body);
+}
+
+/* In a child: the write fails; the exit status says what it saw. */
+static void
+child_fails(struct world *world)
+{
+    struct outcome outcome;
+    struct pollfd poll_fd = {.events = POLLIN};
+
+    world_open(world);
+    world_submit(world, "<good@x>", "local.one", 0);
+    limit_files(4096);
+    world_begin(world, &outcome, "<bad@x>", "local.one", 0);
+    store_turn_ended(world->store);
+    poll_fd.fd = store_fd(world->store);
+    if (poll(&poll_fd, 1, 20000) != 1)
+        _exit(1);
+    if (store_reap(world->store, &world->why) != -1)
+        _exit(2);
+    if (outcome.calls != 0)
+        _exit(3);
+    /* And it stays so. */
+    world_begin(world, &outcome, "<worse@x>", "local.one", 0);
+    if (store_drain(world->store, &world->why) != -1 || outcome.calls != 0)
+        _exit(4);
+    _exit(0);
+}
+
+static void
+test_a_failed_write_breaks_the_store_and_answers_nothing(void **state)
+{
+    struct world *world = *state;
+    int status;
+    pid_t pid;
+
+    world_close(world);
+    world->active = active_new(64);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        child_fails(world);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    world_open(world);
+    world_assert_marks(world, "local.one", 1, 1, 1);
+    assert_int_equal(
+        world_submit(world, "<bad@x>", "local.one", SUBMISSION_RESUBMIT)
+            .outcome,
+        STORE_STORED);
+    world_assert_marks(world, "local.one", 1, 2, 2);
 }
 
 static void
@@ -608,6 +725,8 @@ main(void)
         PROMISE(test_a_cancel_waits_for_the_article_that_is_on_its_way),
         PROMISE(test_an_id_cancelled_before_it_comes_is_refused),
         PROMISE(test_many_articles_go_through_several_segments),
+        PROMISE(test_without_room_for_a_segment_articles_are_deferred),
+        PROMISE(test_a_failed_write_breaks_the_store_and_answers_nothing),
         PROMISE(test_a_store_that_another_holds_is_not_opened),
     };
 

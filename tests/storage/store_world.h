@@ -48,7 +48,9 @@ struct outcome {
 static inline void
 world_open(struct world *world)
 {
-    world->active = active_new((size_t) world->config->groups_max);
+    /* A master keeps the memory while writers come and go. */
+    if (world->active == NULL)
+        world->active = active_new((size_t)world->config->groups_max);
     world->store = store_open(world->config, world->active, 0, &world->why);
     if (world->store == NULL)
         fail_msg("store_open: %s", buffer_text(&world->why));
@@ -90,9 +92,9 @@ static inline int
 world_remove(const char *path, const struct stat *status, int type,
              struct FTW *place)
 {
-    (void) status;
-    (void) type;
-    (void) place;
+    (void)status;
+    (void)type;
+    (void)place;
     return remove(path);
 }
 
@@ -237,8 +239,8 @@ static inline void
 world_assert_marks(struct world *world, const char *group, uint64_t low,
                    uint64_t high, uint64_t count)
 {
-    struct group_marks marks
-        = active_marks(world->active, world_id(world, group));
+    struct group_marks marks =
+        active_marks(world->active, world_id(world, group));
 
     assert_int_equal(marks.low, low);
     assert_int_equal(marks.high, high);
@@ -287,13 +289,12 @@ world_lines(struct world *world, const char *group, uint64_t low,
     struct world_line line = {.world = world};
 
     if (world->reader == NULL)
-        world->reader
-            = overview_reader_open("sqlite", world->config->pathoverview,
-                                   world->active, NULL, &world->why);
+        world->reader =
+            overview_reader_open("sqlite", world->config->pathoverview,
+                                 world->active, NULL, &world->why);
     assert_non_null(world->reader);
     buffer_clear(&world->text);
-    assert_null(
-        overview_ask(world->reader, &query, world_line_found, &line));
+    assert_null(overview_ask(world->reader, &query, world_line_found, &line));
     overview_reader_turn_ended(world->reader);
     return line.sequence;
 }
@@ -309,9 +310,9 @@ world_article(struct world *world, const char *id)
 
     assert_int_equal(
         store_find(world->store, &hash, &sequence, &token, &world->why), 1);
-    assert_int_equal(spool_read_now(world->config->pathspool, &token,
-                                    sequence, &spooled),
-                     SPOOL_FOUND);
+    assert_int_equal(
+        spool_read_now(world->config->pathspool, &token, sequence, &spooled),
+        SPOOL_FOUND);
     buffer_clear(&world->text);
     buffer_append(&world->text, spooled->record.payload,
                   spooled->record.head.payload_octets);

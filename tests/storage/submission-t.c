@@ -21,9 +21,8 @@ static const struct {
     char flag;
     uint32_t alias;
 } groups[] = {
-    {"local.a", 'y', 0},        {"local.b", 'm', 0},
-    {"local.gone", 0, 0},       {"local.alias", '=', 1},
-    {"local.dead", '=', 3},     {"control", 'n', 0},
+    {"local.a", 'y', 0},        {"local.b", 'm', 0},    {"local.gone", 0, 0},
+    {"local.alias", '=', 1},    {"local.dead", '=', 3}, {"control", 'n', 0},
     {"control.cancel", 'n', 0},
 };
 
@@ -45,7 +44,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-    active_close((struct active **) state);
+    active_close((struct active **)state);
     return 0;
 }
 
@@ -67,8 +66,7 @@ build(struct buffer *payload, const struct active *active, const char *head,
     return result;
 }
 
-#define REST                                                                  \
-    "From: a@b\r\nSubject: s\r\nDate: d\r\nMessage-ID: <1@x>\r\n"
+#define REST  "From: a@b\r\nSubject: s\r\nDate: d\r\nMessage-ID: <1@x>\r\n"
 #define GROUP "Newsgroups: local.a\r\n"
 
 static void
@@ -110,7 +108,7 @@ test_path_gets_our_name_and_xref_goes(void **state)
     struct buffer payload = BUFFER_EMPTY, why = BUFFER_EMPTY;
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        struct submission_view view;
+        struct submission_view view = {0};
         struct buffer expected = BUFFER_EMPTY;
         struct article stored;
 
@@ -122,7 +120,7 @@ test_path_gets_our_name_and_xref_goes(void **state)
         if (view.head.article_octets != expected.used
             || memcmp(view.article, expected.data, expected.used) != 0)
             fail_msg("%s: %.*s", rows[i].promise,
-                     (int) view.head.article_octets, view.article);
+                     (int)view.head.article_octets, view.article);
         /* All that is said of the article is true of what is sent. */
         assert_int_equal(
             article_parse(&stored, expected.data, expected.used, &why), 0);
@@ -155,8 +153,8 @@ test_the_head_says_who_sent_what(void **state)
                            true, &why),
                      0);
     submission_mark_resubmit(&payload);
-    assert_int_equal(
-        submission_parse(&view, payload.data, payload.used, &why), 0);
+    assert_int_equal(submission_parse(&view, payload.data, payload.used, &why),
+                     0);
     assert_int_equal(view.head.cookie, 77);
     assert_int_equal(view.head.flags, SUBMISSION_POSTED | SUBMISSION_APPROVED
                                           | SUBMISSION_RESUBMIT);
@@ -276,17 +274,17 @@ test_a_payload_is_checked(void **state)
     /* Nor with a line end in the overview, or without the end of the
        article. */
     payload.data[sizeof(struct submission) + sizeof(uint32_t)] = '\n';
-    assert_int_equal(
-        submission_parse(&view, payload.data, payload.used, &why), -1);
+    assert_int_equal(submission_parse(&view, payload.data, payload.used, &why),
+                     -1);
     payload.data[sizeof(struct submission) + sizeof(uint32_t)] = '\t';
-    assert_int_equal(
-        submission_parse(&view, payload.data, payload.used, &why), -1);
+    assert_int_equal(submission_parse(&view, payload.data, payload.used, &why),
+                     -1);
     payload.data[sizeof(struct submission) + sizeof(uint32_t)] = 's';
-    assert_int_equal(
-        submission_parse(&view, payload.data, payload.used, &why), 0);
+    assert_int_equal(submission_parse(&view, payload.data, payload.used, &why),
+                     0);
     payload.data[payload.used - 3] = 'x';
-    assert_int_equal(
-        submission_parse(&view, payload.data, payload.used, &why), -1);
+    assert_int_equal(submission_parse(&view, payload.data, payload.used, &why),
+                     -1);
     buffer_free(&payload);
     buffer_free(&why);
 }
