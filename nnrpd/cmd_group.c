@@ -101,6 +101,8 @@ group_step(void *context)
     struct group_work *work = context;
     struct overview_query query = {.group = work->group};
 
+    if (work->done) /* by an answer that came later */
+        return STEP_DONE;
     if (work->asking)
         return STEP_WAIT;
     work->asking = true;
