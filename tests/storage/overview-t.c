@@ -1371,8 +1371,7 @@ main(void)
     const struct CMUnitTest postgresql[] = {
         TESTS_OF_ANY,
     };
-    if (getenv("FILTER")) cmocka_set_test_filter(getenv("FILTER"));
-    int failed = getenv("FILTER") ? 0 : cmocka_run_group_tests(sqlite, NULL, NULL);
+    int failed = cmocka_run_group_tests(sqlite, NULL, NULL);
 
     return failed
            + cmocka_run_group_tests(postgresql, postgresql_begin,
