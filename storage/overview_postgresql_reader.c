@@ -30,7 +30,7 @@ enum {
     RETRY_LAST_MS = 2000,
     TICK_MS = 50,
     /* Blocks asked for at once: what an answer has room for, by the octets of
-       those that were read last; where all numbers are gone, more and more. */
+       those that were read last. */
     ANSWER_OCTETS = 64 * 1024,
     BLOCK_OCTETS = 24 * 1024, /* a first guess */
     BLOCKS_MOST = 256,
@@ -573,8 +573,6 @@ request_goes_on(struct postgresql_request *request,
         request->query.high = answer->next;
     else
         request->query.low = answer->next;
-    if (request->blocks < BLOCKS_MOST)
-        request->blocks *= 2;
     return true;
 }
 

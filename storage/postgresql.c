@@ -65,13 +65,14 @@ postgresql_connect(const char *url, const char *name)
 int
 postgresql_why(struct buffer *why, const char *what, const char *message)
 {
-    size_t octets = strlen(message);
     struct buffer line = BUFFER_EMPTY;
 
-    while (octets > 0 && message[octets - 1] == '\n')
-        octets--;
-    for (size_t i = 0; i < octets; i++)
-        buffer_append_char(&line, message[i] == '\n' ? ' ' : message[i]);
+    for (; *message != '\0'; message++)
+        if (*message != '\n' && *message != '\t')
+            buffer_append_char(&line, *message);
+        else if (line.used > 0 && line.data[line.used - 1] != ' '
+                 && message[1] != '\0')
+            buffer_append_char(&line, ' ');
     why_set(why, "overview: %s: %s", what, buffer_text(&line));
     buffer_free(&line);
     return -1;

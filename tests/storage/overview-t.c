@@ -1371,9 +1371,9 @@ main(void)
     const struct CMUnitTest postgresql[] = {
         TESTS_OF_ANY,
     };
-    int failed = cmocka_run_group_tests(sqlite, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("sqlite", sqlite, NULL, NULL);
 
     return failed
-           + cmocka_run_group_tests(postgresql, postgresql_begin,
-                                    postgresql_end);
+           + cmocka_run_group_tests_name("postgresql", postgresql,
+                                         postgresql_begin, postgresql_end);
 }
