@@ -23,8 +23,8 @@ answer_line(struct overview_answering *answering)
 {
     if (answering->line_count == answering->line_size) {
         answering->line_size = answering->line_size * 2 + 64;
-        answering->lines = xreallocarray(answering->lines, answering->line_size,
-                                      sizeof(*answering->lines));
+        answering->lines = xreallocarray(
+            answering->lines, answering->line_size, sizeof(*answering->lines));
     }
     return &answering->lines[answering->line_count++];
 }

@@ -40,8 +40,8 @@ static const char settings[] =
 /* "RENS" */
 #define LOCK_CLASS "1380273747"
 
-static const char lock[] = "SELECT pg_try_advisory_lock(" LOCK_CLASS
-                           ", hashtext(current_schema()))";
+static const char lock[] =
+    "SELECT pg_try_advisory_lock(" LOCK_CLASS ", hashtext(current_schema()))";
 static const char lock_holder[] =
     "SELECT l.pid, coalesce(a.application_name, ''),"
     " coalesce(host(a.client_addr), 'the same machine')"
@@ -312,9 +312,9 @@ end_holder(struct postgresql_overview *overview, bool patient,
                          PQgetvalue(holder, 0, 1), PQgetvalue(holder, 0, 2));
     } else if (PQntuples(holder) > 0 && !patient) {
         const char *pid = PQgetvalue(holder, 0, 0);
-        PGresult *ended = PQexecParams(
-            overview->db, "SELECT pg_terminate_backend($1::int)", 1, NULL,
-            &pid, NULL, NULL, 0);
+        PGresult *ended =
+            PQexecParams(overview->db, "SELECT pg_terminate_backend($1::int)",
+                         1, NULL, &pid, NULL, NULL, 0);
 
         result = PQresultStatus(ended) == PGRES_TUPLES_OK
                      ? 1
@@ -380,9 +380,9 @@ static int
 check_meta(struct postgresql_overview *overview, bool *damaged_r,
            struct buffer *why)
 {
-    PGresult *meta = PQexecParams(
-        overview->db, "SELECT version, store, damaged FROM meta", 0, NULL,
-        NULL, NULL, NULL, 1);
+    PGresult *meta =
+        PQexecParams(overview->db, "SELECT version, store, damaged FROM meta",
+                     0, NULL, NULL, NULL, NULL, 1);
     int status = -1;
 
     if (PQresultStatus(meta) != PGRES_TUPLES_OK || PQntuples(meta) != 1)
@@ -489,8 +489,7 @@ write_store(const char *path, const char *file, const unsigned char *store,
     int status = -1;
 
     if (fd >= 0
-        && write(fd, store, POSTGRESQL_STORE_OCTETS)
-               == POSTGRESQL_STORE_OCTETS
+        && write(fd, store, POSTGRESQL_STORE_OCTETS) == POSTGRESQL_STORE_OCTETS
         && fsync(fd) == 0 && rename(new, file) == 0)
         status = 0;
     else

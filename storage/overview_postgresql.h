@@ -120,10 +120,11 @@ int postgresql_locate(struct overview *overview, uint64_t sequence,
 
 /* --- overview_postgresql_reader.c --- */
 
-struct overview_reader *
-postgresql_reader_open(const char *url, const char *path,
-                       const struct active *active, struct event_base *base,
-                       struct buffer *why);
+struct overview_reader *postgresql_reader_open(const char *url,
+                                               const char *path,
+                                               const struct active *active,
+                                               struct event_base *base,
+                                               struct buffer *why);
 void postgresql_reader_close(struct overview_reader *reader);
 struct overview_request *
 postgresql_reader_ask(struct overview_reader *reader,

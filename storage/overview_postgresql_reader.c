@@ -107,8 +107,8 @@ struct expected {
 struct postgresql_request {
     struct overview_request base;
     TAILQ_ENTRY(postgresql_request) next; /* while it waits to be sent */
-    struct overview_query query; /* what is left of it */
-    overview_done_func *done;    /* NULL: forgotten, or done */
+    struct overview_query query;          /* what is left of it */
+    overview_done_func *done;             /* NULL: forgotten, or done */
     void *context;
     uint64_t published; /* recent must be of this moment or a later one */
     int64_t deadline_ms;
@@ -694,8 +694,7 @@ static int
 take_groups(struct postgresql_reader *reader, const PGresult *result, int row,
             int column, const struct record_group **groups_r)
 {
-    return overview_groups_read(&reader->list,
-                                PQgetvalue(result, row, column),
+    return overview_groups_read(&reader->list, PQgetvalue(result, row, column),
                                 (size_t)PQgetlength(result, row, column),
                                 groups_r);
 }
@@ -913,8 +912,8 @@ reader_watch(struct postgresql_reader *reader)
 
     event_drop(&reader->readable);
     event_drop(&reader->writable);
-    reader->readable = event_new(reader->loop, fd, EV_READ | EV_PERSIST,
-                                 on_readable, reader);
+    reader->readable =
+        event_new(reader->loop, fd, EV_READ | EV_PERSIST, on_readable, reader);
     reader->writable =
         event_new(reader->loop, fd, EV_WRITE, on_writable, reader);
     event_add(reader->readable, NULL);
@@ -1100,9 +1099,8 @@ postgresql_reader_ask(struct overview_reader *base,
     /* Nobody has tried since the last question. */
     if (reader->blocks && reader->state == READER_AWAY)
         reader->away_ms = clock_ms();
-    request = reader->blocks
-                  ? request_new(reader, query, waited_done, &waited)
-                  : request_new(reader, query, done, context);
+    request = reader->blocks ? request_new(reader, query, waited_done, &waited)
+                             : request_new(reader, query, done, context);
     /* An earlier question that waits is not overtaken. */
     if (reader->state == READER_READY && reader->loaded
         && TAILQ_EMPTY(&reader->waiting)

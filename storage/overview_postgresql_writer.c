@@ -128,9 +128,9 @@ list_groups(struct postgresql_overview *overview, const PGresult *result,
             int row, int at, const struct record_group **groups_r,
             struct buffer *why)
 {
-    int count = overview_groups_read(
-        &overview->list, PQgetvalue(result, row, at),
-        (size_t)PQgetlength(result, row, at), groups_r);
+    int count =
+        overview_groups_read(&overview->list, PQgetvalue(result, row, at),
+                             (size_t)PQgetlength(result, row, at), groups_r);
 
     if (count < 0)
         return postgresql_damaged(overview, why, "a list of groups");
@@ -377,10 +377,10 @@ get_block(struct overview_writer *writer, int64_t key,
     if (overview->block == NULL)
         return -1;
     if (PQntuples(overview->block) > 0)
-        count = overview_block_read(
-            lines, overview_block_first(key),
-            PQgetvalue(overview->block, 0, 0),
-            (size_t)PQgetlength(overview->block, 0, 0), &reason);
+        count = overview_block_read(lines, overview_block_first(key),
+                                    PQgetvalue(overview->block, 0, 0),
+                                    (size_t)PQgetlength(overview->block, 0, 0),
+                                    &reason);
     if (count < 0)
         postgresql_damaged(overview, why, buffer_text(&reason));
     buffer_free(&reason);
@@ -599,8 +599,8 @@ postgresql_locate(struct overview *base, uint64_t sequence,
 
     for (size_t i = 0; found == 0 && i < sizeof(places) / sizeof(places[0]);
          i++) {
-        PGresult *row = ask_with(overview, places[i].statement,
-                                 (int64_t)sequence, why);
+        PGresult *row =
+            ask_with(overview, places[i].statement, (int64_t)sequence, why);
 
         if (row == NULL)
             return -1;

@@ -38,9 +38,9 @@ blocks_next(struct overview_blocks *base,
     if (count <= 0)
         return count;
     key = sqlite3_column_int64(row, 0);
-    count = overview_block_read(
-        lines, overview_block_first(key), sqlite3_column_blob(row, 1),
-        (size_t)sqlite3_column_bytes(row, 1), &reason);
+    count = overview_block_read(lines, overview_block_first(key),
+                                sqlite3_column_blob(row, 1),
+                                (size_t)sqlite3_column_bytes(row, 1), &reason);
     if (count <= 0) {
         why_set(&reader->why, "overview: block %lld is damaged: %s",
                 (long long)key, buffer_text(&reason));

@@ -192,8 +192,8 @@ read_removed(struct sqlite_reader *reader)
             return sqlite_reader_number(reader, READ_LAST_REMOVED, 0,
                                         &reader->last_removed);
         }
-        overview_recent_remove(reader->answering.recent, sqlite_number(rows, 1), groups,
-                               (size_t)count,
+        overview_recent_remove(reader->answering.recent,
+                               sqlite_number(rows, 1), groups, (size_t)count,
                                sqlite3_column_int(rows, 2) != 0);
         reader->last_removed = id;
     }

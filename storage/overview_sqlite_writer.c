@@ -56,13 +56,14 @@ sqlite_load(struct sqlite_overview *overview, struct buffer *why)
                < 0)
         return -1;
     overview->writer.recent = rows;
-    overview->writer.last_put = last > overview->writer.applied ? last : overview->writer.applied;
+    overview->writer.last_put =
+        last > overview->writer.applied ? last : overview->writer.applied;
     while ((result = sqlite_step(overview, STATEMENT_GROUPS, why)) > 0) {
         uint64_t group = sqlite_number(groups, 0);
 
         if (group <= OVERVIEW_GROUP_MAX)
             overview_writer_set_folded(&overview->writer, (uint32_t)group,
-                              sqlite_number(groups, 7));
+                                       sqlite_number(groups, 7));
     }
     return result;
 }

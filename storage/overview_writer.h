@@ -96,8 +96,8 @@ struct overview_rows {
     /* The groups of a row of recent, borrowed until the next call: 1, or 0
        when there is no such row. */
     int (*recent_groups)(struct overview_writer *writer, uint64_t sequence,
-                         const struct record_group **groups_r,
-                         size_t *count_r, struct buffer *why);
+                         const struct record_group **groups_r, size_t *count_r,
+                         struct buffer *why);
     int (*set_recent)(struct overview_writer *writer, uint64_t sequence,
                       const struct record_group *groups, size_t count,
                       struct buffer *why);
@@ -138,8 +138,8 @@ overview_writer(struct overview *overview)
 void overview_writer_clear(struct overview_writer *writer);
 uint64_t overview_writer_folded(const struct overview_writer *writer,
                                 uint32_t group);
-void overview_writer_set_folded(struct overview_writer *writer,
-                                uint32_t group, uint64_t sequence);
+void overview_writer_set_folded(struct overview_writer *writer, uint32_t group,
+                                uint64_t sequence);
 
 /* As in storage/overview.h, for the table of functions. */
 uint64_t overview_writer_applied(const struct overview *overview);
@@ -164,7 +164,7 @@ struct overview_tally {
     struct overview_tally_group {
         uint64_t high;
         uint64_t count;
-    } *groups; /* by group */
+    } * groups; /* by group */
     size_t size;
 };
 

@@ -71,8 +71,8 @@ open_writer(struct world *world)
 static void
 open_reader(struct world *world)
 {
-    world->reader = overview_reader_open(world->url, world->path, world->active,
-                                         NULL, &world->why);
+    world->reader = overview_reader_open(world->url, world->path,
+                                         world->active, NULL, &world->why);
     if (world->reader == NULL)
         fail_msg("%s", buffer_text(&world->why));
 }

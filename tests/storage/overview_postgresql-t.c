@@ -117,8 +117,7 @@ fold(struct world *world)
         more = overview_fold(world->overview, 0, &world->why);
         check(world, more);
     }
-    check(world,
-          overview_commit(world->overview, world->count, &world->why));
+    check(world, overview_commit(world->overview, world->count, &world->why));
 }
 
 /* --- questions in a loop --- */
@@ -340,8 +339,7 @@ test_another_store_and_another_writer_are_refused(void **state)
     put(world, 10);
     assert_non_null(mkdtemp(other));
     assert_null(overview_open(world->url, other, 1 << 20, &world->why));
-    assert_non_null(
-        strstr(buffer_text(&world->why), "has another writer"));
+    assert_non_null(strstr(buffer_text(&world->why), "has another writer"));
     overview_close(&world->overview);
     assert_null(overview_open(world->url, other, 1 << 20, &world->why));
     assert_non_null(strstr(buffer_text(&world->why), "another store's"));
@@ -366,8 +364,7 @@ test_another_version_is_named_and_left_alone(void **state)
     put(world, 10);
     overview_close(&world->overview);
     postgresql_execute(world->url, "UPDATE meta SET version = 77");
-    assert_null(
-        overview_open(world->url, world->path, 1 << 20, &world->why));
+    assert_null(overview_open(world->url, world->path, 1 << 20, &world->why));
     assert_non_null(strstr(buffer_text(&world->why), "version 77"));
     assert_int_equal(
         postgresql_execute(world->url, "SELECT count(*) FROM recent"), 10);
@@ -386,9 +383,8 @@ test_damage_found_at_work_makes_the_next_start_begin_anew(void **state)
     check_lines(world);
     postgresql_execute(world->url, "UPDATE block SET data = '\\x00'");
     check(world, overview_begin(world->overview, &world->why));
-    assert_int_equal(overview_remove(world->overview, 1, &group, 1, true,
-                                     &world->why),
-                     -1);
+    assert_int_equal(
+        overview_remove(world->overview, 1, &group, 1, true, &world->why), -1);
     assert_non_null(strstr(buffer_text(&world->why), "damaged"));
     overview_close(&world->overview);
     world->overview =
@@ -429,10 +425,10 @@ test_octets_that_are_no_text_are_kept(void **state)
                                         "SELECT count(*) FROM recent WHERE"
                                         " line = '\\xe900275c'"),
                      1);
-    assert_int_equal(postgresql_execute(
-                         world->url, "SELECT count(*) FROM groups WHERE"
-                                     " description = '\\xfffe205c7834312024"
-                                     "31202573'"),
+    assert_int_equal(postgresql_execute(world->url,
+                                        "SELECT count(*) FROM groups WHERE"
+                                        " description = '\\xfffe205c7834312024"
+                                        "31202573'"),
                      1);
     world_free(world);
 }

@@ -300,10 +300,9 @@ world_lines(struct world *world, const char *group, uint64_t low,
     struct world_line line = {.world = world};
 
     if (world->reader == NULL)
-        world->reader =
-            overview_reader_open(world->config->overview,
-                                 world->config->pathoverview, world->active,
-                                 NULL, &world->why);
+        world->reader = overview_reader_open(world->config->overview,
+                                             world->config->pathoverview,
+                                             world->active, NULL, &world->why);
     assert_non_null(world->reader);
     buffer_clear(&world->text);
     assert_null(overview_ask(world->reader, &query, world_line_found, &line));
