@@ -67,7 +67,8 @@ process_print(const struct master *master, const struct process *process,
                          state_names[process->state], process->starts);
     if (process->role == ROLE_NNRPD)
         buffer_append_format(text, " clients=%u", process->clients);
-    for (enum counter i = COUNTER_CLIENTS_SERVED; i < COUNTER_COUNT; i++) {
+    for (enum counter i = COUNTER_CLIENTS_SERVED;
+         process->role != ROLE_AUTH && i < COUNTER_COUNT; i++) {
         bool writers = i >= COUNTER_STORED;
 
         if (writers == (process->role == ROLE_WRITER))
@@ -185,7 +186,7 @@ word_mode(struct master *master, int words, const char *const *word,
 
     (void) words;
     (void) word;
-    for (size_t i = 1; i < table->count; i++)
+    for (size_t i = 1; i <= table->workers; i++)
         ready += table->rows[i].state == PROCESS_READY;
     buffer_append_text(answer, "Server ");
     mode_print(master, answer);
@@ -197,7 +198,7 @@ word_mode(struct master *master, int words, const char *const *word,
         "Clients %zu\nWorkers %zu of %zu ready\nWriter %s",
         master->accepting ? "Allowing" : "Not allowing", config->artcutoff,
         config->maxartsize, config->maxconnections, config->clienttimeout,
-        clients_count(master->clients), ready, table->count - 1,
+        clients_count(master->clients), ready, table->workers,
         state_names[process_writer(table)->state]);
     return 0;
 }

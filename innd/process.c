@@ -45,6 +45,8 @@ process_name(const struct process *process)
 
     if (process->role == ROLE_WRITER)
         return "writer";
+    if (process->role == ROLE_AUTH)
+        return "auth";
     snprintf(name, sizeof(name), "nnrpd %u", process->worker);
     return name;
 }
@@ -64,6 +66,9 @@ descriptors_fill(const struct process *process, int control,
     fds[CHILD_SHARED_FD] = table->shared_fd;
     fds[CHILD_ACTIVE_FD] = writer ? table->active_fd : table->active_read_fd;
     fds[CHILD_FIRST_FREE_FD] = table->tools_fd;
+    /* It knows accounts and no news. */
+    if (process->role == ROLE_AUTH)
+        return CHILD_ACTIVE_FD;
     return writer ? CHILD_FIRST_FREE_FD + 1 : CHILD_FIRST_FREE_FD;
 }
 
@@ -99,16 +104,29 @@ signals_restore(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static const char *
+program_path(const struct process *process)
+{
+    switch (process->role) {
+    case ROLE_WRITER:
+    case ROLE_AUTH:
+        return "/proc/self/exe";
+    case ROLE_NNRPD:
+    case ROLE_NONE:
+        break;
+    }
+    return process->table->nnrpd_path;
+}
+
 /* In the child, after fork; never returns.  No exit(): what the master has
    registered to run at its own end is none of ours. */
 static void
 child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
               size_t count)
 {
-    const char *program = process->role == ROLE_WRITER
-                              ? "/proc/self/exe"
-                              : process->table->nnrpd_path;
+    const char *program = program_path(process);
     char role[] = "--role=writer";
+    char auth[] = "--role=auth";
     char slot[32];
     char worker[32];
     char *words[5] = {(char *) (uintptr_t) process_name(process)};
@@ -118,6 +136,8 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
     snprintf(worker, sizeof(worker), "--worker=%u", process->worker);
     if (process->role == ROLE_WRITER)
         words[next++] = role;
+    if (process->role == ROLE_AUTH)
+        words[next++] = auth;
     words[next++] = slot;
     words[next++] = worker;
     words[next] = NULL;
@@ -176,6 +196,16 @@ static const struct ipc_handler nnrpd_handlers[] = {
     {IPC_LOAD, sizeof(struct ipc_load), true, false, on_load},
 };
 
+#define TABLE(rows) (rows), sizeof(rows) / sizeof((rows)[0])
+static const struct {
+    const struct ipc_handler *rows;
+    size_t count;
+} handlers[] = {
+    [ROLE_WRITER] = {TABLE(writer_handlers)},
+    [ROLE_NNRPD] = {TABLE(nnrpd_handlers)},
+    [ROLE_AUTH] = {TABLE(writer_handlers)}, /* no other words */
+};
+
 /* Its end closes the control socket too; what hangs on without one is killed
    by the watch. */
 static void
@@ -213,7 +243,6 @@ child_adopt(struct process *process, pid_t pid, int control)
 {
     struct process_table *table = process->table;
     struct shared_slot *slot = &table->shared->slots[process->slot];
-    bool writer = process->role == ROLE_WRITER;
 
     process->pid = pid;
     process->state = PROCESS_STARTING;
@@ -224,11 +253,10 @@ child_adopt(struct process *process, pid_t pid, int control)
     process->starts++;
     atomic_store(&slot->pid, (uint32_t) pid);
     atomic_store(&slot->role, process->role);
-    process->control = ipc_new(
-        table->base, control, writer ? writer_handlers : nnrpd_handlers,
-        writer ? sizeof(writer_handlers) / sizeof(*writer_handlers)
-               : sizeof(nnrpd_handlers) / sizeof(*nnrpd_handlers),
-        on_control_closed, process);
+    process->control = ipc_new(table->base, control,
+                               handlers[process->role].rows,
+                               handlers[process->role].count,
+                               on_control_closed, process);
     debug("%s: started pid=%d", process_name(process), (int) pid);
 }
 
@@ -446,15 +474,18 @@ process_table_open(struct process_table *table, unsigned workers)
 {
     struct timeval second = {1, 0};
 
-    table->count = workers + 1;
+    table->workers = workers;
+    table->count = 1 + workers + 1;
     table->rows = xcalloc(table->count, sizeof(*table->rows));
     for (unsigned i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
 
         process->table = table;
-        process->role = i == 0 ? ROLE_WRITER : ROLE_NNRPD;
+        process->role = i == 0                  ? ROLE_WRITER
+                        : i == table->count - 1 ? ROLE_AUTH
+                                                : ROLE_NNRPD;
         process->slot = i;
-        process->worker = i == 0 ? 0 : i - 1;
+        process->worker = process->role == ROLE_NNRPD ? i - 1 : 0;
         process->restart = evtimer_new(table->base, on_restart, process);
         if (process->restart == NULL)
             die(EXIT_TEMPORARY, "out of memory: table of processes");

@@ -32,7 +32,7 @@ enum {
 };
 
 /* Kept in shared_slot.role. */
-enum process_role { ROLE_NONE, ROLE_WRITER, ROLE_NNRPD };
+enum process_role { ROLE_NONE, ROLE_WRITER, ROLE_NNRPD, ROLE_AUTH };
 
 enum process_state {
     PROCESS_AWAY,     /* not running: to be started, or never again */
@@ -49,7 +49,7 @@ struct process_hooks {
     bool (*ended)(void *context, struct process *process, int status);
     /* IPC_LOAD, from a worker: client number `closed` is gone (0: none). */
     void (*load)(void *context, struct process *process, uint64_t closed);
-    /* IPC_REPLY, from the writer. */
+    /* IPC_REPLY, from the writer or auth. */
     void (*reply)(void *context, const struct ipc_frame *frame);
 };
 
@@ -58,7 +58,7 @@ struct process {
     enum process_role role;
     enum process_state state;
     unsigned slot;
-    unsigned worker; /* which, from 0; the writer: 0 */
+    unsigned worker; /* which, from 0; the others: 0 */
     pid_t pid;       /* 0: not running */
     struct ipc *control;
     struct event *restart;
@@ -84,7 +84,9 @@ struct process_table {
     char *nnrpd_path;
     const struct process_hooks *hooks;
     void *context;
-    struct process *rows; /* [0] is the writer, then the workers */
+    struct process *rows; /* [0] is the writer, then the workers; auth is the
+                             last */
+    size_t workers;
     size_t count;
     struct event *watch; /* each second */
 };
@@ -97,6 +99,12 @@ static inline struct process *
 process_writer(const struct process_table *table)
 {
     return &table->rows[0];
+}
+
+static inline struct process *
+process_auth(const struct process_table *table)
+{
+    return &table->rows[table->count - 1];
 }
 
 /* "writer", "nnrpd 2": its name in the log. */

@@ -23,6 +23,8 @@
 struct buffer;
 
 enum access_level { ACCESS_NONE, ACCESS_READ, ACCESS_POST };
+/* Where a password may cross a connection as it is. */
+enum plaintext_level { PLAINTEXT_NEVER, PLAINTEXT_LOCAL, PLAINTEXT_ALWAYS };
 
 /* One peer "NAME" { ... } section. */
 struct config_peer {
@@ -31,6 +33,20 @@ struct config_peer {
     size_t address_count;
     char *newsgroups;    /* wildmat of what it may send; "*" */
     int64_t maxconnections; /* kept free for it, all addresses together */
+};
+
+/* One access "NAME" { ... } section: what the clients it is for may do.  The
+   last section that is for a client decides (nnrpd/access.h). */
+struct config_access {
+    char *name;
+    char **addresses; /* none: from anywhere */
+    size_t address_count;
+    char **users; /* patterns of account names; none: logged in or not */
+    size_t user_count;
+    char *readable; /* wildmats; "!*": none */
+    char *postable;
+    char *feedable;
+    bool peer; /* may send articles as a peer does */
 };
 
 struct config {
@@ -42,6 +58,7 @@ struct config {
     char *organization; /* for posts without one; "" none */
     char *complaints;   /* mail-complaints-to in Injection-Info; "" none */
     bool addinjectionpostinghost;
+    bool addinjectionpostingaccount;
     /* where we are heard */
     char **listen; /* addresses; default "0.0.0.0" and "::" */
     size_t listen_count;
@@ -73,8 +90,11 @@ struct config {
     /* who may do what */
     enum access_level anonymous; /* clients that match no peer too */
     bool allownewnews;
+    int64_t plaintext_login; /* enum plaintext_level */
     struct config_peer *peers;
     size_t peer_count;
+    struct config_access *accesses; /* in the order of the file */
+    size_t access_count;
     /* logging */
     bool syslog;
     int64_t log_level; /* enum log_level */
