@@ -133,15 +133,13 @@ unknown_key(const cfg_t *cfg, const char *key)
 static const struct {
     const char *format;
     const char *found;
-    const char *expected;
+    const char *expected; /* NULL: the section that it is about */
 } confuse_errors[] = {
     {"missing equal sign after option '%s'", "no \"=\" behind the key",
      "key = value"},
     {"attempt to append to non-list option '%s'", "\"+=\"", "key = value"},
-    {"missing title for section '%s'", "no name",
-     "a name in quotes before the \"{\""},
-    {"missing opening brace for section '%s'", "no \"{\"",
-     "a name in quotes and a \"{\""},
+    {"missing title for section '%s'", "no name", NULL},
+    {"missing opening brace for section '%s'", "no \"{\"", NULL},
     {"missing parenthesis for function '%s'", "no \"(\"",
      "include(\"FILE\")"},
     {"syntax error in call of function '%s'", "something else",
@@ -181,8 +179,13 @@ confuse_error(cfg_t *cfg, const char *format, va_list args)
     for (size_t i = 0; i < sizeof(confuse_errors) / sizeof(*confuse_errors);
          i++) {
         if (strcmp(format, confuse_errors[i].format) == 0) {
+            char *section = xasprintf("%s \"NAME\" {...}", key);
+
             reading_error(cfg, key, confuse_errors[i].found,
-                          confuse_errors[i].expected);
+                          confuse_errors[i].expected != NULL
+                              ? confuse_errors[i].expected
+                              : section);
+            free(section);
             return;
         }
     }
