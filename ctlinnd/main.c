@@ -121,6 +121,27 @@ options_parse(struct options *options, int argc, char **argv)
     }
 }
 
+/* Behind a command that takes a password the option may stand too; it is taken
+   out of the words there. */
+static int
+password_fd_take(struct options *options, int words, const char **word)
+{
+    static const char name[] = "--password-fd";
+    const struct admin_word *what = words > 0 ? admin_find(word[0]) : NULL;
+
+    if (what == NULL || what->place != ADMIN_AUTH_PASSWORD)
+        return words;
+    for (int i = 1; i + 1 < words; i++) {
+        if (strcmp(word[i], name) != 0)
+            continue;
+        options->password_fd = descriptor_parse(word[i + 1]);
+        memmove(&word[i], &word[i + 2],
+                (size_t) (words - i - 2) * sizeof(*word));
+        return words - 2;
+    }
+    return words;
+}
+
 /* The command's row; leaves when the command line is wrong. */
 static const struct admin_word *
 command_check(int *words, const char **word, struct buffer *joined)
@@ -201,6 +222,7 @@ main(int argc, char **argv)
     options_parse(&options, argc, argv);
     words = argc - optind;
     word = (const char **) argv + optind;
+    words = password_fd_take(&options, words, word);
     what = command_check(&words, word, &joined);
     if (strcmp(what->name, "help") == 0 && words == 1)
         usage_exit(0);

@@ -39,9 +39,10 @@ struct link {
 
 /* Where a login stands. */
 enum login_state {
+    LOGIN_NEW,
     LOGIN_TURN,  /* its address has failed: waits for its turn */
     LOGIN_CHECK, /* its password is being checked */
-    LOGIN_JOIN,  /* so is that of another with the same name and password */
+    LOGIN_JOIN,  /* another with the same name and password does one of these */
     LOGIN_HELD,  /* wrong: the answer waits */
 };
 
@@ -57,7 +58,6 @@ struct login {
     char password[PASSWORD_OCTETS_MAX]; /* wiped as soon as it is known */
     size_t password_octets;
     struct login_tag tag;
-    bool known;             /* there is such an account, */
     struct account account; /* as it was when the check began */
     struct event *timer;    /* NULL: none is set */
 };
@@ -121,17 +121,7 @@ login_accept(struct login *login, enum account_role role)
 {
     notice("client %s: logged in user=%.*s role=%s", login->address,
            (int) login->name_octets, login->name, account_role_name(role));
-    failures_forget_account(login->auth->failures, login->name,
-                            login->name_octets);
     login_answer(login, LOGIN_ACCEPTED, role);
-}
-
-static void
-login_fail(struct login *login, const struct buffer *why)
-{
-    warn("client %s: login cannot be checked: %s", login->address,
-         buffer_text(why));
-    login_answer(login, LOGIN_FAILED, 0);
 }
 
 static void
@@ -168,16 +158,49 @@ login_refuse(struct login *login, int64_t delay_ms)
 
 /* --- the check --- */
 
-static bool
-login_is_joined(const struct login *login)
+/* What was found out for one is true for all that have joined it. */
+static void
+login_settle(struct login *login, enum ipc_login_answer answer, unsigned role,
+             int64_t delay_ms)
 {
-    const struct login *other;
+    struct auth *auth = login->auth;
+    struct login_tag tag = login->tag;
+    struct login *other;
+    struct login *next;
 
-    TAILQ_FOREACH (other, &login->auth->logins, next)
-        if (other != login && other->state == LOGIN_CHECK
-            && login_tags_equal(&other->tag, &login->tag))
-            return true;
-    return false;
+    for (other = TAILQ_FIRST(&auth->logins); other != NULL; other = next) {
+        next = TAILQ_NEXT(other, next);
+        if (other != login
+            && (other->state != LOGIN_JOIN
+                || !login_tags_equal(&other->tag, &tag)))
+            continue;
+        if (answer == LOGIN_ACCEPTED)
+            login_accept(other, role);
+        else if (answer == LOGIN_REFUSED)
+            login_refuse(other, delay_ms);
+        else
+            login_answer(other, answer, 0);
+    }
+}
+
+static void
+login_fail(struct login *login, const struct buffer *why)
+{
+    warn("client %s: login cannot be checked: %s", login->address,
+         buffer_text(why));
+    login_settle(login, LOGIN_FAILED, 0, 0);
+}
+
+/* True: it was found right a short while ago, and is settled. */
+static bool
+login_is_remembered(struct login *login)
+{
+    unsigned role =
+        verified_find(login->auth->verified, &login->tag, now_ms());
+
+    if (role != 0)
+        login_settle(login, LOGIN_ACCEPTED, role, 0);
+    return role != 0;
 }
 
 static void
@@ -185,34 +208,26 @@ login_check(struct login *login)
 {
     struct auth *auth = login->auth;
     struct buffer why = BUFFER_EMPTY;
-    unsigned role;
+    bool begun;
     int found;
 
-    login->tag = verified_tag(auth->verified, login->name, login->name_octets,
-                              login->password, login->password_octets);
-    role = verified_find(auth->verified, &login->tag, now_ms());
-    if (role != 0) {
-        login_accept(login, role);
+    if (login_is_remembered(login))
         return;
-    }
-    if (login_is_joined(login)) {
-        login->state = LOGIN_JOIN;
-        return;
-    }
     found = account_find(auth->accounts, login->name, login->name_octets,
                          &login->account, &why);
-    login->known = found > 0;
+    if (found < 0) {
+        login_fail(login, &why);
+        buffer_free(&why);
+        return;
+    }
     login->state = LOGIN_CHECK;
     /* The work for a name that is none is the same. */
-    if (found < 0)
-        login_fail(login, &why);
-    else if (!hasher_submit(auth->hasher, login->password,
-                            login->password_octets,
-                            found > 0 ? login->account.hash : NULL, login))
-        login_answer(login, LOGIN_BUSY, 0);
-    else
-        password_wipe(login->password, sizeof(login->password));
-    buffer_free(&why);
+    begun = hasher_submit(auth->hasher, login->password,
+                          login->password_octets,
+                          found > 0 ? login->account.hash : NULL, login);
+    password_wipe(login->password, sizeof(login->password));
+    if (!begun)
+        login_settle(login, LOGIN_BUSY, 0, 0);
 }
 
 /* Does the account still have the hash that was checked? */
@@ -229,42 +244,26 @@ account_is_same(struct login *login, struct buffer *why)
     return 1;
 }
 
-/*
- * What was found out for one is true for all that have joined it; a wrong
- * password that a program tries on each of its connections is one failure.
- */
 static void
 login_checked(struct login *login, bool matches)
 {
     struct auth *auth = login->auth;
-    struct login_tag tag = login->tag;
     struct buffer why = BUFFER_EMPTY;
-    enum account_role role = 0;
-    int64_t delay_ms = 0;
-    struct login *other;
-    struct login *next;
     int good = matches ? account_is_same(login, &why) : 0;
 
-    if (good == 0)
-        delay_ms = failures_note(auth->failures, login->address, login->name,
-                                 login->name_octets, now_ms());
     if (good > 0) {
-        role = login->account.role;
-        verified_add(auth->verified, &tag, login->name, login->name_octets,
-                     role, now_ms());
-    }
-    for (other = TAILQ_FIRST(&auth->logins); other != NULL; other = next) {
-        next = TAILQ_NEXT(other, next);
-        if (other != login
-            && (other->state != LOGIN_JOIN
-                || !login_tags_equal(&other->tag, &tag)))
-            continue;
-        if (good > 0)
-            login_accept(other, role);
-        else if (good < 0)
-            login_fail(other, &why);
-        else
-            login_refuse(other, delay_ms);
+        verified_add(auth->verified, &login->tag, login->name,
+                     login->name_octets, login->account.role, now_ms());
+        failures_forget_account(auth->failures, login->name,
+                                login->name_octets);
+        login_settle(login, LOGIN_ACCEPTED, login->account.role, 0);
+    } else if (good < 0) {
+        login_fail(login, &why);
+    } else {
+        /* One failure, on however many connections a program tries it. */
+        login_settle(login, LOGIN_REFUSED, 0,
+                     failures_note(auth->failures, login->address, login->name,
+                                   login->name_octets, now_ms()));
     }
     buffer_free(&why);
 }
@@ -332,16 +331,52 @@ login_new(struct link *link, const struct ipc_login_request *request)
     return login;
 }
 
+/* Is another of the same client's, with the same name and password, on its
+   way? */
+static bool
+login_has_twin(const struct login *login)
+{
+    const struct login *other;
+
+    TAILQ_FOREACH (other, &login->auth->logins, next)
+        if (other != login
+            && (other->state == LOGIN_TURN || other->state == LOGIN_CHECK)
+            && login_tags_equal(&other->tag, &login->tag)
+            && strcmp(other->address, login->address) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * The order matters: where too many wait, not even what is remembered is
+ * looked at, so that nobody can try passwords against it faster than his
+ * turns come; but a right one that is remembered costs no turn.
+ */
 static void
 login_begin(struct login *login)
 {
     struct auth *auth = login->auth;
-    int64_t wait_ms =
-        failures_turn_ms(auth->failures, login->address, now_ms());
+    int64_t wait_ms;
 
-    if (auth->login_count > LOGINS_MAX || wait_ms < 0)
+    login->tag = verified_tag(auth->verified, login->name, login->name_octets,
+                              login->password, login->password_octets);
+    if (auth->login_count > LOGINS_MAX) {
         login_answer(login, LOGIN_BUSY, 0);
-    else if (wait_ms > 0)
+        return;
+    }
+    if (login_has_twin(login)) {
+        password_wipe(login->password, sizeof(login->password));
+        login->state = LOGIN_JOIN;
+        return;
+    }
+    if (failures_are_full(auth->failures, login->address, now_ms())) {
+        login_answer(login, LOGIN_BUSY, 0);
+        return;
+    }
+    if (login_is_remembered(login))
+        return;
+    wait_ms = failures_turn_ms(auth->failures, login->address, now_ms());
+    if (wait_ms > 0)
         login_wait(login, LOGIN_TURN, wait_ms, on_turn);
     else
         login_check(login);

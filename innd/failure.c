@@ -70,6 +70,17 @@ address_entry(struct failures *failures, const char *address, int64_t now_ms)
                       now_ms);
 }
 
+bool
+failures_are_full(struct failures *failures, const char *address,
+                  int64_t now_ms)
+{
+    const struct entry *entry = address_entry(failures, address, now_ms);
+
+    return entry->count > 0
+           && entry->turn_ms - now_ms
+                  > (int64_t) FAILURE_TURNS_MAX * FAILURE_TURN_MS;
+}
+
 int64_t
 failures_turn_ms(struct failures *failures, const char *address,
                  int64_t now_ms)
@@ -79,8 +90,6 @@ failures_turn_ms(struct failures *failures, const char *address,
 
     if (entry->count == 0)
         return 0;
-    if (turn_ms - now_ms > (int64_t) FAILURE_TURNS_MAX * FAILURE_TURN_MS)
-        return -1;
     entry->turn_ms = turn_ms + FAILURE_TURN_MS;
     return turn_ms - now_ms;
 }

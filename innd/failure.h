@@ -14,6 +14,7 @@
 #ifndef INND_FAILURE_H
 #define INND_FAILURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,8 +31,11 @@ struct failures;
 struct failures *failures_new(void);
 void failures_free(struct failures **failures);
 
+/* Do so many of this address wait for their turn that no more may? */
+bool failures_are_full(struct failures *failures, const char *address,
+                       int64_t now_ms);
 /* A try comes from this address: in how many milliseconds is its turn (which
-   it is given by this call)?  0: now; -1: too many wait already. */
+   it is given by this call)?  0: now. */
 int64_t failures_turn_ms(struct failures *failures, const char *address,
                          int64_t now_ms);
 /* It was wrong.  Returns how long its answer is held back. */

@@ -126,19 +126,24 @@ auth_link_connect(struct auth_link *link, int fd)
 }
 
 void
-auth_link_tick(struct auth_link *link)
+auth_link_give_up(struct auth_link *link)
 {
     struct auth_request *request, *next;
 
-    if (link->ipc != NULL)
-        link->there_ms = worker_clock_ms();
-    if (worker_clock_ms() < link->there_ms + AUTH_AWAY_MS)
-        return;
     for (request = TAILQ_FIRST(&link->requests); request != NULL;
          request = next) {
         next = TAILQ_NEXT(request, next);
         request_answer(link, request, LOGIN_FAILED, 0);
     }
+}
+
+void
+auth_link_tick(struct auth_link *link)
+{
+    if (link->ipc != NULL)
+        link->there_ms = worker_clock_ms();
+    if (worker_clock_ms() >= link->there_ms + AUTH_AWAY_MS)
+        auth_link_give_up(link);
 }
 
 /* --- what is asked --- */

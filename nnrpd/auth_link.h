@@ -31,6 +31,8 @@ void auth_link_free(struct auth_link **link);
 void auth_link_connect(struct auth_link *link, int fd);
 /* Each second: has it been away for too long? */
 void auth_link_tick(struct auth_link *link);
+/* The worker ends: whatever waits is answered "failed". */
+void auth_link_give_up(struct auth_link *link);
 
 /* Is this the password of that account?  request's cookie is set here, the
    rest is copied.  done is called once, after this has returned. */

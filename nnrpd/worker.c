@@ -43,6 +43,8 @@ worker_drain(struct worker *worker, unsigned at_most_ms)
     if (!worker->draining || until_ms < worker->drain_until_ms)
         worker->drain_until_ms = until_ms;
     worker->draining = true;
+    /* A wrong password may wait for its answer longer than we may. */
+    auth_link_give_up(worker->auth);
     for (session = TAILQ_FIRST(&worker->sessions); session != NULL;
          session = TAILQ_NEXT(session, all))
         session_drain(session);

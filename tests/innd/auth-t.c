@@ -109,13 +109,16 @@ test_an_address_that_failed_gets_one_turn_a_second(void **state)
     for (int i = 0; i < 100; i++)
         assert_int_equal(failures_turn_ms(failures, "192.0.2.1", NOW), 0);
     failures_note(failures, "192.0.2.1", "alice", 5, NOW);
-    while (failures_turn_ms(failures, "192.0.2.1", NOW)
-           == (waits + 1) * FAILURE_TURN_MS)
+    while (!failures_are_full(failures, "192.0.2.1", NOW)) {
         waits++;
+        assert_int_equal(failures_turn_ms(failures, "192.0.2.1", NOW),
+                         waits * FAILURE_TURN_MS);
+    }
     assert_int_equal(waits, FAILURE_TURNS_MAX);
-    assert_int_equal(failures_turn_ms(failures, "192.0.2.1", NOW), -1);
     /* Later there is room again; and others never waited. */
+    assert_false(failures_are_full(failures, "192.0.2.1", NOW + 5000));
     assert_true(failures_turn_ms(failures, "192.0.2.1", NOW + 5000) > 0);
+    assert_false(failures_are_full(failures, "192.0.2.2", NOW));
     assert_int_equal(failures_turn_ms(failures, "192.0.2.2", NOW), 0);
     failures_free(&failures);
 }

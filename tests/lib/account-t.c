@@ -12,6 +12,7 @@
 
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/account.h"
@@ -244,6 +245,52 @@ test_a_password_belongs_to_its_hash_alone(void **state)
     assert_false(password_hash_is_valid("$2b$12$abcdefghijklmnopqrstuv"));
 }
 
+static int
+compare(const void *one, const void *other)
+{
+    double difference = *(const double *) one - *(const double *) other;
+
+    return (difference > 0) - (difference < 0);
+}
+
+/* How long a check takes, the median of several, in milliseconds. */
+static double
+verify_ms(const char *hash)
+{
+    double times[15];
+
+    for (size_t i = 0; i < 15; i++) {
+        struct timespec begun;
+        struct timespec ended;
+
+        clock_gettime(CLOCK_MONOTONIC, &begun);
+        assert_false(password_verify("falsch", 6, hash));
+        clock_gettime(CLOCK_MONOTONIC, &ended);
+        times[i] = (double) (ended.tv_sec - begun.tv_sec) * 1e3
+                   + (double) (ended.tv_nsec - begun.tv_nsec) / 1e6;
+    }
+    qsort(times, 15, sizeof(times[0]), compare);
+    return times[7];
+}
+
+/* Printed, and asserted only so far as no machine's load can upset. */
+static void
+test_no_account_takes_as_long_as_a_wrong_password(void **state)
+{
+    char hash[PASSWORD_HASH_OCTETS];
+    double known;
+    double unknown;
+
+    (void) state;
+    password_open();
+    assert_int_equal(password_hash("geheim", 6, hash), 0);
+    known = verify_ms(hash);
+    unknown = verify_ms(NULL);
+    print_message("median of a check: %.2f ms, of one for no account: %.2f ms\n",
+                  known, unknown);
+    assert_true(unknown > known / 10);
+}
+
 static void
 test_what_nntp_cannot_carry_is_no_password(void **state)
 {
@@ -275,6 +322,7 @@ main(void)
         IN_WORLD(test_a_row_that_is_none_of_ours_lets_nobody_in),
         IN_WORLD(test_a_database_of_another_version_is_not_opened),
         cmocka_unit_test(test_a_password_belongs_to_its_hash_alone),
+        cmocka_unit_test(test_no_account_takes_as_long_as_a_wrong_password),
         cmocka_unit_test(test_what_nntp_cannot_carry_is_no_password),
     };
 
