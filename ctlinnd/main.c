@@ -29,8 +29,7 @@ struct options {
     int password_fd; /* -1: ask at the terminal */
 };
 
-static void __attribute__((noreturn))
-usage_exit(int status)
+static void __attribute__((noreturn)) usage_exit(int status)
 {
     struct buffer text = BUFFER_EMPTY;
 
@@ -60,7 +59,7 @@ timeout_parse(const char *text)
 
     if (end == text || *end != '\0' || text[0] == '-' || seconds > 1000000)
         die(EXIT_USAGE, "-t: found \"%s\", expected seconds", text);
-    return seconds == 0 ? -1 : (int) seconds * 1000;
+    return seconds == 0 ? -1 : (int)seconds * 1000;
 }
 
 static int
@@ -72,7 +71,7 @@ descriptor_parse(const char *text)
     if (end == text || *end != '\0' || text[0] == '-' || fd > 1000000)
         die(EXIT_USAGE, "--password-fd: found \"%s\", expected a descriptor",
             text);
-    return (int) fd;
+    return (int)fd;
 }
 
 static void
@@ -136,7 +135,7 @@ password_fd_take(struct options *options, int words, const char **word)
             continue;
         options->password_fd = descriptor_parse(word[i + 1]);
         memmove(&word[i], &word[i + 2],
-                (size_t) (words - i - 2) * sizeof(*word));
+                (size_t)(words - i - 2) * sizeof(*word));
         return words - 2;
     }
     return words;
@@ -176,7 +175,7 @@ words_complete(const struct admin_word *what, const struct options *options,
     static char hash[PASSWORD_HASH_OCTETS];
     struct buffer why = BUFFER_EMPTY;
 
-    memcpy(sent, word, (size_t) words * sizeof(*sent));
+    memcpy(sent, word, (size_t)words * sizeof(*sent));
     if (what->place != ADMIN_AUTH_PASSWORD)
         return words;
     if (password_obtain(options->password_fd, hash, &why) < 0)
@@ -221,7 +220,7 @@ main(int argc, char **argv)
     log_set_level(LOG_LEVEL_WARN);
     options_parse(&options, argc, argv);
     words = argc - optind;
-    word = (const char **) argv + optind;
+    word = (const char **)argv + optind;
     words = password_fd_take(&options, words, word);
     what = command_check(&words, word, &joined);
     if (strcmp(what->name, "help") == 0 && words == 1)
@@ -229,7 +228,7 @@ main(int argc, char **argv)
     config = config_load(options.config_path, &answer);
     if (config == NULL)
         die(EXIT_CONFIG, "%s", buffer_text(&answer));
-    sent = xcalloc((size_t) words + 1, sizeof(*sent));
+    sent = xcalloc((size_t)words + 1, sizeof(*sent));
     words = words_complete(what, &options, words, word, sent);
     status = server_ask(config, words, sent, options.timeout_ms, &answer);
     if (status == SERVER_NOT_RUNNING)

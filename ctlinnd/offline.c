@@ -53,7 +53,7 @@ offline_command(const struct config *config, int words,
 
     if (become_server(config, answer) < 0)
         return -1;
-    active = active_new((size_t) config->groups_max);
+    active = active_new((size_t)config->groups_max);
     store = store_open(config, active, LOCK_WAIT_SECONDS, answer);
     if (store == NULL) {
         active_close(&active);

@@ -1,5 +1,6 @@
 /*
- * offline -- a command of the store's, or about accounts, while no server runs.
+ * offline -- a command of the store's, or about accounts, while no server
+ * runs.
  */
 #ifndef CTLINND_OFFLINE_H
 #define CTLINND_OFFLINE_H

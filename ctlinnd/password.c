@@ -48,7 +48,7 @@ terminal_ask(int terminal, const char *question, struct line *line,
     if (tcgetattr(terminal, &before) < 0)
         return why_set_errno(why, "terminal");
     silent = before;
-    silent.c_lflag &= ~(tcflag_t) ECHO;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
     if (write(terminal, question, strlen(question)) < 0
         || tcsetattr(terminal, TCSAFLUSH, &silent) < 0)
         return why_set_errno(why, "terminal");

@@ -31,10 +31,10 @@ talk(int fd, int words, const char *const *word, int timeout_ms,
     if (got == 0)
         got = ipc_read(fd, &type, &payload, NULL, timeout_ms, answer);
     if (got == 0) {
-        (void) why_set(answer, "no answer in %d s", timeout_ms / 1000);
+        (void)why_set(answer, "no answer in %d s", timeout_ms / 1000);
     } else if (got > 0
                && (type != IPC_REPLY || payload.used < sizeof(reply))) {
-        (void) why_set(answer, "the server has sent nonsense");
+        (void)why_set(answer, "the server has sent nonsense");
     } else if (got > 0) {
         memcpy(&reply, payload.data, sizeof(reply));
         buffer_clear(answer);
@@ -42,7 +42,7 @@ talk(int fd, int words, const char *const *word, int timeout_ms,
                       payload.used - sizeof(reply));
     }
     buffer_free(&payload);
-    return (int) reply.status;
+    return (int)reply.status;
 }
 
 int

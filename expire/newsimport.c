@@ -334,7 +334,7 @@ article_import(struct import *import, struct buffer *why)
             import->old ? 0 : import->config->artcutoff * SECONDS_PER_DAY,
         .size_octets_max = (size_t)import->config->maxartsize,
     };
-    struct article article;
+    struct article article = {.octets = NULL};
     struct buffer payload = BUFFER_EMPTY;
     int result;
 

@@ -10,7 +10,7 @@
 #include "storage/submission.h"
 
 enum {
-    LATER_PAUSE_MS = 200,
+    LATER_PAUSE_NS = 200000000,
     LATER_TRIES = 150, /* 30 s of "not now", a paused server or a full disk */
     WAIT_MS = 1000,
 };
@@ -122,8 +122,7 @@ flight_recover(struct flight *flight, struct buffer *why)
 static int
 flight_wait(struct flight *flight, struct buffer *why)
 {
-    static const struct timespec pause = {.tv_nsec =
-                                              LATER_PAUSE_MS * 1000 * 1000};
+    static const struct timespec pause = {.tv_nsec = LATER_PAUSE_NS};
 
     if (flight->any_later) {
         nanosleep(&pause, NULL);

@@ -15,7 +15,8 @@
 #include "storage/active.h"
 
 enum {
-    REOPEN_TRIES = 300, /* of 100 ms: 30 s */
+    REOPEN_PAUSE_NS = 100000000,
+    REOPEN_TRIES = 300, /* 30 s */
     HELLO_TIMEOUT_MS = 10 * 1000,
 };
 
@@ -104,7 +105,7 @@ server_connect(struct target *target, struct buffer *why)
 static int
 server_reopen(struct target *target, struct buffer *why)
 {
-    static const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+    static const struct timespec pause = {.tv_nsec = REOPEN_PAUSE_NS};
 
     for (int i = 0; i < REOPEN_TRIES; i++) {
         if (server_connect(target, why) == 0)

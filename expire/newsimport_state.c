@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,14 +36,21 @@ static char *
 value_decode(const char *value)
 {
     struct buffer text = BUFFER_EMPTY;
-    unsigned octet;
 
-    for (; *value != '\0'; value++) {
-        if (*value == '%' && sscanf(value + 1, "%2x", &octet) == 1) {
+    while (*value != '\0') {
+        char digits[3] = "";
+        char *end = digits;
+        unsigned long octet = 0;
+
+        if (*value == '%') {
+            memcpy(digits, value + 1, strnlen(value + 1, 2));
+            octet = strtoul(digits, &end, 16);
+        }
+        if (end == digits + 2) {
             buffer_append_char(&text, (char)octet);
-            value += 2;
+            value += 3;
         } else {
-            buffer_append_char(&text, *value);
+            buffer_append_char(&text, *value++);
         }
     }
     return text.data != NULL ? buffer_take(&text) : xstrdup("");
@@ -75,6 +83,24 @@ state_write(const char *file, int count, char *const *paths,
     return result;
 }
 
+/* "at PATH MEMBER INDEX"; anything else leaves path at -1. */
+static void
+place_take(struct source_position *position, const char *numbers)
+{
+    unsigned long long number[3];
+    char *end = NULL;
+
+    for (size_t i = 0; i < 3; i++) {
+        number[i] = strtoull(numbers, &end, 10);
+        if (end == numbers || number[i] > INT64_MAX)
+            return;
+        numbers = end;
+    }
+    position->path = number[0] < INT_MAX ? (int)number[0] : -1;
+    position->member = number[1];
+    position->index = number[2];
+}
+
 static void
 line_take(struct state *state, const char *line)
 {
@@ -88,9 +114,7 @@ line_take(struct state *state, const char *line)
         free(position->file);
         position->file = value_decode(line + 5);
     } else if (strncmp(line, "at ", 3) == 0) {
-        (void)sscanf(line + 3, "%d %" SCNu64 " %" SCNu64, &position->path,
-                     &position->member,
-                     &position->index); /* state_read() checks the sum */
+        place_take(position, line + 3);
     }
 }
 

@@ -47,7 +47,7 @@ mode_print(const struct master *master, struct buffer *text)
 static int64_t
 uptime_seconds(const struct master *master)
 {
-    return (int64_t) time(NULL) - atomic_load(&master->shared->started);
+    return (int64_t)time(NULL) - atomic_load(&master->shared->started);
 }
 
 static uint64_t
@@ -63,7 +63,7 @@ process_print(const struct master *master, const struct process *process,
               struct buffer *text)
 {
     buffer_append_format(text, "%s pid=%d state=%s starts=%" PRIu64,
-                         process_name(process), (int) process->pid,
+                         process_name(process), (int)process->pid,
                          state_names[process->state], process->starts);
     if (process->role == ROLE_NNRPD)
         buffer_append_format(text, " clients=%u", process->clients);
@@ -101,8 +101,7 @@ groups_print(const struct master *master, struct buffer *text)
 static void
 sums_print(const struct master *master, struct buffer *text)
 {
-    buffer_append_format(text, "clients=%zu",
-                         clients_count(master->clients));
+    buffer_append_format(text, "clients=%zu", clients_count(master->clients));
     for (enum counter i = COUNTER_CLIENTS_SERVED; i < COUNTER_COUNT; i++)
         buffer_append_format(text, " %s=%" PRIu64, counter_name(i),
                              shared_sum(master->shared, i));
@@ -113,9 +112,10 @@ admin_print_status(const struct master *master, struct buffer *text)
 {
     const struct process_table *table = &master->processes;
 
-    buffer_append_format(text, "innd %s pid=%d uptime_seconds=%" PRId64
-                               " generation=%" PRIu64 "\nmode ",
-                         PACKAGE_VERSION, (int) getpid(),
+    buffer_append_format(text,
+                         "innd %s pid=%d uptime_seconds=%" PRId64
+                         " generation=%" PRIu64 "\nmode ",
+                         PACKAGE_VERSION, (int)getpid(),
                          uptime_seconds(master), master->config->generation);
     mode_print(master, text);
     if (atomic_load(&master->shared->store_full) != 0)
@@ -163,7 +163,7 @@ word_help(struct master *master, int words, const char *const *word,
 {
     const struct admin_word *what;
 
-    (void) master;
+    (void)master;
     if (words == 1) {
         admin_help(answer);
         return 0;
@@ -184,8 +184,8 @@ word_mode(struct master *master, int words, const char *const *word,
     const struct config *config = master->config;
     size_t ready = 0;
 
-    (void) words;
-    (void) word;
+    (void)words;
+    (void)word;
     for (size_t i = 1; i <= table->workers; i++)
         ready += table->rows[i].state == PROCESS_READY;
     buffer_append_text(answer, "Server ");
@@ -214,7 +214,7 @@ word_go(struct master *master, int words, const char *const *word,
     char reason[SHARED_REASON_OCTETS];
     enum server_mode mode = shared_mode(master->shared, reason);
 
-    (void) words;
+    (void)words;
     if (mode == MODE_RUNNING)
         return answer_refusal(answer, "Already running");
     if (word[1][0] != '\0' && strcmp(word[1], reason) != 0) {
@@ -228,8 +228,8 @@ word_go(struct master *master, int words, const char *const *word,
 }
 
 static unsigned
-mode_change(struct master *master, enum server_mode wanted,
-            const char *reason, struct buffer *answer)
+mode_change(struct master *master, enum server_mode wanted, const char *reason,
+            struct buffer *answer)
 {
     char old[SHARED_REASON_OCTETS];
     enum server_mode mode = shared_mode(master->shared, old);
@@ -248,7 +248,7 @@ static unsigned
 word_pause(struct master *master, int words, const char *const *word,
            struct buffer *answer)
 {
-    (void) words;
+    (void)words;
     return mode_change(master, MODE_PAUSED, word[1], answer);
 }
 
@@ -256,7 +256,7 @@ static unsigned
 word_throttle(struct master *master, int words, const char *const *word,
               struct buffer *answer)
 {
-    (void) words;
+    (void)words;
     return mode_change(master, MODE_THROTTLED, word[1], answer);
 }
 
@@ -265,8 +265,8 @@ static unsigned
 word_reload(struct master *master, int words, const char *const *word,
             struct buffer *answer)
 {
-    static const char *const whole[] = {"", "all", "renews.conf", "inn.conf",
-                                        "incoming.conf", "readers.conf"};
+    static const char *const whole[] = {
+        "", "all", "renews.conf", "inn.conf", "incoming.conf", "readers.conf"};
 
     for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
         if (words == 1 || strcmp(word[1], whole[i]) == 0)
@@ -281,8 +281,8 @@ static unsigned
 word_shutdown(struct master *master, int words, const char *const *word,
               struct buffer *answer)
 {
-    (void) words;
-    (void) answer;
+    (void)words;
+    (void)answer;
     master_stop(master, word[1]);
     return 0;
 }
@@ -303,8 +303,9 @@ word_status(struct master *master, int words, const char *const *word,
         seconds = 0;
     else if (*end != '\0' || end == word[1] || word[1][0] == '-'
              || seconds > REPORT_SECONDS_MAX)
-        return answer_refusal(answer, "Expected seconds (to 86400) or \"off\"");
-    master_report_every(master, (unsigned) seconds);
+        return answer_refusal(answer,
+                              "Expected seconds (to 86400) or \"off\"");
+    master_report_every(master, (unsigned)seconds);
     return answer_ok(answer);
 }
 
@@ -312,14 +313,10 @@ static const struct {
     const char *name;
     word_func *func;
 } words_of_master[] = {
-    {"go", word_go},
-    {"help", word_help},
-    {"mode", word_mode},
-    {"pause", word_pause},
-    {"reload", word_reload},
-    {"shutdown", word_shutdown},
-    {"status", word_status},
-    {"throttle", word_throttle},
+    {"go", word_go},         {"help", word_help},
+    {"mode", word_mode},     {"pause", word_pause},
+    {"reload", word_reload}, {"shutdown", word_shutdown},
+    {"status", word_status}, {"throttle", word_throttle},
 };
 
 unsigned

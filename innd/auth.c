@@ -42,8 +42,8 @@ enum login_state {
     LOGIN_NEW,
     LOGIN_TURN,  /* its address has failed: waits for its turn */
     LOGIN_CHECK, /* its password is being checked */
-    LOGIN_JOIN,  /* another with the same name and password does one of these */
-    LOGIN_HELD,  /* wrong: the answer waits */
+    LOGIN_JOIN, /* another with the same name and password does one of these */
+    LOGIN_HELD, /* wrong: the answer waits */
 };
 
 struct login {
@@ -85,7 +85,7 @@ now_ms(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* --- the end of a login --- */
@@ -120,7 +120,7 @@ static void
 login_accept(struct login *login, enum account_role role)
 {
     notice("client %s: logged in user=%.*s role=%s", login->address,
-           (int) login->name_octets, login->name, account_role_name(role));
+           (int)login->name_octets, login->name, account_role_name(role));
     login_answer(login, LOGIN_ACCEPTED, role);
 }
 
@@ -142,8 +142,8 @@ login_wait(struct login *login, enum login_state state, int64_t ms,
 static void
 on_held(evutil_socket_t fd, short what, void *context)
 {
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     login_answer(context, LOGIN_REFUSED, 0);
 }
 
@@ -151,7 +151,7 @@ static void
 login_refuse(struct login *login, int64_t delay_ms)
 {
     notice("client %s: login refused user=%.*s delay_ms=%" PRId64,
-           login->address, (int) login->name_octets, login->name, delay_ms);
+           login->address, (int)login->name_octets, login->name, delay_ms);
     password_wipe(login->password, sizeof(login->password));
     login_wait(login, LOGIN_HELD, delay_ms, on_held);
 }
@@ -222,9 +222,9 @@ login_check(struct login *login)
     }
     login->state = LOGIN_CHECK;
     /* The work for a name that is none is the same. */
-    begun = hasher_submit(auth->hasher, login->password,
-                          login->password_octets,
-                          found > 0 ? login->account.hash : NULL, login);
+    begun =
+        hasher_submit(auth->hasher, login->password, login->password_octets,
+                      found > 0 ? login->account.hash : NULL, login);
     password_wipe(login->password, sizeof(login->password));
     if (!begun)
         login_settle(login, LOGIN_BUSY, 0, 0);
@@ -275,8 +275,8 @@ on_hashed(evutil_socket_t fd, short what, void *context)
     void *login;
     bool matches;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     while (hasher_take(auth->hasher, &login, &matches))
         login_checked(login, matches);
 }
@@ -284,8 +284,8 @@ on_hashed(evutil_socket_t fd, short what, void *context)
 static void
 on_turn(evutil_socket_t fd, short what, void *context)
 {
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     login_check(context);
 }
 
@@ -308,7 +308,7 @@ link_free(struct link *link)
 static void
 link_closed(void *context, struct ipc *ipc, const char *why)
 {
-    (void) ipc;
+    (void)ipc;
     debug("a worker's socket: %s", why);
     link_free(context);
 }
@@ -389,14 +389,14 @@ on_login(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     struct ipc_login_request request;
     struct login *login = NULL;
 
-    (void) ipc;
+    (void)ipc;
     if (ipc_login_parse(frame, &request) == 0
         && account_name_is_valid(request.name, request.name_octets)
         && password_check(request.password, request.password_octets, NULL)
                == 0)
         login = login_new(link, &request);
     /* The connection's buffer is nobody's any more. */
-    password_wipe((void *) (uintptr_t) frame->payload, frame->octets);
+    password_wipe((void *)(uintptr_t)frame->payload, frame->octets);
     if (login != NULL) {
         login_begin(login);
         return;
@@ -418,9 +418,9 @@ on_worker(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     const struct ipc_link *asked = frame->payload;
     struct link *link;
 
-    (void) ipc;
+    (void)ipc;
     if (asked->kind != LINK_AUTH) {
-        warn("the master sent a link of kind %u", (unsigned) asked->kind);
+        warn("the master sent a link of kind %u", (unsigned)asked->kind);
         close(frame->descriptor);
         return;
     }
@@ -441,7 +441,7 @@ accounts_publish(struct auth *auth, struct buffer *why)
     if (count < 0)
         return -1;
     atomic_store(&auth->shared->accounts,
-                 (uint32_t) (count < UINT32_MAX ? count : UINT32_MAX));
+                 (uint32_t)(count < UINT32_MAX ? count : UINT32_MAX));
     return 0;
 }
 
@@ -494,7 +494,7 @@ on_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     struct buffer why = BUFFER_EMPTY;
     struct config *config = config_from_memfd(frame->descriptor, &why);
 
-    (void) ipc;
+    (void)ipc;
     if (config == NULL) {
         warn("a new configuration cannot be read: %s", buffer_text(&why));
         buffer_free(&why);
@@ -502,7 +502,7 @@ on_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     }
     config_free(&auth->config);
     auth->config = config;
-    log_set_level((enum log_level) config->log_level);
+    log_set_level((enum log_level)config->log_level);
 }
 
 /* The workers have ended before: nobody waits for an answer. */
@@ -511,8 +511,8 @@ on_drain(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct auth *auth = context;
 
-    (void) ipc;
-    (void) frame;
+    (void)ipc;
+    (void)frame;
     event_base_loopbreak(auth->base);
 }
 
@@ -521,7 +521,7 @@ control_closed(void *context, struct ipc *ipc, const char *why)
 {
     struct auth *auth = context;
 
-    (void) ipc;
+    (void)ipc;
     notice("the master is gone: %s", why);
     event_base_loopbreak(auth->base);
 }
@@ -541,8 +541,8 @@ on_second(evutil_socket_t fd, short what, void *context)
 {
     struct auth *auth = context;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     atomic_fetch_add(&auth->slot->loops, 1);
 }
 
@@ -555,7 +555,7 @@ auth_inherit(struct auth *auth, const struct child_arguments *arguments)
     if (auth->config == NULL)
         die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
     log_open("auth", auth->config->syslog);
-    log_set_level((enum log_level) auth->config->log_level);
+    log_set_level((enum log_level)auth->config->log_level);
     auth->shared = shared_map(CHILD_SHARED_FD);
     auth->slot = &auth->shared->slots[arguments->slot];
     auth->accounts = accounts_open(auth->config->pathdb, &why);

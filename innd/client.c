@@ -97,7 +97,7 @@ static struct site **
 site_find(const struct clients *clients, const uint8_t octets[SITE_OCTETS])
 {
     struct site **at =
-        (struct site **) (uintptr_t) &clients->buckets[site_bucket(octets)];
+        (struct site **)(uintptr_t)&clients->buckets[site_bucket(octets)];
 
     while (*at != NULL && memcmp((*at)->octets, octets, SITE_OCTETS) != 0)
         at = &(*at)->next;
@@ -138,16 +138,17 @@ peer_find(const struct clients *clients, const struct config *config,
     for (size_t i = 0; i < config->peer_count; i++) {
         const struct config_peer *peer = &config->peers[i];
 
-        if (clients->of_peer[i] >= (size_t) peer->maxconnections)
+        if (clients->of_peer[i] >= (size_t)peer->maxconnections)
             continue;
         for (size_t j = 0; j < peer->address_count; j++)
             if (address_matches(address, peer->addresses[j]))
-                return (int) i;
+                return (int)i;
     }
     return PEER_NONE;
 }
 
-/* Count a client where it belongs: to its peer, or to everybody and its site. */
+/* Count a client where it belongs: to its peer, or to everybody and its site.
+ */
 static void
 row_count(struct clients *clients, struct client *row, int peer)
 {
@@ -180,12 +181,12 @@ clients_refusal(const struct clients *clients, const struct config *config,
 
     if (peer_find(clients, config, address) != PEER_NONE)
         return NULL;
-    if (clients->count - clients->of_peers >= (size_t) config->maxconnections)
+    if (clients->count - clients->of_peers >= (size_t)config->maxconnections)
         return "Too many connections";
     site_octets(address, octets);
     site = *site_find(clients, octets);
     if (site != NULL
-        && site->clients >= (size_t) config->maxconnections_per_address)
+        && site->clients >= (size_t)config->maxconnections_per_address)
         return "Too many connections from your address";
     return NULL;
 }
@@ -228,7 +229,7 @@ clients_add(struct clients *clients, const struct config *config,
     site_octets(address, row->site);
     row_count(clients, row, peer_find(clients, config, address));
     clients->count++;
-    return (uint64_t) row->serial << 32 | (uint64_t) (row - clients->rows);
+    return (uint64_t)row->serial << 32 | (uint64_t)(row - clients->rows);
 }
 
 static void
@@ -238,14 +239,14 @@ row_give_back(struct clients *clients, struct client *row)
     clients->count--;
     row->serial = 0;
     row->next_free = clients->free;
-    clients->free = (size_t) (row - clients->rows);
+    clients->free = (size_t)(row - clients->rows);
 }
 
 bool
 clients_remove(struct clients *clients, uint64_t client, unsigned worker)
 {
-    size_t index = (uint32_t) client;
-    uint32_t serial = (uint32_t) (client >> 32);
+    size_t index = (uint32_t)client;
+    uint32_t serial = (uint32_t)(client >> 32);
 
     if (index >= clients->size || serial == 0
         || clients->rows[index].serial != serial
@@ -275,8 +276,7 @@ clients_reload(struct clients *clients, const struct config *config)
         struct client *row = &clients->rows[i];
 
         if (row->serial != 0)
-            row_count(clients, row,
-                      peer_find(clients, config, row->address));
+            row_count(clients, row, peer_find(clients, config, row->address));
     }
 }
 

@@ -26,8 +26,7 @@ const char *clients_refusal(const struct clients *clients,
 uint64_t clients_add(struct clients *clients, const struct config *config,
                      const char *address, unsigned worker);
 /* False when worker has no client of this number. */
-bool clients_remove(struct clients *clients, uint64_t client,
-                    unsigned worker);
+bool clients_remove(struct clients *clients, uint64_t client, unsigned worker);
 /* All of a worker that has ended. */
 void clients_remove_worker(struct clients *clients, unsigned worker);
 /* Another configuration: find each client's peer anew.  What the others are

@@ -34,27 +34,30 @@ struct request {
     struct control *control;
     struct asker *asker; /* NULL: gone, nobody wants the answer */
     enum control_child child;
-    uint64_t number;     /* the child's cookie */
-    uint64_t cookie;     /* the asker's */
+    uint64_t number; /* the child's cookie */
+    uint64_t cookie; /* the asker's */
     bool sent;
     struct buffer payload;
     struct event *timeout;
     TAILQ_ENTRY(request) next;
 };
 
+TAILQ_HEAD(asker_list, asker);
+TAILQ_HEAD(request_list, request);
+
 struct control {
     struct event_base *base;
     int fd;
     int spare; /* for one asker when descriptors have run out; -1: given up */
     struct event *acceptable;
-    struct event *again; /* accept again, after it failed */
+    struct event *again;                    /* accept again, after it failed */
     struct ipc *children[CONTROL_CHILDREN]; /* NULL: away */
     control_func *func;
     void *context;
     uint64_t number;
     size_t asker_count;
-    TAILQ_HEAD(, asker) askers;
-    TAILQ_HEAD(, request) requests;
+    struct asker_list askers;
+    struct request_list requests;
 };
 
 static void
@@ -64,7 +67,7 @@ asker_answer(struct asker *asker, uint64_t cookie, uint32_t status,
     struct ipc_reply reply = {.cookie = cookie, .status = status};
     struct iovec pieces[] = {
         {&reply, sizeof(reply)},
-        {(void *) (uintptr_t) text, octets},
+        {(void *)(uintptr_t)text, octets},
     };
 
     ipc_sendv(asker->ipc, IPC_REPLY, pieces, 2, -1);
@@ -107,8 +110,8 @@ request_fail(struct request *request, const char *what)
 static void
 on_timeout(evutil_socket_t fd, short what, void *context)
 {
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     request_fail(context, "is away and did not come back in time; nothing was "
                           "done");
 }
@@ -171,12 +174,12 @@ void
 control_child_reply(struct control *control, const struct ipc_frame *frame)
 {
     const struct ipc_reply *reply = frame->payload;
-    struct request *request;
+    struct request *request = NULL;
 
     TAILQ_FOREACH (request, &control->requests, next) {
         if (request->number == reply->cookie && request->sent) {
             request_end(request, reply->status,
-                        (const char *) frame->payload + sizeof(*reply),
+                        (const char *)frame->payload + sizeof(*reply),
                         frame->octets - sizeof(*reply));
             return;
         }
@@ -187,8 +190,8 @@ control_child_reply(struct control *control, const struct ipc_frame *frame)
 
 /* One command, taken apart; a child answers later. */
 static void
-command_run(struct asker *asker, uint64_t cookie, const struct admin_word *what,
-            int words, const char **word)
+command_run(struct asker *asker, uint64_t cookie,
+            const struct admin_word *what, int words, const char **word)
 {
     struct control *control = asker->control;
     struct buffer answer = BUFFER_EMPTY;
@@ -243,7 +246,7 @@ on_command(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     const struct admin_word *what = words > 0 ? admin_find(word[0]) : NULL;
     struct buffer joined = BUFFER_EMPTY;
 
-    (void) ipc;
+    (void)ipc;
     if (what == NULL) {
         static const char text[] = "No such command; try ctlinnd help";
 
@@ -263,7 +266,7 @@ static const struct ipc_handler asker_handlers[] = {
 static void
 on_asker_closed(void *context, struct ipc *ipc, const char *why)
 {
-    (void) ipc;
+    (void)ipc;
     if (strcmp(why, "ended") != 0)
         warn("control socket: %s", why);
     asker_free(context);
@@ -296,7 +299,7 @@ peer_may_ask(int fd)
         return false;
     if (peer.uid == 0 || peer.uid == geteuid() || peer_in_group(fd, &peer))
         return true;
-    warn("control socket: uid=%u may not ask", (unsigned) peer.uid);
+    warn("control socket: uid=%u may not ask", (unsigned)peer.uid);
     return false;
 }
 
@@ -325,8 +328,8 @@ on_acceptable(evutil_socket_t fd, short what, void *context)
     struct asker *asker;
     int peer = asker_accept(control);
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     if (peer < 0) {
         if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
             return;
@@ -345,10 +348,9 @@ on_acceptable(evutil_socket_t fd, short what, void *context)
     asker->control = control;
     TAILQ_INSERT_TAIL(&control->askers, asker, next);
     control->asker_count++;
-    asker->ipc = ipc_new(
-        control->base, peer, asker_handlers,
-        sizeof(asker_handlers) / sizeof(*asker_handlers), on_asker_closed,
-        asker);
+    asker->ipc = ipc_new(control->base, peer, asker_handlers,
+                         sizeof(asker_handlers) / sizeof(*asker_handlers),
+                         on_asker_closed, asker);
 }
 
 static void
@@ -356,8 +358,8 @@ on_again(evutil_socket_t fd, short what, void *context)
 {
     struct control *control = context;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     event_add(control->acceptable, NULL);
 }
 
@@ -388,13 +390,23 @@ void
 control_close(struct control **control)
 {
     struct control *old = *control;
+    struct request *request;
+    struct request *next_request;
+    struct asker *asker;
+    struct asker *next_asker;
 
     if (old == NULL)
         return;
-    while (!TAILQ_EMPTY(&old->requests))
-        request_free(TAILQ_FIRST(&old->requests));
-    while (!TAILQ_EMPTY(&old->askers))
-        asker_free(TAILQ_FIRST(&old->askers));
+    for (request = TAILQ_FIRST(&old->requests); request != NULL;
+         request = next_request) {
+        next_request = TAILQ_NEXT(request, next);
+        request_free(request);
+    }
+    for (asker = TAILQ_FIRST(&old->askers); asker != NULL;
+         asker = next_asker) {
+        next_asker = TAILQ_NEXT(asker, next);
+        asker_free(asker);
+    }
     event_free(old->acceptable);
     event_free(old->again);
     if (old->spare >= 0)

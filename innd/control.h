@@ -4,8 +4,8 @@
  * Who may: root, the user the server runs as, members of its group (the
  * socket's mode and SO_PEERCRED both say so).  Words of the store are sent on
  * to the writer, those about accounts to the auth process; while that is away
- * they wait for the next one, at most CONTROL_WAIT_SECONDS.  All others are the
- * master's.
+ * they wait for the next one, at most CONTROL_WAIT_SECONDS.  All others are
+ * the master's.
  */
 #ifndef INND_CONTROL_H
 #define INND_CONTROL_H

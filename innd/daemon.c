@@ -25,8 +25,8 @@ output_pass(int fd)
         return true;
     if (got <= 0)
         return false;
-    sent = write(STDERR_FILENO, octets, (size_t) got);
-    (void) sent; /* nobody listens: then nobody misses it */
+    sent = write(STDERR_FILENO, octets, (size_t)got);
+    (void)sent; /* nobody listens: then nobody misses it */
     return true;
 }
 
@@ -135,7 +135,7 @@ daemon_ready(void)
         close(null);
     }
     sent = write(ready_fd, "", 1);
-    (void) sent; /* a parent that was killed waits no more */
+    (void)sent; /* a parent that was killed waits no more */
     close(ready_fd);
     ready_fd = -1;
 }

@@ -8,7 +8,7 @@
 #include "lib/memory.h"
 
 enum {
-    ENTRIES = 8192, /* of each kind; more at a time share entries */
+    ENTRIES = 8192,  /* of each kind; more at a time share entries */
     SITE_OCTETS = 6, /* an IPv6 /48 */
 };
 
@@ -51,7 +51,7 @@ entry_find(const struct failures *failures, struct entry *entries,
     uint64_t hash;
     struct entry *entry;
 
-    crypto_shorthash((unsigned char *) &hash, octets, length, failures->key);
+    crypto_shorthash((unsigned char *)&hash, octets, length, failures->key);
     entry = &entries[hash % ENTRIES];
     if (entry->hash != hash || now_ms > entry->last_ms + FAILURE_FORGET_MS)
         *entry = (struct entry){.hash = hash};
@@ -78,7 +78,7 @@ failures_are_full(struct failures *failures, const char *address,
 
     return entry->count > 0
            && entry->turn_ms - now_ms
-                  > (int64_t) FAILURE_TURNS_MAX * FAILURE_TURN_MS;
+                  > (int64_t)FAILURE_TURNS_MAX * FAILURE_TURN_MS;
 }
 
 int64_t
@@ -109,10 +109,9 @@ failures_note(struct failures *failures, const char *address, const char *name,
 {
     unsigned by_address =
         entry_note(address_entry(failures, address, now_ms), now_ms);
-    unsigned by_account =
-        entry_note(entry_find(failures, failures->accounts, name, name_octets,
-                              now_ms),
-                   now_ms);
+    unsigned by_account = entry_note(
+        entry_find(failures, failures->accounts, name, name_octets, now_ms),
+        now_ms);
     unsigned count = by_address > by_account ? by_address : by_account;
 
     /* 1, 2, 4, 8, 16, 32 s */
@@ -123,8 +122,8 @@ void
 failures_forget_account(struct failures *failures, const char *name,
                         size_t name_octets)
 {
-    struct entry *entry = entry_find(failures, failures->accounts, name,
-                                     name_octets, INT64_MIN);
+    struct entry *entry =
+        entry_find(failures, failures->accounts, name, name_octets, INT64_MIN);
 
     entry->count = 0;
 }

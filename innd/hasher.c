@@ -67,9 +67,8 @@ thread_run(void *context)
     struct check *check;
 
     while ((check = check_next(hasher)) != NULL) {
-        check->matches =
-            password_verify(check->password, check->octets,
-                            check->known ? check->hash : NULL);
+        check->matches = password_verify(check->password, check->octets,
+                                         check->known ? check->hash : NULL);
         password_wipe(check->password, sizeof(check->password));
         pthread_mutex_lock(&hasher->mutex);
         STAILQ_INSERT_TAIL(&hasher->done, check, next);

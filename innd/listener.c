@@ -101,9 +101,8 @@ static int
 socket_bind(int fd, const union address *address)
 {
     int yes = 1;
-    socklen_t size = address->any.sa_family == AF_INET6
-                         ? sizeof(address->v6)
-                         : sizeof(address->v4);
+    socklen_t size = address->any.sa_family == AF_INET6 ? sizeof(address->v6)
+                                                        : sizeof(address->v4);
 
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0)
         return -1;
@@ -133,11 +132,11 @@ listener_bind(struct listeners *listeners, const char *text, unsigned port,
 
     if (inet_pton(AF_INET, text, &address.v4.sin_addr) == 1) {
         address.v4.sin_family = AF_INET;
-        address.v4.sin_port = htons((uint16_t) port);
+        address.v4.sin_port = htons((uint16_t)port);
     } else {
         inet_pton(AF_INET6, text, &address.v6.sin6_addr);
         address.v6.sin6_family = AF_INET6;
-        address.v6.sin6_port = htons((uint16_t) port);
+        address.v6.sin6_port = htons((uint16_t)port);
     }
     fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     /* A kernel without IPv6 serves IPv4 alone; "::" is a default. */
@@ -146,7 +145,7 @@ listener_bind(struct listeners *listeners, const char *text, unsigned port,
         return 0;
     }
     if (fd < 0 || socket_bind(fd, &address) < 0) {
-        (void) why_set_errno(why, "cannot listen on %s port %u", text, port);
+        (void)why_set_errno(why, "cannot listen on %s port %u", text, port);
         if (fd >= 0)
             close(fd);
         return -1;
@@ -165,11 +164,13 @@ listeners_inherit(struct listeners *listeners, struct buffer *why)
         errno = -count;
         return why_set_errno(why, "sockets of systemd");
     }
-    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; fd++) {
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count;
+         fd++) {
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0
             || sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
-            return why_set(why, "socket %d of systemd is not a listening TCP "
-                                "socket",
+            return why_set(why,
+                           "socket %d of systemd is not a listening TCP "
+                           "socket",
                            fd);
         if (options_set(fd) < 0)
             return why_set_errno(why, "socket %d of systemd", fd);
@@ -181,7 +182,7 @@ listeners_inherit(struct listeners *listeners, struct buffer *why)
 unsigned
 listeners_port(const struct listeners *listeners)
 {
-    union address address;
+    union address address = {0};
     socklen_t size = sizeof(address);
     char text[INET6_ADDRSTRLEN];
     unsigned port = 0;
@@ -197,7 +198,7 @@ listeners_open(const struct config *config, struct buffer *why)
 {
     struct listeners *listeners = xcalloc(1, sizeof(*listeners));
     int inherited = listeners_inherit(listeners, why);
-    unsigned port = (unsigned) config->port;
+    unsigned port = (unsigned)config->port;
     bool good = inherited >= 0;
 
     listeners->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -210,7 +211,7 @@ listeners_open(const struct config *config, struct buffer *why)
     }
     if (good && listeners->count == 0) {
         good = false;
-        (void) why_set(why, "no address to listen on");
+        (void)why_set(why, "no address to listen on");
     }
     if (!good)
         listeners_close(&listeners);
@@ -241,7 +242,7 @@ void
 listeners_describe(const struct listeners *listeners, struct buffer *text)
 {
     for (size_t i = 0; i < listeners->count; i++) {
-        union address address;
+        union address address = {0};
         socklen_t size = sizeof(address);
         char name[INET6_ADDRSTRLEN];
         unsigned port;
@@ -288,7 +289,7 @@ accept_with_spare(struct listeners *listeners, int listener)
     if (fd >= 0) {
         ssize_t sent = send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL);
 
-        (void) sent; /* a courtesy: it is closed all the same */
+        (void)sent; /* a courtesy: it is closed all the same */
         close(fd);
     }
     listeners->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -299,12 +300,12 @@ accept_with_spare(struct listeners *listeners, int listener)
 static bool
 accept_one(struct listeners *listeners, int listener)
 {
-    union address address;
+    union address address = {0};
     socklen_t size = sizeof(address);
     char text[INET6_ADDRSTRLEN];
     unsigned port;
-    int fd = accept4(listener, &address.any, &size,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd =
+        accept4(listener, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
         address_text(&address, text, &port);
@@ -326,7 +327,7 @@ on_acceptable(evutil_socket_t fd, short what, void *context)
 {
     struct listeners *listeners = context;
 
-    (void) what;
+    (void)what;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++)
         if (!accept_one(listeners, fd))
             break;

@@ -44,8 +44,13 @@ static const char help_text[] =
     "\n"
     "Without -f it detaches once it serves.  SIGHUP reloads, SIGTERM stops.\n";
 
-enum { OPTION_CONFIG = 256, OPTION_SAMPLE, OPTION_MANUAL, OPTION_VERSION,
-       OPTION_HELP };
+enum {
+    OPTION_CONFIG = 256,
+    OPTION_SAMPLE,
+    OPTION_MANUAL,
+    OPTION_VERSION,
+    OPTION_HELP
+};
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -60,8 +65,7 @@ static const struct option long_options[] = {
 };
 
 /* Print and exit. */
-static void __attribute__((noreturn))
-print_and_exit(const char *text)
+static void __attribute__((noreturn)) print_and_exit(const char *text)
 {
     if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
         sysdie(EXIT_IO, "standard output");
@@ -170,7 +174,7 @@ descriptors_close(void)
 {
     int passed = sd_listen_fds(0);
 
-    if (close_range(3 + (unsigned) (passed > 0 ? passed : 0), ~0U, 0) < 0)
+    if (close_range(3 + (unsigned)(passed > 0 ? passed : 0), ~0U, 0) < 0)
         sysdie(EXIT_SYSTEM, "close_range");
 }
 
@@ -220,7 +224,7 @@ main(int argc, char **argv)
     if (!options.foreground)
         daemon_detach();
     log_open("innd", config->syslog);
-    log_set_level((enum log_level) config->log_level);
+    log_set_level((enum log_level)config->log_level);
     master_open(&master, options.config_path, config);
     place_drop_privileges(config);
     master_claim(&master);

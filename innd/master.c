@@ -38,7 +38,7 @@ client_refuse(int fd, const char *reason)
 
     buffer_append_format(&text, "400 %s\r\n", reason);
     sent = send(fd, text.data, text.used, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void) sent; /* a courtesy: it is closed all the same */
+    (void)sent; /* a courtesy: it is closed all the same */
     buffer_free(&text);
     close(fd);
 }
@@ -86,8 +86,8 @@ on_client(void *context, int fd, const char *address, unsigned port)
         client_refuse(fd, refusal);
         return;
     }
-    client.client = clients_add(master->clients, master->config, address,
-                                worker->worker);
+    client.client =
+        clients_add(master->clients, master->config, address, worker->worker);
     memcpy(client.address, address, strlen(address));
     worker->clients++;
     ipc_send(worker->control, IPC_CLIENT, &client, sizeof(client), fd);
@@ -178,7 +178,7 @@ announce_ready(struct master *master)
     notice("ready on %s workers=%zu", buffer_text(&where),
            master->processes.workers);
     buffer_free(&where);
-    (void) sd_notifyf(0, "READY=1\nMAINPID=%ld", (long) getpid());
+    (void)sd_notifyf(0, "READY=1\nMAINPID=%ld", (long)getpid());
     daemon_ready();
 }
 
@@ -306,7 +306,7 @@ master_stop(struct master *master, const char *why)
     master->stopping = true;
     notice("stopping reason=%s clients=%zu", why,
            clients_count(master->clients));
-    (void) sd_notify(0, "STOPPING=1");
+    (void)sd_notify(0, "STOPPING=1");
     /* A client that comes now is refused at once and goes elsewhere; in the
        kernel's queue it would wait for our end. */
     listeners_close(&master->listeners);
@@ -323,15 +323,15 @@ on_drain(evutil_socket_t fd, short what, void *context)
 {
     struct master *master = context;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     for (size_t i = 0; i < master->processes.count; i++) {
         struct process *process = &master->processes.rows[i];
 
         if (process->pid == 0 || process->state != PROCESS_DRAINING)
             continue;
         warn("%s: pid %d does not end and is killed", process_name(process),
-             (int) process->pid);
+             (int)process->pid);
         process_kill(process, SIGKILL);
     }
 }
@@ -349,7 +349,7 @@ keys_join(struct buffer *answer, const char *what, const struct buffer *keys)
     while (*key != '\0') {
         size_t length = strcspn(key, "\n");
 
-        buffer_append_format(answer, " %.*s", (int) length, key);
+        buffer_append_format(answer, " %.*s", (int)length, key);
         key += length + (key[length] == '\n');
     }
 }
@@ -372,7 +372,7 @@ config_replace(struct master *master, struct config *config,
     master->config = config;
     close(master->processes.config_fd);
     master->processes.config_fd = config_to_memfd(config);
-    log_set_level((enum log_level) config->log_level);
+    log_set_level((enum log_level)config->log_level);
     clients_reload(master->clients, config);
     if (changed.used > 0)
         process_send_config(&master->processes);
@@ -385,13 +385,13 @@ master_reload(struct master *master, struct buffer *answer)
 {
     struct config *config;
 
-    (void) sd_notify(0, "RELOADING=1");
+    (void)sd_notify(0, "RELOADING=1");
     config = config_load(master->config_path, answer);
     if (config == NULL)
         warn("reload: nothing is changed: %s", buffer_text(answer));
     else
         config_replace(master, config, answer);
-    (void) sd_notify(0, "READY=1");
+    (void)sd_notify(0, "READY=1");
     return config == NULL ? -1 : 0;
 }
 
@@ -416,7 +416,7 @@ on_signal(evutil_socket_t signal, short what, void *context)
 {
     struct master *master = context;
 
-    (void) what;
+    (void)what;
     if (signal == SIGCHLD)
         process_reap(&master->processes);
     else if (signal == SIGHUP)
@@ -430,8 +430,8 @@ on_report(evutil_socket_t fd, short what, void *context)
 {
     struct buffer text = BUFFER_EMPTY;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     admin_print_report(context, &text);
     notice("%s", buffer_text(&text));
     buffer_free(&text);
@@ -469,8 +469,8 @@ events_open(struct master *master)
         die(EXIT_SYSTEM, "no event loop");
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < MASTER_SIGNALS; i++) {
-        master->signals[i] = event_make(master, signals[i],
-                                        EV_SIGNAL | EV_PERSIST, on_signal);
+        master->signals[i] =
+            event_make(master, signals[i], EV_SIGNAL | EV_PERSIST, on_signal);
         event_add(master->signals[i], NULL);
     }
     master->drain = event_make(master, -1, 0, on_drain);
@@ -510,12 +510,12 @@ workers_count(const struct config *config)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     if (config->workers > 0)
-        return (unsigned) config->workers;
+        return (unsigned)config->workers;
     if (cores < 1)
         cores = 1;
     if (cores > PROCESS_WORKERS_MAX / WORKERS_PER_CORE)
         cores = PROCESS_WORKERS_MAX / WORKERS_PER_CORE;
-    return (unsigned) cores * WORKERS_PER_CORE;
+    return (unsigned)cores * WORKERS_PER_CORE;
 }
 
 void
@@ -546,8 +546,7 @@ active_open(struct master *master)
     struct buffer why = BUFFER_EMPTY;
     char *path;
 
-    table->active_fd =
-        active_create((size_t) master->config->groups_max, &why);
+    table->active_fd = active_create((size_t)master->config->groups_max, &why);
     if (table->active_fd < 0)
         die(EXIT_SYSTEM, "%s", buffer_text(&why));
     path = xasprintf("/proc/self/fd/%d", table->active_fd);

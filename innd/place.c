@@ -50,7 +50,7 @@ void
 place_raise_limits(const struct config *config)
 {
     rlim_t wanted =
-        (rlim_t) config->maxconnections + DESCRIPTORS_BESIDE_CLIENTS;
+        (rlim_t)config->maxconnections + DESCRIPTORS_BESIDE_CLIENTS;
     struct rlimit limit;
     struct rlimit higher;
 
@@ -70,7 +70,7 @@ place_raise_limits(const struct config *config)
     if (limit.rlim_cur < wanted)
         notice("each process may hold %" PRIu64
                " descriptors, maxconnections is %" PRId64,
-               (uint64_t) limit.rlim_cur, config->maxconnections);
+               (uint64_t)limit.rlim_cur, config->maxconnections);
 }
 
 void
@@ -156,8 +156,8 @@ place_claim(const struct config *config)
             break;
         close(fd);
     }
-    length = snprintf(text, sizeof(text), "%ld\n", (long) getpid());
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t) length, 0) != length)
+    length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
         sysdie(EXIT_SYSTEM, "pid file %s", path);
     free(path);
     return fd;

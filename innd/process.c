@@ -35,7 +35,7 @@ now_ms(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 const char *
@@ -82,9 +82,9 @@ descriptors_place(int fds[DESCRIPTORS_MAX], size_t count)
             return -1;
     }
     for (size_t i = CHILD_CONTROL_FD; i < count; i++)
-        if (dup2(fds[i], (int) i) < 0)
+        if (dup2(fds[i], (int)i) < 0)
             return -1;
-    return close_range((unsigned) count, ~0U, 0);
+    return close_range((unsigned)count, ~0U, 0);
 }
 
 /*
@@ -129,7 +129,7 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
     char auth[] = "--role=auth";
     char slot[32];
     char worker[32];
-    char *words[5] = {(char *) (uintptr_t) process_name(process)};
+    char *words[5] = {(char *)(uintptr_t)process_name(process)};
     size_t next = 1;
 
     snprintf(slot, sizeof(slot), "--slot=%u", process->slot);
@@ -156,8 +156,8 @@ on_ready(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct process *process = context;
 
-    (void) ipc;
-    (void) frame;
+    (void)ipc;
+    (void)frame;
     if (process->state != PROCESS_STARTING)
         return;
     process->state = PROCESS_READY;
@@ -172,7 +172,7 @@ on_load(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     struct process *process = context;
     const struct ipc_load *load = frame->payload;
 
-    (void) ipc;
+    (void)ipc;
     process->table->hooks->load(process->table->context, process,
                                 load->closed);
 }
@@ -182,7 +182,7 @@ on_reply(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct process *process = context;
 
-    (void) ipc;
+    (void)ipc;
     process->table->hooks->reply(process->table->context, frame);
 }
 
@@ -213,10 +213,10 @@ on_control_closed(void *context, struct ipc *ipc, const char *why)
 {
     struct process *process = context;
 
-    (void) ipc;
+    (void)ipc;
     if (strcmp(why, "ended") != 0)
         warn("%s (pid %d): control socket: %s", process_name(process),
-             (int) process->pid, why);
+             (int)process->pid, why);
     ipc_free(&process->control);
 }
 
@@ -251,13 +251,12 @@ child_adopt(struct process *process, pid_t pid, int control)
     process->still_seconds = 0;
     process->lost_seconds = 0;
     process->starts++;
-    atomic_store(&slot->pid, (uint32_t) pid);
+    atomic_store(&slot->pid, (uint32_t)pid);
     atomic_store(&slot->role, process->role);
-    process->control = ipc_new(table->base, control,
-                               handlers[process->role].rows,
-                               handlers[process->role].count,
-                               on_control_closed, process);
-    debug("%s: started pid=%d", process_name(process), (int) pid);
+    process->control =
+        ipc_new(table->base, control, handlers[process->role].rows,
+                handlers[process->role].count, on_control_closed, process);
+    debug("%s: started pid=%d", process_name(process), (int)pid);
 }
 
 void
@@ -297,8 +296,8 @@ process_start(struct process *process)
 static void
 on_restart(evutil_socket_t fd, short what, void *context)
 {
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     process_start(context);
 }
 
@@ -330,7 +329,7 @@ static void
 end_log(const struct process *process, int status)
 {
     const char *name = process_name(process);
-    int pid = (int) process->pid;
+    int pid = (int)process->pid;
 
     if (WIFSIGNALED(status))
         warn("%s: pid %d was ended by signal %d (%s)", name, pid,
@@ -352,9 +351,7 @@ process_ended(struct process *process, int status)
     int64_t now = now_ms();
 
     end_log(process, status);
-    if (process->ready_ms == 0)
-        process->failures++;
-    else if (now - process->ready_ms < SHORT_LIFE_MS)
+    if (process->ready_ms == 0 || now - process->ready_ms < SHORT_LIFE_MS)
         process->failures++;
     else
         process->failures = 0;
@@ -448,7 +445,7 @@ process_look(struct process *process)
         return;
     if (process->still_seconds == limit) {
         warn("%s: pid %d has not moved for %u s and is aborted",
-             process_name(process), (int) process->pid, limit);
+             process_name(process), (int)process->pid, limit);
         process_kill(process, SIGABRT);
     } else if (process->still_seconds == limit + PROCESS_LOST_SECONDS) {
         process_kill(process, SIGKILL);
@@ -460,8 +457,8 @@ on_watch(evutil_socket_t fd, short what, void *context)
 {
     struct process_table *table = context;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     for (size_t i = 0; i < table->count; i++)
         if (table->rows[i].pid > 0)
             process_look(&table->rows[i]);

@@ -50,11 +50,11 @@ verified_tag(const struct verified *verified, const char *name,
 
     crypto_auth_hmacsha512256_init(&state, verified->key,
                                    sizeof(verified->key));
-    crypto_auth_hmacsha512256_update(&state, (const unsigned char *) name,
+    crypto_auth_hmacsha512256_update(&state, (const unsigned char *)name,
                                      name_octets);
     /* No name has a NUL in it: where it ends is part of what is hashed. */
-    crypto_auth_hmacsha512256_update(&state, (const unsigned char *) "", 1);
-    crypto_auth_hmacsha512256_update(&state, (const unsigned char *) password,
+    crypto_auth_hmacsha512256_update(&state, (const unsigned char *)"", 1);
+    crypto_auth_hmacsha512256_update(&state, (const unsigned char *)password,
                                      password_octets);
     crypto_auth_hmacsha512256_final(&state, tag.octets);
     sodium_memzero(&state, sizeof(state));
@@ -70,7 +70,7 @@ login_tags_equal(const struct login_tag *one, const struct login_tag *other)
 static size_t
 tag_place(const struct login_tag *tag)
 {
-    return (tag->octets[0] | (size_t) tag->octets[1] << 8) % VERIFIED_MAX;
+    return (tag->octets[0] | (size_t)tag->octets[1] << 8) % VERIFIED_MAX;
 }
 
 unsigned

@@ -3,9 +3,9 @@
  *
  * A downloader opens fifty connections and logs in on each: only the first is
  * worth a hash that is slow by design.  What is remembered is not the password
- * but an HMAC of name and password, under a key that was drawn when the process
- * began and ends with it.  An entry lasts VERIFIED_MS, from the slow check on,
- * and is dropped when its account changes.
+ * but an HMAC of name and password, under a key that was drawn when the
+ * process began and ends with it.  An entry lasts VERIFIED_MS, from the slow
+ * check on, and is dropped when its account changes.
  */
 #ifndef INND_VERIFIED_H
 #define INND_VERIFIED_H

@@ -54,7 +54,7 @@ account_name_is_valid(const char *name, size_t octets)
         || !utf8_is_valid(name, octets))
         return false;
     for (size_t i = 0; i < octets; i++)
-        if ((unsigned char) name[i] <= ' ' || name[i] == 0x7f)
+        if ((unsigned char)name[i] <= ' ' || name[i] == 0x7f)
             return false;
     return true;
 }
@@ -153,8 +153,7 @@ database_open(struct accounts *accounts, const char *path, struct buffer *why)
         != SQLITE_OK)
         why_set(why, "%s: %s", path, sqlite3_errmsg(accounts->database));
     else if (sqlite3_busy_timeout(accounts->database, BUSY_MS) != SQLITE_OK
-             || schema_make(accounts, why) < 0
-             || journal_make(path, why) < 0)
+             || schema_make(accounts, why) < 0 || journal_make(path, why) < 0)
         result = -1;
     else if (sqlite3_prepare_v3(
                  accounts->database,
@@ -203,12 +202,12 @@ account_find(struct accounts *accounts, const char *name, size_t octets,
     int status;
     int result = 0;
 
-    sqlite3_bind_text(find, 1, name, (int) octets, SQLITE_STATIC);
+    sqlite3_bind_text(find, 1, name, (int)octets, SQLITE_STATIC);
     status = sqlite3_step(find);
     if (status == SQLITE_ROW) {
         account_r->role =
-            account_role_find((const char *) sqlite3_column_text(find, 0));
-        hash = (const char *) sqlite3_column_text(find, 1);
+            account_role_find((const char *)sqlite3_column_text(find, 0));
+        hash = (const char *)sqlite3_column_text(find, 1);
         result = 1;
         /* Somebody has written to it by hand. */
         if (account_r->role == 0 || !password_hash_is_valid(hash))
@@ -249,7 +248,7 @@ change(struct accounts *accounts, const char *sql, const char *const texts[3],
         if (texts[i] != NULL)
             sqlite3_bind_text(statement, i + 1, texts[i], -1, SQLITE_STATIC);
     /* Where the statement has no ?4 there is nothing to bind it to. */
-    (void) sqlite3_bind_int64(statement, 4, (int64_t) time(NULL));
+    (void)sqlite3_bind_int64(statement, 4, (int64_t)time(NULL));
     if (sqlite3_step(statement) == SQLITE_DONE)
         result = sqlite3_changes(accounts->database);
     else
@@ -302,9 +301,9 @@ account_list(struct accounts *accounts, struct buffer *answer)
         if (answer->used > 0)
             buffer_append_char(answer, '\n');
         buffer_append_format(answer, "%s %s created=%s",
-                             (const char *) sqlite3_column_text(statement, 0),
-                             (const char *) sqlite3_column_text(statement, 1),
-                             (const char *) sqlite3_column_text(statement, 2));
+                             (const char *)sqlite3_column_text(statement, 0),
+                             (const char *)sqlite3_column_text(statement, 1),
+                             (const char *)sqlite3_column_text(statement, 2));
     }
     sqlite3_finalize(statement);
     if (status != SQLITE_DONE)
@@ -343,9 +342,9 @@ accounts_command(struct accounts *accounts, int words, const char *const *word,
     if (words_check(words, word, add || passwd, answer) < 0)
         return -1;
     if (add) {
-        changed = account_add(accounts, word[1],
-                              words > 3 ? word[2] : "poster", word[words - 1],
-                              answer);
+        changed =
+            account_add(accounts, word[1], words > 3 ? word[2] : "poster",
+                        word[words - 1], answer);
     } else if (passwd) {
         changed = change(accounts,
                          "UPDATE account SET hash = ?2, changed = ?4"

@@ -13,7 +13,7 @@ struct network {
     bool version_4; /* kept as ::ffff:a.b.c.d, bits counted from the front */
 };
 
-static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0,
+static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0,    0,
                                           0, 0, 0, 0, 0xff, 0xff};
 
 static bool
@@ -33,7 +33,7 @@ network_parse(struct network *network, const char *text)
 {
     char address[INET6_ADDRSTRLEN];
     const char *slash = strchr(text, '/');
-    size_t length = slash == NULL ? strlen(text) : (size_t) (slash - text);
+    size_t length = slash == NULL ? strlen(text) : (size_t)(slash - text);
     unsigned bits = 0;
     unsigned host_bits;
 
@@ -50,7 +50,7 @@ network_parse(struct network *network, const char *text)
     for (const char *digit = slash + 1; *digit != '\0'; digit++) {
         if (*digit < '0' || *digit > '9')
             return false;
-        bits = bits * 10 + (unsigned) (*digit - '0');
+        bits = bits * 10 + (unsigned)(*digit - '0');
     }
     host_bits = network->version_4 ? 32 : 128;
     if (bits > host_bits)

@@ -17,10 +17,10 @@ number_parse(const char *text, unsigned *number_r)
     char *end;
     unsigned long number;
 
-    if (!isdigit((unsigned char) text[0]) || strlen(text) > 6)
+    if (!isdigit((unsigned char)text[0]) || strlen(text) > 6)
         return false;
     number = strtoul(text, &end, 10);
-    *number_r = (unsigned) number;
+    *number_r = (unsigned)number;
     return *end == '\0';
 }
 
@@ -73,7 +73,7 @@ child_set_title(int argc, char **argv, const char *title)
 {
     char *start = argv[0];
     char *end = title_end(argc, argv);
-    size_t room = (size_t) (end - start);
+    size_t room = (size_t)(end - start);
     const char *name = strrchr(title, ':');
 
     /*
@@ -91,5 +91,5 @@ child_set_title(int argc, char **argv, const char *title)
     /* What top and /proc/PID/comm show has 15 octets: the last word's. */
     if (name != NULL)
         name += strspn(name, ": ");
-    (void) prctl(PR_SET_NAME, name != NULL ? name : title); /* cosmetic */
+    (void)prctl(PR_SET_NAME, name != NULL ? name : title); /* cosmetic */
 }

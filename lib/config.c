@@ -21,6 +21,7 @@ enum {
     INCLUDE_DEPTH_MAX = 10, /* a loop of files is found by its depth */
     READ_OCTETS = 16 * 1024,
     FILE_OCTETS_MAX = 16 * 1024 * 1024,
+    MEMFD_OCTETS_MAX = 4 * FILE_OCTETS_MAX, /* all included files as one */
 };
 /* A record of the spool is an article, its head, and its batch's head. */
 enum { RECORD_ROOM_OCTETS = 32 * 1024 };
@@ -140,8 +141,7 @@ static const struct {
     {"attempt to append to non-list option '%s'", "\"+=\"", "key = value"},
     {"missing title for section '%s'", "no name", NULL},
     {"missing opening brace for section '%s'", "no \"{\"", NULL},
-    {"missing parenthesis for function '%s'", "no \"(\"",
-     "include(\"FILE\")"},
+    {"missing parenthesis for function '%s'", "no \"(\"", "include(\"FILE\")"},
     {"syntax error in call of function '%s'", "something else",
      "include(\"FILE\")"},
     {"found duplicate title '%s'", "this name twice",
@@ -209,7 +209,7 @@ value_check(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
         i++;
     assert(i < count);
     if (config_row_accepts(&rows[i], value)) {
-        *(const char **) result = value;
+        *(const char **)result = value;
         return 0;
     }
     buffer_append_format(&found, "\"%s\"", value);
@@ -234,7 +234,7 @@ file_read(const char *path, struct buffer *text)
             continue;
         if (got <= 0)
             break;
-        text->used += (size_t) got;
+        text->used += (size_t)got;
         if (text->used > FILE_OCTETS_MAX) {
             errno = EFBIG;
             got = -1;
@@ -259,7 +259,7 @@ comment_end(const char *text, size_t at, size_t octets)
 
     if (end == NULL)
         return octets;
-    return (size_t) (end - text) + (block ? 2 : 0);
+    return (size_t)(end - text) + (block ? 2 : 0);
 }
 
 /*
@@ -317,7 +317,7 @@ include_path(const cfg_t *cfg, const char *name)
 
     if (name[0] == '/' || slash == NULL)
         return xstrdup(name);
-    return xasprintf("%.*s/%s", (int) (slash - cfg->filename), cfg->filename,
+    return xasprintf("%.*s/%s", (int)(slash - cfg->filename), cfg->filename,
                      name);
 }
 
@@ -367,11 +367,11 @@ options_fill(cfg_opt_t *options, const struct config_row *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (config_row_is_list(&rows[i]))
-            options[i] = (cfg_opt_t) CFG_STR_LIST_CB(
+            options[i] = (cfg_opt_t)CFG_STR_LIST_CB(
                 rows[i].name, NULL, CFGF_NODEFAULT, value_check);
         else
-            options[i] = (cfg_opt_t) CFG_STR_CB(rows[i].name, NULL,
-                                                CFGF_NODEFAULT, value_check);
+            options[i] = (cfg_opt_t)CFG_STR_CB(rows[i].name, NULL,
+                                               CFGF_NODEFAULT, value_check);
     }
 }
 
@@ -386,17 +386,17 @@ reader_new(void)
     cfg_t *cfg;
 
     options_fill(peer, config_peer_rows, config_peer_row_count);
-    peer[config_peer_row_count] = (cfg_opt_t) CFG_END();
+    peer[config_peer_row_count] = (cfg_opt_t)CFG_END();
     options_fill(access, config_access_rows, config_access_row_count);
-    access[config_access_row_count] = (cfg_opt_t) CFG_END();
+    access[config_access_row_count] = (cfg_opt_t)CFG_END();
     options_fill(options, config_rows, config_row_count);
-    options[config_row_count] = (cfg_opt_t) CFG_SEC(
+    options[config_row_count] = (cfg_opt_t)CFG_SEC(
         "peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
     options[config_row_count + 1] =
-        (cfg_opt_t) CFG_FUNC("include", value_include);
-    options[config_row_count + 2] = (cfg_opt_t) CFG_SEC(
+        (cfg_opt_t)CFG_FUNC("include", value_include);
+    options[config_row_count + 2] = (cfg_opt_t)CFG_SEC(
         "access", access, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-    options[config_row_count + 3] = (cfg_opt_t) CFG_END();
+    options[config_row_count + 3] = (cfg_opt_t)CFG_END();
     cfg = cfg_init(options, CFGF_NONE); /* copies them */
     free(options);
     free(peer);
@@ -613,8 +613,8 @@ accesses_print(const struct config *config, struct buffer *text)
         config_quote(config->accesses[i].name, text);
         buffer_append_text(text, " {\n");
         for (size_t j = 0; j < config_access_row_count; j++) {
-            buffer_append_format(text, "    %s = ",
-                                 config_access_rows[j].name);
+            buffer_append_format(text,
+                                 "    %s = ", config_access_rows[j].name);
             config_row_print(&config_access_rows[j], &config->accesses[i],
                              text);
             buffer_append_char(text, '\n');
@@ -650,7 +650,7 @@ config_to_memfd(const struct config *config)
     buffer_append_format(&text, "%s%" PRIu64 "\n", memfd_head,
                          config->generation);
     config_print(config, &text);
-    if (pwrite(fd, text.data, text.used, 0) != (ssize_t) text.used)
+    if (pwrite(fd, text.data, text.used, 0) != (ssize_t)text.used)
         sysdie(EXIT_SYSTEM, "memfd for the configuration: write");
     if (fcntl(fd, F_ADD_SEALS,
               F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -669,12 +669,12 @@ memfd_read(int fd, struct buffer *text, struct buffer *why)
 
     if (fstat(fd, &status) < 0)
         return why_set_errno(why, "configuration from the master");
-    if (status.st_size <= 0 || status.st_size > 64 * 1024 * 1024)
-        return why_set(why, "configuration from the master: %" PRId64
-                            " octets",
-                       (int64_t) status.st_size);
-    octets = (size_t) status.st_size;
-    if (pread(fd, buffer_reserve(text, octets), octets, 0) != (ssize_t) octets)
+    if (status.st_size <= 0 || status.st_size > MEMFD_OCTETS_MAX)
+        return why_set(why,
+                       "configuration from the master: %" PRId64 " octets",
+                       (int64_t)status.st_size);
+    octets = (size_t)status.st_size;
+    if (pread(fd, buffer_reserve(text, octets), octets, 0) != (ssize_t)octets)
         return why_set_errno(why, "configuration from the master: read");
     text->used += octets;
     text->data[octets] = '\0';
@@ -692,8 +692,8 @@ config_from_memfd(int fd, struct buffer *why)
         if (text.used <= head || memcmp(text.data, memfd_head, head) != 0)
             why_set(why, "configuration from the master: no head");
         else
-            config = config_parse("configuration from the master", text.data,
-                                  why);
+            config =
+                config_parse("configuration from the master", text.data, why);
     }
     if (config != NULL)
         config->generation = strtoull(text.data + head, NULL, 10);
@@ -787,8 +787,8 @@ config_compare(const struct config *old, const struct config *new,
 
         config_row_print(row, old, &a);
         config_row_print(row, new, &b);
-        differ += texts_compare(row->name, &a, &b,
-                                row->restart ? restart : changed);
+        differ +=
+            texts_compare(row->name, &a, &b, row->restart ? restart : changed);
         buffer_free(&a);
         buffer_free(&b);
     }

@@ -31,7 +31,7 @@ struct config_peer {
     char *name;
     char **addresses; /* addresses and CIDR networks that may feed us */
     size_t address_count;
-    char *newsgroups;    /* wildmat of what it may send; "*" */
+    char *newsgroups;       /* wildmat of what it may send; "*" */
     int64_t maxconnections; /* kept free for it, all addresses together */
 };
 
@@ -62,7 +62,7 @@ struct config {
     /* where we are heard */
     char **listen; /* addresses; default "0.0.0.0" and "::" */
     size_t listen_count;
-    int64_t port;  /* 119 */
+    int64_t port; /* 119 */
     /* where things are */
     char *pathspool;    /* segments */
     char *pathdb;       /* history, and what else is the store's state */
@@ -72,14 +72,14 @@ struct config {
     char *runasgroup;
     char *overview; /* "sqlite" */
     /* how many */
-    int64_t workers;                   /* 0: two for each core */
-    int64_t maxconnections;            /* whole server */
+    int64_t workers;        /* 0: two for each core */
+    int64_t maxconnections; /* whole server */
     int64_t maxconnections_per_address;
     int64_t groups_max; /* room in the table of groups; restart */
     /* articles */
-    int64_t artcutoff;           /* days, 0: no limit */
-    int64_t maxartsize;          /* octets, relayed */
-    int64_t localmaxartsize;     /* octets, posted */
+    int64_t artcutoff;       /* days, 0: no limit */
+    int64_t maxartsize;      /* octets, relayed */
+    int64_t localmaxartsize; /* octets, posted */
     /* time-outs, seconds */
     int64_t initialtimeout;
     int64_t clienttimeout;
@@ -127,7 +127,8 @@ size_t config_compare(const struct config *old, const struct config *new,
    not give a child that starts later other paths than its siblings have. */
 void config_keep(struct config *config, const struct config *old);
 
-/* The table as text: "roff" rows for the manual page, or a commented sample. */
+/* The table as text: "roff" rows for the manual page, or a commented sample.
+ */
 void config_print_manual(struct buffer *roff);
 void config_print_sample(struct buffer *text);
 

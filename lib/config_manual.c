@@ -22,8 +22,7 @@ row_default(const struct config_row *row, struct buffer *text)
 {
     char object[sizeof(struct config) > sizeof(struct config_peer)
                     ? sizeof(struct config)
-                    : sizeof(struct config_peer)]
-        __attribute__((aligned(16)));
+                    : sizeof(struct config_peer)] __attribute__((aligned(16)));
 
     memset(object, 0, sizeof(object));
     config_row_set_fallback(row, object);
@@ -79,7 +78,7 @@ sample_comment(const char *indent, const char *text, struct buffer *sample)
             while (length > 0 && text[length] != ' ')
                 length--;
         }
-        buffer_append_format(sample, "%s# %.*s", indent, (int) length, text);
+        buffer_append_format(sample, "%s# %.*s", indent, (int)length, text);
         /* Two spaces between sentences may be where the line breaks. */
         while (sample->data[sample->used - 1] == ' ')
             sample->data[--sample->used] = '\0';
@@ -99,9 +98,8 @@ rows_sample(const char *indent, const struct config_row *rows, size_t count,
         buffer_append_text(&text, rows[i].text);
         buffer_append_text(&text, "  Expected: ");
         config_row_expected(&rows[i], &text);
-        buffer_append_text(&text, rows[i].restart
-                                      ? ".  A change needs a restart."
-                                      : ".");
+        buffer_append_text(
+            &text, rows[i].restart ? ".  A change needs a restart." : ".");
         sample_comment(indent, buffer_text(&text), sample);
         buffer_append_format(sample, "%s#%s = ", indent, rows[i].name);
         row_default(&rows[i], sample);

@@ -14,7 +14,7 @@
 
 #define MEMBER(type, member)                                                  \
     .offset = offsetof(struct type, member),                                  \
-    .octets = sizeof(((struct type *) NULL)->member)
+    .octets = sizeof(((struct type *)NULL)->member)
 #define LIST(type, member, count)                                             \
     MEMBER(type, member), .count_offset = offsetof(struct type, count)
 
@@ -60,8 +60,8 @@ const struct config_row config_rows[] = {
     {"pathoverview", KIND_PATH, MEMBER(config, pathoverview),
      .fallback = "/var/spool/renews/overview", .restart = true,
      .text = "Directory of the overview, and of nothing else."},
-    {"pathrun", KIND_PATH, MEMBER(config, pathrun),
-     .fallback = "/run/renews", .restart = true,
+    {"pathrun", KIND_PATH, MEMBER(config, pathrun), .fallback = "/run/renews",
+     .restart = true,
      .text = "Directory of the pid file and of the control socket."},
     {"runasuser", KIND_WORD, MEMBER(config, runasuser), .fallback = "news",
      .restart = true,
@@ -93,10 +93,10 @@ const struct config_row config_rows[] = {
      .minimum = 0, .maximum = DAYS_MAX, .unit = "days",
      .text = "Articles older than this are refused; 0: none is."},
     {"maxartsize", KIND_NUMBER, MEMBER(config, maxartsize),
-     .fallback = "1000000", .minimum = 1000, .maximum = 16 * MIB,
+     .fallback = "1000000", .minimum = 1000, .maximum = INT64_C(16) * MIB,
      .unit = "octets", .text = "The longest article taken from a peer."},
     {"localmaxartsize", KIND_NUMBER, MEMBER(config, localmaxartsize),
-     .fallback = "1000000", .minimum = 1000, .maximum = 16 * MIB,
+     .fallback = "1000000", .minimum = 1000, .maximum = INT64_C(16) * MIB,
      .unit = "octets", .text = "The longest article that may be posted."},
     {"initialtimeout", KIND_NUMBER, MEMBER(config, initialtimeout),
      .fallback = "30", .minimum = 1, .maximum = 86400, .unit = "seconds",
@@ -107,15 +107,14 @@ const struct config_row config_rows[] = {
     {"segment_octets", KIND_NUMBER, MEMBER(config, segment_octets),
      .fallback = "268435456", .minimum = MIB, .maximum = 2 * GIB,
      .unit = "octets", .text = "Length of one file of the spool."},
-    {"history_cache_octets", KIND_NUMBER,
-     MEMBER(config, history_cache_octets), .fallback = "67108864",
-     .minimum = MIB, .maximum = 64 * GIB, .unit = "octets",
-     .restart = true,
+    {"history_cache_octets", KIND_NUMBER, MEMBER(config, history_cache_octets),
+     .fallback = "67108864", .minimum = MIB, .maximum = 64 * GIB,
+     .unit = "octets", .restart = true,
      .text = "Memory for the history; a quarter of its file or more."},
     {"overview_cache_octets", KIND_NUMBER,
      MEMBER(config, overview_cache_octets), .fallback = "67108864",
-     .minimum = MIB, .maximum = 64 * GIB, .unit = "octets",
-     .restart = true, .text = "Memory for the writer's overview."},
+     .minimum = MIB, .maximum = 64 * GIB, .unit = "octets", .restart = true,
+     .text = "Memory for the writer's overview."},
     {"anonymous", KIND_CHOICE, MEMBER(config, anonymous), .fallback = "read",
      .choices = access_words,
      .text = "What a client may do that has not logged in."},
@@ -129,9 +128,8 @@ const struct config_row config_rows[] = {
     {"syslog", KIND_FLAG, MEMBER(config, syslog), .fallback = "false",
      .restart = true,
      .text = "Does the log go to syslog (facility news) too."},
-    {"log_level", KIND_CHOICE, MEMBER(config, log_level),
-     .fallback = "notice", .choices = level_words,
-     .text = "How much is logged."},
+    {"log_level", KIND_CHOICE, MEMBER(config, log_level), .fallback = "notice",
+     .choices = level_words, .text = "How much is logged."},
 };
 const size_t config_row_count = sizeof(config_rows) / sizeof(config_rows[0]);
 
@@ -150,8 +148,8 @@ const size_t config_peer_row_count =
     sizeof(config_peer_rows) / sizeof(config_peer_rows[0]);
 
 const struct config_row config_access_rows[] = {
-    {"addresses", KIND_NETWORKS,
-     LIST(config_access, addresses, address_count), .fallback = "",
+    {"addresses", KIND_NETWORKS, LIST(config_access, addresses, address_count),
+     .fallback = "",
      .text = "Addresses and networks of the clients it is for; empty: any."},
     {"users", KIND_PATTERNS, LIST(config_access, users, user_count),
      .fallback = "",
@@ -166,8 +164,7 @@ const struct config_row config_access_rows[] = {
     {"peer", KIND_FLAG, MEMBER(config_access, peer), .fallback = "false",
      .text = "May they send articles as a peer does (IHAVE, TAKETHIS)."},
     {"feedable", KIND_WILDMAT, MEMBER(config_access, feedable),
-     .fallback = "*",
-     .text = "Wildmat of the newsgroups they may send then."},
+     .fallback = "*", .text = "Wildmat of the newsgroups they may send then."},
 };
 const size_t config_access_row_count =
     sizeof(config_access_rows) / sizeof(config_access_rows[0]);
@@ -185,7 +182,7 @@ number_parse(const char *text, int64_t *number_r)
     char *end;
     long long number;
 
-    if (!isdigit((unsigned char) text[0]) && text[0] != '-')
+    if (!isdigit((unsigned char)text[0]) && text[0] != '-')
         return false;
     errno = 0;
     number = strtoll(text, &end, 10);
@@ -223,7 +220,7 @@ static bool
 text_is_clean(const char *text, bool spaces)
 {
     for (; *text != '\0'; text++) {
-        unsigned char octet = (unsigned char) *text;
+        unsigned char octet = (unsigned char)*text;
 
         if (octet < 0x20 || octet == 0x7f || (octet == ' ' && !spaces))
             return false;
@@ -312,8 +309,8 @@ config_row_expected(const struct config_row *row, struct buffer *text)
     case KIND_CHOICE:
         for (size_t i = 0; row->choices[i] != NULL; i++) {
             if (i > 0)
-                buffer_append_text(
-                    text, row->choices[i + 1] == NULL ? " or " : ", ");
+                buffer_append_text(text, row->choices[i + 1] == NULL ? " or "
+                                                                     : ", ");
             buffer_append_text(text, row->choices[i]);
         }
         break;
@@ -332,13 +329,13 @@ config_row_expected(const struct config_row *row, struct buffer *text)
 static void *
 row_member(const struct config_row *row, void *object)
 {
-    return (char *) object + row->offset;
+    return (char *)object + row->offset;
 }
 
 static size_t *
 row_count(const struct config_row *row, void *object)
 {
-    return (size_t *) (void *) ((char *) object + row->count_offset);
+    return (size_t *)(void *)((char *)object + row->count_offset);
 }
 
 /* Choices are int64_t, an enum, or, for the overview, the word itself. */
@@ -369,8 +366,8 @@ config_row_free(const struct config_row *row, void *object)
 }
 
 static void
-list_set(const struct config_row *row, void *object,
-         const char *const *values, size_t count)
+list_set(const struct config_row *row, void *object, const char *const *values,
+         size_t count)
 {
     char ***list = row_member(row, object);
 
@@ -391,26 +388,26 @@ config_row_set(const struct config_row *row, void *object,
     }
     assert(count == 1);
     if (row_is_text(row)) {
-        *(char **) row_member(row, object) = xstrdup(values[0]);
+        *(char **)row_member(row, object) = xstrdup(values[0]);
     } else if (row->kind == KIND_NUMBER) {
         bool good = number_parse(values[0], row_member(row, object));
 
         assert(good);
-        (void) good; /* the caller has asked config_row_accepts() */
+        (void)good; /* the caller has asked config_row_accepts() */
     } else if (row->kind == KIND_FLAG) {
         bool good = flag_parse(values[0], row_member(row, object));
 
         assert(good);
-        (void) good; /* as above */
+        (void)good; /* as above */
     } else {
         int choice = choice_parse(row, values[0]);
 
         assert(choice >= 0);
         if (row->octets == sizeof(int64_t))
-            *(int64_t *) row_member(row, object) = choice;
+            *(int64_t *)row_member(row, object) = choice;
         else
-            *(enum access_level *) row_member(row, object) =
-                (enum access_level) choice;
+            *(enum access_level *)row_member(row, object) =
+                (enum access_level)choice;
     }
 }
 
@@ -439,15 +436,15 @@ config_row_set_fallback(const struct config_row *row, void *object)
 void
 config_row_copy(const struct config_row *row, void *object, const void *from)
 {
-    const void *member = (const char *) from + row->offset;
+    const void *member = (const char *)from + row->offset;
 
     if (row_is_text(row)) {
-        config_row_set(row, object, (const char *const *) member, 1);
+        config_row_set(row, object, (const char *const *)member, 1);
     } else if (config_row_is_list(row)) {
         config_row_free(row, object);
-        list_set(row, object, *(const char *const *const *) member,
-                 *(const size_t *) (const void *) ((const char *) from
-                                                   + row->count_offset));
+        list_set(row, object, *(const char *const *const *)member,
+                 *(const size_t *)(const void *)((const char *)from
+                                                 + row->count_offset));
     } else {
         memcpy(row_member(row, object), member, row->octets);
     }
@@ -473,11 +470,10 @@ static void
 list_print(const struct config_row *row, const void *object,
            struct buffer *text)
 {
-    char **list = *(char **const *) (const void *) ((const char *) object
-                                                    + row->offset);
-    size_t count =
-        *(const size_t *) (const void *) ((const char *) object
-                                          + row->count_offset);
+    char **list =
+        *(char **const *)(const void *)((const char *)object + row->offset);
+    size_t count = *(const size_t *)(const void *)((const char *)object
+                                                   + row->count_offset);
 
     buffer_append_char(text, '{');
     for (size_t i = 0; i < count; i++) {
@@ -492,21 +488,21 @@ void
 config_row_print(const struct config_row *row, const void *object,
                  struct buffer *text)
 {
-    const void *member = (const char *) object + row->offset;
+    const void *member = (const char *)object + row->offset;
     int64_t number;
 
     if (row_is_text(row)) {
-        config_quote(*(char *const *) member, text);
+        config_quote(*(char *const *)member, text);
     } else if (config_row_is_list(row)) {
         list_print(row, object, text);
     } else if (row->kind == KIND_NUMBER) {
-        buffer_append_format(text, "%" PRId64, *(const int64_t *) member);
+        buffer_append_format(text, "%" PRId64, *(const int64_t *)member);
     } else if (row->kind == KIND_FLAG) {
-        buffer_append_text(text, *(const bool *) member ? "true" : "false");
+        buffer_append_text(text, *(const bool *)member ? "true" : "false");
     } else {
         number = row->octets == sizeof(int64_t)
-                     ? *(const int64_t *) member
-                     : (int64_t) *(const enum access_level *) member;
+                     ? *(const int64_t *)member
+                     : (int64_t) * (const enum access_level *)member;
         buffer_append_text(text, row->choices[number]);
     }
 }

@@ -31,9 +31,9 @@ enum config_kind {
 struct config_row {
     const char *name;
     enum config_kind kind;
-    size_t offset;       /* of the member in its struct */
-    size_t octets;       /* the member's */
-    size_t count_offset; /* lists: of the member that counts */
+    size_t offset;        /* of the member in its struct */
+    size_t octets;        /* the member's */
+    size_t count_offset;  /* lists: of the member that counts */
     const char *fallback; /* the default; a list's are parted by spaces */
     int64_t minimum;      /* KIND_NUMBER */
     int64_t maximum;

@@ -14,8 +14,8 @@
 
 enum {
     PLACES = 4,
-    OURS = 0750,  /* a directory of the server's */
-    WAY = 0755,   /* what leads there: others' names lie beside ours */
+    OURS = 0750, /* a directory of the server's */
+    WAY = 0755,  /* what leads there: others' names lie beside ours */
 };
 
 struct place {
@@ -98,13 +98,12 @@ directories_check(const struct config *config, enum exit_status *status_r,
         *status_r = places[i].status;
         if (stat(places[i].path, &status) == 0 && !S_ISDIR(status.st_mode)) {
             errno = ENOTDIR;
-            return why_set_errno(why, "%s: %s", places[i].key,
-                                 places[i].path);
+            return why_set_errno(why, "%s: %s", places[i].key, places[i].path);
         }
         if (access(places[i].path, R_OK | W_OK | X_OK) < 0)
             return why_set_errno(why, "%s: cannot write to %s as uid %u",
                                  places[i].key, places[i].path,
-                                 (unsigned) geteuid());
+                                 (unsigned)geteuid());
     }
     return 0;
 }

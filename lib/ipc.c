@@ -21,9 +21,9 @@
 #include "lib/memory.h"
 
 enum {
-    READ_OCTETS = 128 * 1024,     /* asked of the socket at once */
+    READ_OCTETS = 128 * 1024,       /* asked of the socket at once */
     INPUT_KEPT_OCTETS = 512 * 1024, /* a larger input buffer is given back */
-    READS_PER_TURN = 8,           /* then the other sockets get their turn */
+    READS_PER_TURN = 8,             /* then the other sockets get their turn */
     WRITE_PIECES = 32,
     DESCRIPTORS_WAITING_MAX = 16, /* received, their frame not yet complete */
     DESCRIPTORS_PER_MESSAGE = 4,  /* room to see, and close, a surplus */
@@ -321,8 +321,7 @@ input_reserve(struct ipc *ipc)
 {
     if (ipc->input_size - ipc->input_used >= READ_OCTETS / 2)
         return;
-    ipc->input_size =
-        ipc->input_size == 0 ? READ_OCTETS : ipc->input_size * 2;
+    ipc->input_size = ipc->input_size == 0 ? READ_OCTETS : ipc->input_size * 2;
     ipc->input = xrealloc(ipc->input, ipc->input_size);
 }
 
@@ -356,11 +355,11 @@ input_read(struct ipc *ipc)
         ipc_end(ipc, ipc->input_used > 0 ? "ended within a message" : "ended");
         return false;
     }
-    ipc->input_used += (size_t) got;
+    ipc->input_used += (size_t)got;
     if (descriptors_take(ipc, &message) < 0)
         return false;
     /* A message with a descriptor ends the read however much follows it. */
-    return (size_t) got == piece.iov_len || message.msg_controllen > 0;
+    return (size_t)got == piece.iov_len || message.msg_controllen > 0;
 }
 
 static void
@@ -376,8 +375,8 @@ on_readable(evutil_socket_t fd, short what, void *context)
 {
     struct ipc *ipc = context;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     ipc->busy++;
     for (int i = 0; i < READS_PER_TURN; i++) {
         bool more = input_read(ipc);
@@ -395,8 +394,8 @@ on_again(evutil_socket_t fd, short what, void *context)
 {
     struct ipc *ipc = context;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     ipc->busy++;
     if (ipc_is_open(ipc) && !ipc->mute && evbuffer_get_length(ipc->output) > 0)
         event_add(ipc->writable, NULL);
@@ -410,7 +409,7 @@ on_again(evutil_socket_t fd, short what, void *context)
 static void
 again_soon(struct ipc *ipc, int ms)
 {
-    struct timeval delay = {.tv_usec = ms * 1000};
+    struct timeval delay = {.tv_usec = (suseconds_t)ms * 1000};
 
     event_add(ipc->again, &delay);
 }
@@ -447,7 +446,7 @@ output_room(const struct ipc *ipc, int *fd_r)
         next = next->next;
     }
     if (next != NULL && next->place - ipc->sent < length)
-        length = (size_t) (next->place - ipc->sent);
+        length = (size_t)(next->place - ipc->sent);
     return length;
 }
 
@@ -479,7 +478,7 @@ output_send(struct ipc *ipc)
     int fd;
     size_t room = output_room(ipc, &fd);
     int count =
-        evbuffer_peek(ipc->output, (ssize_t) room, NULL, pieces, WRITE_PIECES);
+        evbuffer_peek(ipc->output, (ssize_t)room, NULL, pieces, WRITE_PIECES);
     size_t octets = 0;
 
     if (count > WRITE_PIECES)
@@ -489,8 +488,8 @@ output_send(struct ipc *ipc)
             pieces[i].iov_len = room - octets;
         octets += pieces[i].iov_len;
     }
-    message.msg_iov = (struct iovec *) pieces;
-    message.msg_iovlen = (size_t) count;
+    message.msg_iov = (struct iovec *)pieces;
+    message.msg_iovlen = (size_t)count;
     if (fd >= 0)
         descriptor_attach(&message, fd, control.octets,
                           sizeof(control.octets));
@@ -522,8 +521,8 @@ on_writable(evutil_socket_t fd, short what, void *context)
 {
     struct ipc *ipc = context;
 
-    (void) fd;
-    (void) what;
+    (void)fd;
+    (void)what;
     while (!ipc->mute && evbuffer_get_length(ipc->output) > 0) {
         ssize_t sent = output_send(ipc);
 
@@ -535,8 +534,8 @@ on_writable(evutil_socket_t fd, short what, void *context)
         }
         if (ipc->outgoing != NULL && ipc->outgoing->place == ipc->sent)
             outgoing_drop(ipc);
-        evbuffer_drain(ipc->output, (size_t) sent);
-        ipc->sent += (uint64_t) sent;
+        evbuffer_drain(ipc->output, (size_t)sent);
+        ipc->sent += (uint64_t)sent;
     }
 }
 
@@ -546,7 +545,7 @@ ipc_sendv(struct ipc *ipc, enum ipc_type type, const struct iovec *pieces,
 {
     static const char zeroes[IPC_ALIGNMENT];
     struct ipc_head head = {
-        .type = (uint16_t) type,
+        .type = (uint16_t)type,
         .descriptor = descriptor >= 0,
     };
     size_t octets = 0;
@@ -568,7 +567,7 @@ ipc_sendv(struct ipc *ipc, enum ipc_type type, const struct iovec *pieces,
         *ipc->outgoing_end = outgoing;
         ipc->outgoing_end = &outgoing->next;
     }
-    head.payload_octets = (uint32_t) octets;
+    head.payload_octets = (uint32_t)octets;
     evbuffer_add(ipc->output, &head, sizeof(head));
     for (int i = 0; i < count; i++)
         evbuffer_add(ipc->output, pieces[i].iov_base, pieces[i].iov_len);
@@ -583,7 +582,7 @@ void
 ipc_send(struct ipc *ipc, enum ipc_type type, const void *payload,
          size_t octets, int descriptor)
 {
-    struct iovec piece = {(void *) (uintptr_t) payload, octets};
+    struct iovec piece = {(void *)(uintptr_t)payload, octets};
 
     ipc_sendv(ipc, type, &piece, 1, descriptor);
 }
@@ -591,7 +590,7 @@ ipc_send(struct ipc *ipc, enum ipc_type type, const void *payload,
 static void
 secret_free(const void *octets, size_t length, void *context)
 {
-    (void) octets; /* the same as context, but const */
+    (void)octets; /* the same as context, but const */
     explicit_bzero(context, length);
     free(context);
 }
@@ -601,8 +600,8 @@ ipc_send_secret(struct ipc *ipc, enum ipc_type type, const void *payload,
                 size_t octets)
 {
     struct ipc_head head = {
-        .payload_octets = (uint32_t) octets,
-        .type = (uint16_t) type,
+        .payload_octets = (uint32_t)octets,
+        .type = (uint16_t)type,
     };
     size_t length = sizeof(head) + octets + padding(octets);
     bool idle = evbuffer_get_length(ipc->output) == 0;
@@ -645,7 +644,7 @@ ipc_new(struct event_base *base, int fd, const struct ipc_handler *handlers,
         size_t handler_count, ipc_closed_func *closed, void *context)
 {
     struct ipc *ipc = xcalloc(1, sizeof(*ipc));
-    struct ipc_hello hello = {IPC_VERSION, (uint32_t) getpid()};
+    struct ipc_hello hello = {IPC_VERSION, (uint32_t)getpid()};
 
     ipc->base = base;
     ipc->fd = fd;
@@ -693,7 +692,7 @@ ipc_peer(const struct ipc *ipc, uint32_t *uid_r, uint32_t *pid_r)
     if (getsockopt(ipc->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
         return false;
     *uid_r = credentials.uid;
-    *pid_r = (uint32_t) credentials.pid;
+    *pid_r = (uint32_t)credentials.pid;
     return true;
 }
 
@@ -704,7 +703,7 @@ ipc_write(int fd, enum ipc_type type, const struct iovec *pieces, int count,
           struct buffer *why)
 {
     static const char zeroes[IPC_ALIGNMENT];
-    struct ipc_head head = {.type = (uint16_t) type};
+    struct ipc_head head = {.type = (uint16_t)type};
     struct buffer frame = BUFFER_EMPTY;
     size_t octets = 0;
     int result = 0;
@@ -715,7 +714,7 @@ ipc_write(int fd, enum ipc_type type, const struct iovec *pieces, int count,
         octets += pieces[i].iov_len;
     }
     buffer_append(&frame, zeroes, padding(octets));
-    head.payload_octets = (uint32_t) octets;
+    head.payload_octets = (uint32_t)octets;
     memcpy(frame.data, &head, sizeof(head));
     for (size_t done = 0; done < frame.used;) {
         ssize_t sent =
@@ -727,7 +726,7 @@ ipc_write(int fd, enum ipc_type type, const struct iovec *pieces, int count,
             result = why_set_errno(why, "connection to the server");
             break;
         }
-        done += (size_t) sent;
+        done += (size_t)sent;
     }
     buffer_free(&frame);
     return result;
@@ -739,7 +738,7 @@ now_ms(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /*
@@ -790,7 +789,7 @@ read_octets(int fd, char *octets, size_t length, int64_t deadline, int *fd_r,
     while (length > 0) {
         struct pollfd waiting = {.fd = fd, .events = POLLIN};
         int64_t left = deadline - now_ms();
-        int ready = poll(&waiting, 1, left < 0 ? 0 : (int) left);
+        int ready = poll(&waiting, 1, left < 0 ? 0 : (int)left);
         ssize_t got;
 
         if (ready == 0)
@@ -807,7 +806,7 @@ read_octets(int fd, char *octets, size_t length, int64_t deadline, int *fd_r,
         if (got == 0)
             return why_set(why, "the server has closed the connection");
         octets += got;
-        length -= (size_t) got;
+        length -= (size_t)got;
     }
     return 1;
 }
@@ -840,7 +839,7 @@ int
 ipc_read(int fd, enum ipc_type *type_r, struct buffer *payload,
          int *descriptor_r, int timeout_ms, struct buffer *why)
 {
-    struct ipc_head head;
+    struct ipc_head head = {0};
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
     int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
     int descriptor = -1;
@@ -852,14 +851,14 @@ ipc_read(int fd, enum ipc_type *type_r, struct buffer *payload,
     do {
         int64_t left = deadline < 0 ? -1 : deadline - now_ms();
 
-        result = poll(&waiting, 1, left < 0 && deadline >= 0 ? 0 : (int) left);
+        result = poll(&waiting, 1, left < 0 && deadline >= 0 ? 0 : (int)left);
     } while (result < 0 && errno == EINTR);
     if (result < 0)
         return why_set_errno(why, "connection to the server: poll");
     if (result == 0)
         return 0;
     deadline = now_ms() + FRAME_MS_MAX;
-    result = read_octets(fd, (char *) &head, sizeof(head), deadline,
+    result = read_octets(fd, (char *)&head, sizeof(head), deadline,
                          &descriptor, why);
     if (result == 0)
         result = why_set(why, "the server has stopped within a message");
@@ -879,7 +878,7 @@ ipc_read(int fd, enum ipc_type *type_r, struct buffer *payload,
 static int
 hello_exchange(int fd, struct buffer *why)
 {
-    struct ipc_hello hello = {IPC_VERSION, (uint32_t) getpid()};
+    struct ipc_hello hello = {IPC_VERSION, (uint32_t)getpid()};
     struct iovec piece = {&hello, sizeof(hello)};
     struct buffer payload = BUFFER_EMPTY;
     enum ipc_type type = 0;
@@ -893,9 +892,9 @@ hello_exchange(int fd, struct buffer *why)
             result = why_set(why, "the server has sent nonsense");
         else if (memcpy(&hello, payload.data, sizeof(hello)),
                  hello.version != IPC_VERSION)
-            result = why_set(why,
-                             "the server speaks version %" PRIu32 ", not %d",
-                             hello.version, IPC_VERSION);
+            result =
+                why_set(why, "the server speaks version %" PRIu32 ", not %d",
+                        hello.version, IPC_VERSION);
     }
     buffer_free(&payload);
     return result > 0 ? 0 : -1;
@@ -923,7 +922,7 @@ address_make(const char *path, struct sockaddr_un *address, int *directory_r,
         errno = ENAMETOOLONG;
         return why_set_errno(why, "%s", path);
     }
-    directory = xmemdup(path, (size_t) (slash - path));
+    directory = xmemdup(path, (size_t)(slash - path));
     *directory_r = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     free(directory);
     if (*directory_r < 0)
@@ -939,7 +938,7 @@ socket_failed(int fd, int directory, struct buffer *why, const char *path)
 {
     int error = errno;
 
-    (void) why_set_errno(why, "%s", path); /* always -1, as we return */
+    (void)why_set_errno(why, "%s", path); /* always -1, as we return */
     if (directory >= 0)
         close(directory);
     if (fd >= 0)
@@ -959,7 +958,7 @@ ipc_connect(const char *path, struct buffer *why)
         return -1;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0
-        || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+        || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return socket_failed(fd, directory, why, path);
     if (directory >= 0)
         close(directory);
@@ -989,7 +988,7 @@ ipc_listen(const char *path, struct buffer *why)
         return socket_failed(fd, directory, why, path);
     /* Never, not for a moment, open to more than owner and group. */
     mask = umask(0117);
-    bound = bind(fd, (struct sockaddr *) &address, sizeof(address));
+    bound = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(mask);
     if (bound < 0 || listen(fd, LISTEN_BACKLOG) < 0)
         return socket_failed(fd, directory, why, path);
@@ -1002,7 +1001,7 @@ void
 ipc_command_build(struct buffer *payload, uint64_t cookie, int words,
                   const char *const *word)
 {
-    struct ipc_command command = {.cookie = cookie, .words = (uint32_t) words};
+    struct ipc_command command = {.cookie = cookie, .words = (uint32_t)words};
 
     buffer_append(payload, &command, sizeof(command));
     for (int i = 0; i < words; i++)
@@ -1015,23 +1014,23 @@ ipc_command_words(const struct ipc_frame *frame, const char **words_r,
 {
     struct ipc_command command;
     const char *at;
-    const char *end = (const char *) frame->payload + frame->octets;
+    const char *end = (const char *)frame->payload + frame->octets;
 
     if (frame->octets < sizeof(command))
         return -1;
     memcpy(&command, frame->payload, sizeof(command));
-    at = (const char *) frame->payload + sizeof(command);
-    if (command.words > (uint32_t) words_max)
+    at = (const char *)frame->payload + sizeof(command);
+    if (command.words > (uint32_t)words_max)
         return -1;
     for (uint32_t i = 0; i < command.words; i++) {
-        const char *nul = memchr(at, '\0', (size_t) (end - at));
+        const char *nul = memchr(at, '\0', (size_t)(end - at));
 
         if (nul == NULL)
             return -1;
         words_r[i] = at;
         at = nul + 1;
     }
-    return at == end ? (int) command.words : -1;
+    return at == end ? (int)command.words : -1;
 }
 
 void
@@ -1040,15 +1039,15 @@ ipc_login_build(struct buffer *payload,
 {
     struct ipc_login login = {
         .cookie = request->cookie,
-        .name_octets = (uint32_t) request->name_octets,
-        .password_octets = (uint32_t) request->password_octets,
+        .name_octets = (uint32_t)request->name_octets,
+        .password_octets = (uint32_t)request->password_octets,
     };
 
     assert(strlen(request->address) < sizeof(login.address));
     memcpy(login.address, request->address, strlen(request->address));
     /* At once, for a buffer that grows leaves copies behind. */
-    (void) buffer_reserve(payload, sizeof(login) + request->name_octets
-                                       + request->password_octets);
+    (void)buffer_reserve(payload, sizeof(login) + request->name_octets
+                                      + request->password_octets);
     buffer_append(payload, &login, sizeof(login));
     buffer_append(payload, request->name, request->name_octets);
     buffer_append(payload, request->password, request->password_octets);
@@ -1071,9 +1070,9 @@ ipc_login_parse(const struct ipc_frame *frame,
     *request_r = (struct ipc_login_request){
         .cookie = login->cookie,
         .address = login->address,
-        .name = (const char *) (login + 1),
+        .name = (const char *)(login + 1),
         .name_octets = login->name_octets,
-        .password = (const char *) (login + 1) + login->name_octets,
+        .password = (const char *)(login + 1) + login->name_octets,
         .password_octets = login->password_octets,
     };
     return 0;

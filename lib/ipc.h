@@ -80,18 +80,22 @@ struct ipc_hello {
 };
 _Static_assert(sizeof(struct ipc_hello) == 8, "payload");
 
-enum ipc_listener { LISTENER_PLAIN = 1, LISTENER_TLS = 2, LISTENER_BRIDGE = 3 };
+enum ipc_listener {
+    LISTENER_PLAIN = 1,
+    LISTENER_TLS = 2,
+    LISTENER_BRIDGE = 3
+};
 
 struct ipc_client {
-    uint64_t client;       /* the master's number for it, for IPC_LOAD */
-    uint32_t listener;     /* enum ipc_listener */
-    uint32_t port;         /* the client's */
-    char address[48];      /* numeric, NUL-terminated */
+    uint64_t client;   /* the master's number for it, for IPC_LOAD */
+    uint32_t listener; /* enum ipc_listener */
+    uint32_t port;     /* the client's */
+    char address[48];  /* numeric, NUL-terminated */
 };
 _Static_assert(sizeof(struct ipc_client) == 64, "payload");
 
 struct ipc_load {
-    uint64_t closed; /* the client that has gone, 0: none */
+    uint64_t closed;  /* the client that has gone, 0: none */
     uint32_t clients; /* that this worker holds now */
     uint32_t zero;
 };
@@ -140,9 +144,9 @@ _Static_assert(sizeof(struct ipc_outcome) == 40, "payload");
 
 enum ipc_check_answer {
     CHECK_WANTED = 0,
-    CHECK_KNOWN = 1,      /* 438: stored, or never to be stored */
+    CHECK_KNOWN = 1,       /* 438: stored, or never to be stored */
     CHECK_IN_PROGRESS = 2, /* 431: another has just sent it */
-    CHECK_LATER = 3,      /* 431: paused, disk full */
+    CHECK_LATER = 3,       /* 431: paused, disk full */
 };
 
 struct ipc_check { /* hashes follow */
@@ -237,7 +241,8 @@ void ipc_send(struct ipc *ipc, enum ipc_type type, const void *payload,
 /* The same from pieces; copies them. */
 void ipc_sendv(struct ipc *ipc, enum ipc_type type, const struct iovec *pieces,
                int count, int descriptor);
-/* The same for what nobody may find in memory later: wiped when it has gone. */
+/* The same for what nobody may find in memory later: wiped when it has gone.
+ */
 void ipc_send_secret(struct ipc *ipc, enum ipc_type type, const void *payload,
                      size_t octets);
 /* Octets queued and not yet taken by the socket. */

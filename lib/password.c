@@ -11,8 +11,8 @@ _Static_assert(PASSWORD_HASH_OCTETS == crypto_pwhash_STRBYTES, "libsodium's");
 
 /* What OWASP's password storage page asks of Argon2id at the least: two
    hashing threads then take 38 MiB, and a login stays a short wait. */
-#define HASH_OPERATIONS 2
-#define HASH_MEMORY_OCTETS ((size_t) 19 * 1024 * 1024)
+#define HASH_OPERATIONS    2
+#define HASH_MEMORY_OCTETS ((size_t)19 * 1024 * 1024)
 
 /* A hash that belongs to no password: verified in place of one that is not
    there. */
@@ -28,7 +28,7 @@ password_open(void)
     if (no_hash[0] != '\0')
         return;
     randombytes_buf(random, sizeof(random));
-    if (password_hash((const char *) random, sizeof(random), no_hash) < 0)
+    if (password_hash((const char *)random, sizeof(random), no_hash) < 0)
         die(EXIT_TEMPORARY, "out of memory: hashing a password");
     password_wipe(random, sizeof(random));
 }
@@ -59,10 +59,9 @@ password_hash(const char *password, size_t octets,
 bool
 password_verify(const char *password, size_t octets, const char *hash)
 {
-    bool matches =
-        crypto_pwhash_str_verify(hash != NULL ? hash : no_hash, password,
-                                 octets)
-        == 0;
+    bool matches = crypto_pwhash_str_verify(hash != NULL ? hash : no_hash,
+                                            password, octets)
+                   == 0;
 
     assert(no_hash[0] != '\0'); /* password_open() was called */
     return matches && hash != NULL;

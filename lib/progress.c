@@ -32,7 +32,7 @@ now_ms(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 struct progress *
@@ -58,24 +58,22 @@ progress_set_total(struct progress *progress, uint64_t total)
 static void
 bar_draw(const struct progress *progress)
 {
-    uint64_t done = progress->done < progress->total ? progress->done
-                                                     : progress->total;
-    int filled =
-        (int) ((double) done / (double) progress->total * BAR_COLUMNS);
+    uint64_t done =
+        progress->done < progress->total ? progress->done : progress->total;
+    int filled = (int)((double)done / (double)progress->total * BAR_COLUMNS);
 
     fputs(" [", stderr);
     for (int i = 0; i < BAR_COLUMNS; i++)
         fputc(i < filled ? '#' : '.', stderr);
-    fprintf(stderr, "] %3.0f%%",
-            (double) done / (double) progress->total * 100);
+    fprintf(stderr, "] %3.0f%%", (double)done / (double)progress->total * 100);
 }
 
 /* One line: what, how far, how many, how fast, how long yet. */
 static void
 line_draw(struct progress *progress, bool last)
 {
-    double seconds = (double) (now_ms() - progress->started_ms) / 1000;
-    double rate = seconds > 0 ? (double) progress->done / seconds : 0;
+    double seconds = (double)(now_ms() - progress->started_ms) / 1000;
+    double rate = seconds > 0 ? (double)progress->done / seconds : 0;
 
     if (progress->terminal)
         fputs("\r\033[K", stderr);
@@ -90,7 +88,7 @@ line_draw(struct progress *progress, bool last)
         fprintf(stderr, ", %.1f s", seconds);
     else if (rate > 0 && progress->total > progress->done)
         fprintf(stderr, ", %.0f s left",
-                (double) (progress->total - progress->done) / rate);
+                (double)(progress->total - progress->done) / rate);
     if (last || !progress->terminal)
         fputc('\n', stderr);
     fflush(stderr);

@@ -27,28 +27,25 @@ static const struct {
     enum reach spool;
     enum reach overview;
     enum reach db;
-    enum reach temporary; /* SQLite sorts what is large in /tmp */
-    enum reach accounts;  /* the two files of lib/account.h */
-    bool holds_keys;      /* no core file may show them */
+    enum reach accounts; /* the two files of lib/account.h */
+    bool holds_keys;     /* no core file may show them */
 } roles[] = {
-    [SANDBOX_WRITER] = {REACH_WRITE, REACH_WRITE, REACH_WRITE, REACH_WRITE,
-                        REACH_NONE, false},
+    [SANDBOX_WRITER] = {REACH_WRITE, REACH_WRITE, REACH_WRITE, REACH_NONE,
+                        false},
     /*
      * A reader opens the overview mode=ro, but SQLite's readers mark in the
      * file of shared memory (-shm) what they read, and write to it for that;
      * they create and remove nothing.
      */
-    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE,
-                       REACH_NONE, false},
-    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE,
-                        REACH_NONE, false},
-    [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_NONE,
-                      REACH_MAP, true},
+    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
+    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
+    [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_MAP, true},
 };
 
 /* What the libraries read: files of time zones, of OpenSSL, of the system. */
 static const char *const system_paths[] = {
-    "/etc", "/usr", "/lib", "/lib64", "/proc", "/sys/devices/system",
+    "/etc",         "/usr",        "/lib",
+    "/lib64",       "/proc",       "/sys/devices/system",
     "/dev/urandom", "/dev/random",
 };
 
@@ -59,13 +56,11 @@ enum {
                     | LANDLOCK_ACCESS_FS_REMOVE_FILE
                     | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG
                     | LANDLOCK_ACCESS_FS_MAKE_SOCK,
-    RIGHTS_HANDLED = RIGHTS_READ | RIGHTS_CHANGE
-                     | LANDLOCK_ACCESS_FS_WRITE_FILE
-                     | LANDLOCK_ACCESS_FS_EXECUTE
-                     | LANDLOCK_ACCESS_FS_MAKE_CHAR
-                     | LANDLOCK_ACCESS_FS_MAKE_FIFO
-                     | LANDLOCK_ACCESS_FS_MAKE_BLOCK
-                     | LANDLOCK_ACCESS_FS_MAKE_SYM,
+    RIGHTS_HANDLED =
+        RIGHTS_READ | RIGHTS_CHANGE | LANDLOCK_ACCESS_FS_WRITE_FILE
+        | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR
+        | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK
+        | LANDLOCK_ACCESS_FS_MAKE_SYM,
 };
 
 static uint64_t
@@ -101,7 +96,7 @@ ruleset_allow(int ruleset, const char *path, enum reach reach)
     if (rule.parent_fd < 0 || fstat(rule.parent_fd, &status) < 0)
         sysdie(EXIT_SYSTEM, "sandbox: %s", path);
     if (!S_ISDIR(status.st_mode))
-        rule.allowed_access &= ~(uint64_t) LANDLOCK_ACCESS_FS_READ_DIR;
+        rule.allowed_access &= ~(uint64_t)LANDLOCK_ACCESS_FS_READ_DIR;
     if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
                 &rule, 0)
         < 0)
@@ -141,24 +136,22 @@ landlock_enter(enum sandbox_role role, const struct config *config)
     if (ruleset < 0)
         sysdie(EXIT_SYSTEM, "sandbox: Landlock");
     for (size_t i = 0; i < sizeof(system_paths) / sizeof(*system_paths); i++)
-        ruleset_allow((int) ruleset, system_paths[i], REACH_READ);
-    ruleset_allow((int) ruleset, "/dev/null", REACH_MAP);
-    ruleset_allow((int) ruleset, "/tmp", roles[role].temporary);
-    ruleset_allow((int) ruleset, "/var/tmp", roles[role].temporary);
-    ruleset_allow((int) ruleset, config->pathspool, roles[role].spool);
-    ruleset_allow((int) ruleset, config->pathoverview, roles[role].overview);
-    ruleset_allow((int) ruleset, config->pathdb, roles[role].db);
-    accounts_allow((int) ruleset, config, roles[role].accounts);
+        ruleset_allow((int)ruleset, system_paths[i], REACH_READ);
+    ruleset_allow((int)ruleset, "/dev/null", REACH_MAP);
+    ruleset_allow((int)ruleset, config->pathspool, roles[role].spool);
+    ruleset_allow((int)ruleset, config->pathoverview, roles[role].overview);
+    ruleset_allow((int)ruleset, config->pathdb, roles[role].db);
+    accounts_allow((int)ruleset, config, roles[role].accounts);
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         sysdie(EXIT_SYSTEM, "sandbox: Landlock");
-    close((int) ruleset);
+    close((int)ruleset);
 }
 #else
 static void
 landlock_enter(enum sandbox_role role, const struct config *config)
 {
-    (void) role;
-    (void) config;
+    (void)role;
+    (void)config;
     warn("built without Landlock: file system rights are those of the user "
          "alone");
 }

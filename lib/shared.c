@@ -62,7 +62,7 @@ shared_create(int *fd_r)
     shared = shared_mmap(fd);
     shared->magic = SHARED_MAGIC;
     shared->version = SHARED_VERSION;
-    atomic_store(&shared->started, (int64_t) time(NULL));
+    atomic_store(&shared->started, (int64_t)time(NULL));
     *fd_r = fd;
     return shared;
 }
@@ -75,7 +75,7 @@ shared_map(int fd)
 
     if (fstat(fd, &status) < 0)
         sysdie(EXIT_SOFTWARE, "shared memory");
-    if (status.st_size != (off_t) sizeof(*shared))
+    if (status.st_size != (off_t)sizeof(*shared))
         die(EXIT_SOFTWARE, "shared memory: not of this version");
     shared = shared_mmap(fd);
     if (shared->magic != SHARED_MAGIC || shared->version != SHARED_VERSION)
@@ -99,16 +99,15 @@ shared_set_mode(struct shared *shared, enum server_mode mode,
     memset(shared->mode_reason, 0, SHARED_REASON_OCTETS);
     memcpy(shared->mode_reason, reason, length);
     atomic_store(&shared->mode, mode);
-    atomic_fetch_add_explicit(&shared->mode_sequence, 1,
-                              memory_order_release);
+    atomic_fetch_add_explicit(&shared->mode_sequence, 1, memory_order_release);
 }
 
 enum server_mode
 shared_mode(const struct shared *shared, char reason[SHARED_REASON_OCTETS])
 {
     for (;;) {
-        uint32_t before = atomic_load_explicit(&shared->mode_sequence,
-                                               memory_order_acquire);
+        uint32_t before =
+            atomic_load_explicit(&shared->mode_sequence, memory_order_acquire);
         enum server_mode mode = atomic_load(&shared->mode);
 
         memcpy(reason, shared->mode_reason, SHARED_REASON_OCTETS);

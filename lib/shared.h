@@ -26,12 +26,12 @@ enum counter {
     COUNTER_COMMANDS,
     COUNTER_ARTICLES_SENT,
     COUNTER_OCTETS_SENT,
-    COUNTER_POSTED,       /* 240 */
-    COUNTER_RECEIVED,     /* 235 and 239 */
-    COUNTER_DUPLICATES,   /* 435, 438, 439 for an ID we had */
-    COUNTER_REFUSED,      /* 437, 439, 441 for another reason */
-    COUNTER_DEFERRED,     /* 431, 436, 400 */
-    COUNTER_STORED,       /* the writer's: articles made durable */
+    COUNTER_POSTED,     /* 240 */
+    COUNTER_RECEIVED,   /* 235 and 239 */
+    COUNTER_DUPLICATES, /* 435, 438, 439 for an ID we had */
+    COUNTER_REFUSED,    /* 437, 439, 441 for another reason */
+    COUNTER_DEFERRED,   /* 431, 436, 400 */
+    COUNTER_STORED,     /* the writer's: articles made durable */
     COUNTER_STORED_OCTETS,
     COUNTER_GROUPS_COMMITTED, /* the writer's: commit groups */
     COUNTER_COUNT
@@ -40,8 +40,8 @@ const char *counter_name(enum counter counter); /* "articles_sent" */
 
 /* One running process. */
 struct shared_slot {
-    _Atomic uint32_t pid;  /* 0: free */
-    _Atomic uint32_t role; /* enum process_role of innd, for status */
+    _Atomic uint32_t pid;   /* 0: free */
+    _Atomic uint32_t role;  /* enum process_role of innd, for status */
     _Atomic uint64_t loops; /* bumped each turn, at least each second */
     _Atomic uint64_t counters[COUNTER_COUNT];
 };
@@ -55,13 +55,14 @@ struct shared {
     _Atomic uint32_t writer_ready; /* 1 from the writer's IPC_READY until its
                                       death */
     _Atomic uint32_t store_full;   /* 1: no room, new articles are refused */
-    _Atomic uint32_t accounts; /* how many there are to log in to; the auth
-                                  process's */
+    _Atomic uint32_t accounts;     /* how many there are to log in to; the auth
+                                      process's */
     _Atomic int64_t started;       /* seconds since the epoch */
     struct shared_slot slots[SHARED_SLOTS];
 };
 
-/* The master makes it; returns the descriptor and maps it.  Dies on failure. */
+/* The master makes it; returns the descriptor and maps it.  Dies on failure.
+ */
 struct shared *shared_create(int *fd_r);
 /* A child maps what it inherited.  Dies when it is not what it should be. */
 struct shared *shared_map(int fd);

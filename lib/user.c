@@ -36,8 +36,8 @@ user_find(const struct config *config, uid_t *uid_r, gid_t *gid_r,
 int
 user_become(const struct config *config, struct buffer *why)
 {
-    uid_t uid;
-    gid_t gid;
+    uid_t uid = 0;
+    gid_t gid = 0;
     int found = user_find(config, &uid, &gid, why);
 
     if (found <= 0)

@@ -95,8 +95,7 @@ access_apply_peers(struct access *access, const struct config *config,
 
         if (!address_is_listed(address, peer->addresses, peer->address_count))
             continue;
-        access_set_peer(access, peer->name, peer->newsgroups,
-                        (uint32_t)i + 1);
+        access_set_peer(access, peer->name, peer->newsgroups, (uint32_t)i + 1);
         return;
     }
 }
@@ -105,8 +104,8 @@ static void
 access_apply_section(struct access *access,
                      const struct config_access *section)
 {
-    unsigned most = access->user == NULL ? anonymous_rights[ACCESS_POST]
-                                         : access->rights;
+    unsigned most =
+        access->user == NULL ? anonymous_rights[ACCESS_POST] : access->rights;
     unsigned reading = RIGHT_READ | RIGHT_NEWNEWS;
     unsigned posting = RIGHT_POST | RIGHT_APPROVE;
 

@@ -118,9 +118,9 @@ auth_link_connect(struct auth_link *link, int fd)
     struct auth_request *request;
 
     ipc_free(&link->ipc);
-    link->ipc = ipc_new(link->worker->base, fd, handlers,
-                        sizeof handlers / sizeof handlers[0], auth_closed,
-                        link);
+    link->ipc =
+        ipc_new(link->worker->base, fd, handlers,
+                sizeof handlers / sizeof handlers[0], auth_closed, link);
     TAILQ_FOREACH (request, &link->requests, next)
         request_send(link, request);
 }
@@ -159,7 +159,8 @@ auth_ask(struct auth_link *link, struct ipc_login_request *request,
     asked->done = done;
     asked->context = context;
     TAILQ_INSERT_TAIL(&link->requests, asked, next);
-    /* Without a socket it waits for one, or for the next tick that gives up. */
+    /* Without a socket it waits for one, or for the next tick that gives up.
+     */
     if (link->ipc != NULL)
         request_send(link, asked);
     return asked;

@@ -165,8 +165,8 @@ login_begin(struct session *session, char *name, const char *password)
     work->session = session;
     work->name = name;
     session_begin(session, &login_work_kind, work);
-    work->request = auth_ask(session->worker->auth, &request, login_answered,
-                             work);
+    work->request =
+        auth_ask(session->worker->auth, &request, login_answered, work);
 }
 
 void

@@ -80,8 +80,8 @@ post_injection(const struct session *session, const struct receive *receive)
         .pathhost = config->pathhost,
         .client_host =
             config->addinjectionpostinghost ? session->address : NULL,
-        .account = config->addinjectionpostingaccount ? session->access.user
-                                                      : NULL,
+        .account =
+            config->addinjectionpostingaccount ? session->access.user : NULL,
         .complaints =
             config->complaints[0] == '\0' ? NULL : config->complaints,
         .organization =
@@ -102,9 +102,9 @@ post_check_access(const struct session *session, const struct article *proto,
     if (proto->fields[FIELD_APPROVED].octets != NULL
         && (session->access.rights & RIGHT_APPROVE) == 0)
         return why_set(why, "You may not approve articles");
-    while (field->octets != NULL
-           && newsgroups_next(field->octets, field->length, &at, &name,
-                              &octets))
+    while (
+        field->octets != NULL
+        && newsgroups_next(field->octets, field->length, &at, &name, &octets))
         if (!access_posts_to_group(&session->access, name, octets))
             return why_set(why, "You may not post to %.*s", (int)octets, name);
     return 0;

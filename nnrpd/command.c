@@ -33,10 +33,11 @@ static const struct {
     enum capability capability;
     const char *text;
 } capabilities[] = {
-    {CAP_READER, "READER"},       {CAP_POST, "POST"}, {CAP_IHAVE, "IHAVE"},
-    {CAP_STREAMING, "STREAMING"}, {CAP_HDR, "HDR"},   {CAP_OVER, "OVER MSGID"},
-    {CAP_NEWNEWS, "NEWNEWS"},     {CAP_LIST, "LIST"}, {CAP_XPAT, "XPAT"},
-    {CAP_AUTHINFO, "AUTHINFO USER"},
+    {CAP_READER, "READER"},   {CAP_POST, "POST"},
+    {CAP_IHAVE, "IHAVE"},     {CAP_STREAMING, "STREAMING"},
+    {CAP_HDR, "HDR"},         {CAP_OVER, "OVER MSGID"},
+    {CAP_NEWNEWS, "NEWNEWS"}, {CAP_LIST, "LIST"},
+    {CAP_XPAT, "XPAT"},       {CAP_AUTHINFO, "AUTHINFO USER"},
 };
 
 struct command {

@@ -79,9 +79,9 @@ complete_head(struct record_head *head, const void *meta, size_t meta_octets,
     assert(octets <= UINT32_MAX);
 
     head->magic = RECORD_MAGIC;
-    head->octets = (uint32_t) octets;
-    head->meta_octets = (uint32_t) meta_octets;
-    head->payload_octets = (uint32_t) payload_octets;
+    head->octets = (uint32_t)octets;
+    head->meta_octets = (uint32_t)meta_octets;
+    head->payload_octets = (uint32_t)payload_octets;
     head->payload_crc = crc;
     crc = crc32c(0, head, offsetof(struct record_head, crc));
     head->crc = crc32c(crc, meta, meta_octets);
@@ -108,7 +108,7 @@ batch_append(struct batch *batch, struct record_head *head, const void *meta,
     for (int i = 0; i < count; i++)
         buffer_append(octets, payload[i].iov_base, payload[i].iov_len);
     append_zeroes(octets, offset + head->octets - octets->used);
-    return (uint32_t) offset;
+    return (uint32_t)offset;
 }
 
 void
@@ -121,7 +121,7 @@ batch_place(struct batch *batch, uint32_t segment, uint64_t epoch,
         .epoch = epoch,
         .first_sequence = batch->first_sequence,
         .count = batch->count,
-        .octets = (uint32_t) batch->octets->used,
+        .octets = (uint32_t)batch->octets->used,
         .previous = previous,
         .heads_crc = batch->heads_crc,
     };
@@ -154,9 +154,8 @@ batch_head_is_good(const struct batch_head *head, uint32_t segment,
                    uint64_t epoch, uint64_t offset)
 {
     return head->magic == BATCH_MAGIC
-           && head->crc == head_crc(head, (uint32_t) offset)
-           && head->segment == segment
-           && (epoch == 0 || head->epoch == epoch)
+           && head->crc == head_crc(head, (uint32_t)offset)
+           && head->segment == segment && (epoch == 0 || head->epoch == epoch)
            && head->octets >= sizeof(*head) && head->octets % 8 == 0;
 }
 
@@ -169,8 +168,8 @@ batch_is_good(const struct batch_head *head, const char *octets)
     struct record record;
 
     for (uint32_t i = 0; i < head->count; i++) {
-        int64_t length = record_parse(&record, octets + at,
-                                      head->octets - at, true, NULL);
+        int64_t length =
+            record_parse(&record, octets + at, head->octets - at, true, NULL);
 
         if (length < 0 || record.head.sequence < sequence
             || (i == 0 && record.head.sequence != sequence))
@@ -178,7 +177,7 @@ batch_is_good(const struct batch_head *head, const char *octets)
         crc = crc32c(crc, octets + at,
                      sizeof(record.head) + record.head.meta_octets);
         sequence = record.head.sequence;
-        at += (size_t) length;
+        at += (size_t)length;
     }
     return head->count > 0 && at == head->octets && crc == head->heads_crc;
 }

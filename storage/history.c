@@ -21,7 +21,7 @@
 #define HOME_NAME     "history"
 #define DATABASE_NAME "history.db"
 /* A file that says: a page was found damaged, make it all anew. */
-#define DAMAGED_NAME  "damaged"
+#define DAMAGED_NAME "damaged"
 
 enum {
     HISTORY_VERSION = 1,
@@ -79,8 +79,8 @@ struct history {
 static void
 env_says(const DB_ENV *env, const char *prefix, const char *message)
 {
-    (void) env;
-    (void) prefix;
+    (void)env;
+    (void)prefix;
     warn("history: %s", message);
 }
 
@@ -88,8 +88,8 @@ static DBT
 dbt(void *octets, size_t length)
 {
     return (DBT){.data = octets,
-                 .size = (uint32_t) length,
-                 .ulen = (uint32_t) length,
+                 .size = (uint32_t)length,
+                 .ulen = (uint32_t)length,
                  .flags = DB_DBT_USERMEM};
 }
 
@@ -120,8 +120,7 @@ error_is_ours_to_wait_for(int error)
  * from the log would not look at that page.
  */
 static int
-fail(struct history *history, int error, const char *doing,
-     struct buffer *why)
+fail(struct history *history, int error, const char *doing, struct buffer *why)
 {
     char *name;
     int fd;
@@ -155,9 +154,8 @@ env_open(struct history *history, size_t cache_octets)
     env->set_errcall(env, env_says);
     if (cache_octets < CACHE_OCTETS_MIN)
         cache_octets = CACHE_OCTETS_MIN;
-    if ((error = env->set_cachesize(env, (uint32_t) (cache_octets >> 30),
-                                    (uint32_t) (cache_octets & 0x3fffffff),
-                                    1))
+    if ((error = env->set_cachesize(env, (uint32_t)(cache_octets >> 30),
+                                    (uint32_t)(cache_octets & 0x3fffffff), 1))
             != 0
         || (error = env->set_lg_max(env, LOG_FILE_OCTETS)) != 0
         || (error = env->set_lg_bsize(env, LOG_BUFFER_OCTETS)) != 0
@@ -230,9 +228,9 @@ static void
 handles_close(struct history *history)
 {
     if (history->db != NULL)
-        (void) history->db->close(history->db, 0);
+        (void)history->db->close(history->db, 0);
     if (history->env != NULL)
-        (void) history->env->close(history->env, 0);
+        (void)history->env->close(history->env, 0);
     history->db = NULL;
     history->env = NULL;
 }
@@ -244,8 +242,7 @@ handles_open(struct history *history, size_t cache_octets)
     int error = access(damaged, F_OK) == 0 ? DB_RUNRECOVERY : 0;
 
     free(damaged);
-    if (error != 0
-        || (error = env_open(history, cache_octets)) != 0
+    if (error != 0 || (error = env_open(history, cache_octets)) != 0
         || (error = db_open(history)) != 0
         || (error = numbers_open(history)) != 0)
         handles_close(history);
@@ -277,8 +274,8 @@ move_aside(struct history *history, int error, struct buffer *why)
          " spool",
          history->path, db_strerror(error), aside);
     if (rename(history->path, aside) < 0)
-        status = why_set_errno(why, "history %s: rename to %s",
-                               history->path, aside);
+        status = why_set_errno(why, "history %s: rename to %s", history->path,
+                               aside);
     free(aside);
     return status < 0 ? status : directory_make(history->path, why);
 }
@@ -328,7 +325,7 @@ history_close(struct history **history)
 uint64_t
 history_applied(const struct history *history)
 {
-    pthread_mutex_t *mutex = (pthread_mutex_t *) &history->mutex;
+    pthread_mutex_t *mutex = (pthread_mutex_t *)&history->mutex;
     uint64_t applied;
 
     pthread_mutex_lock(mutex);
@@ -342,15 +339,15 @@ entry_unpack(struct history_entry *entry, const struct message_hash *hash,
              const struct stored_entry *stored)
 {
     *entry = (struct history_entry){.hash = *hash,
-                                    .fate = (enum history_fate) stored->fate,
+                                    .fate = (enum history_fate)stored->fate,
                                     .sequence = stored->sequence};
     if (entry->fate == HISTORY_STORED) {
         entry->token.segment = stored->place.segment;
         entry->token.offset = stored->place.offset;
         entry->token.octets = stored->place.octets;
     } else {
-        entry->until = (int64_t) (stored->until.low
-                                  | (uint64_t) stored->until.high << 32);
+        entry->until =
+            (int64_t)(stored->until.low | (uint64_t)stored->until.high << 32);
     }
 }
 
@@ -366,8 +363,8 @@ entry_pack(const struct history_entry *entry)
         stored.place.offset = entry->token.offset;
         stored.place.octets = entry->token.octets;
     } else {
-        stored.until.low = (uint32_t) entry->until;
-        stored.until.high = (uint32_t) ((uint64_t) entry->until >> 32);
+        stored.until.low = (uint32_t)entry->until;
+        stored.until.high = (uint32_t)((uint64_t)entry->until >> 32);
     }
     return stored;
 }
@@ -427,7 +424,7 @@ entry_put(struct history *history, DB_TXN *txn, const void *members,
           size_t index)
 {
     const struct history_entry *entry =
-        (const struct history_entry *) members + index;
+        (const struct history_entry *)members + index;
     struct message_hash hash = entry->hash;
     struct stored_entry stored = entry_pack(entry);
     DBT key = dbt(&hash, sizeof(hash));
@@ -440,8 +437,7 @@ static int
 entry_drop(struct history *history, DB_TXN *txn, const void *members,
            size_t index)
 {
-    struct message_hash hash =
-        ((const struct message_hash *) members)[index];
+    struct message_hash hash = ((const struct message_hash *)members)[index];
     DBT key = dbt(&hash, sizeof(hash));
     int error = history->db->del(history->db, txn, &key, 0);
 
@@ -465,7 +461,7 @@ history_put(struct history *history, const struct history_entry *entries,
     if (error == 0)
         error = txn->commit(txn, 0);
     else
-        (void) txn->abort(txn); /* the first error is the one to tell */
+        (void)txn->abort(txn); /* the first error is the one to tell */
     if (error == 0)
         history->applied = applied;
 unlock:
@@ -488,7 +484,7 @@ history_drop(struct history *history, const struct message_hash *hashes,
     if (error == 0)
         error = txn->commit(txn, 0);
     else
-        (void) txn->abort(txn); /* the first error is the one to tell */
+        (void)txn->abort(txn); /* the first error is the one to tell */
 unlock:
     pthread_mutex_unlock(&history->mutex);
     return error == 0 ? 0 : fail(history, error, "drop", why);

@@ -15,8 +15,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 static bool
 lengths_agree(const struct record_head *head)
 {
-    uint64_t octets = sizeof(*head) + (uint64_t) head->meta_octets
-                      + head->payload_octets;
+    uint64_t octets =
+        sizeof(*head) + (uint64_t)head->meta_octets + head->payload_octets;
 
     if (head->octets != ((octets + 7) & ~UINT64_C(7)))
         return false;

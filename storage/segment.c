@@ -29,7 +29,7 @@ uint32_t
 segment_number(const char *name, const char *suffix)
 {
     char again[SEGMENT_NAME_OCTETS];
-    uint32_t number = (uint32_t) strtoul(name, NULL, 16);
+    uint32_t number = (uint32_t)strtoul(name, NULL, 16);
 
     /* The name made from the number must be this one: then no other spelling
        ("1.seg", "0000000A.seg") is ever taken for a segment. */
@@ -58,7 +58,7 @@ head_write(int fd, uint32_t number, uint64_t epoch, uint64_t first_sequence,
     written = pwritev(fd, &whole, 1, 0);
     if (written < 0)
         return why_set_errno(why, "head of segment %08" PRIx32, number);
-    if ((size_t) written != sizeof(octets))
+    if ((size_t)written != sizeof(octets))
         return why_set(why, "head of segment %08" PRIx32 ": short write",
                        number);
     return 0;
@@ -73,9 +73,9 @@ head_write(int fd, uint32_t number, uint64_t epoch, uint64_t first_sequence,
 static int
 space_take(int fd, uint32_t number, uint64_t octets, struct buffer *why)
 {
-    if (fallocate(fd, 0, 0, (off_t) octets) == 0)
+    if (fallocate(fd, 0, 0, (off_t)octets) == 0)
         return 0;
-    if (errno == EOPNOTSUPP && ftruncate(fd, (off_t) octets) == 0)
+    if (errno == EOPNOTSUPP && ftruncate(fd, (off_t)octets) == 0)
         return 0;
     return why_set_errno(why, "space for segment %08" PRIx32, number);
 }
@@ -135,13 +135,12 @@ segment_head_read(int fd, uint32_t number, struct segment_head *head_r,
 
     if (octets < 0)
         return why_set_errno(why, "segment %08" PRIx32, number);
-    if ((size_t) octets < sizeof(*head_r) || head_r->magic != SEGMENT_MAGIC
+    if ((size_t)octets < sizeof(*head_r) || head_r->magic != SEGMENT_MAGIC
         || head_r->crc
                != crc32c(0, head_r, offsetof(struct segment_head, crc)))
         return 0;
     if (head_r->version != SPOOL_VERSION)
-        return why_set(why,
-                       "has version %" PRIu32 ", this program reads %d",
+        return why_set(why, "has version %" PRIu32 ", this program reads %d",
                        head_r->version, SPOOL_VERSION);
     return head_r->segment == number && head_r->epoch != 0;
 }
@@ -149,13 +148,13 @@ segment_head_read(int fd, uint32_t number, struct segment_head *head_r,
 uint64_t
 segment_data_begin(int fd, uint64_t from, uint64_t limit)
 {
-    off_t data = lseek(fd, (off_t) from, SEEK_DATA);
+    off_t data = lseek(fd, (off_t)from, SEEK_DATA);
 
     if (data < 0)
         return errno == ENXIO ? limit : from;
-    if ((uint64_t) data <= from)
+    if ((uint64_t)data <= from)
         return from;
-    return (uint64_t) data & ~UINT64_C(7);
+    return (uint64_t)data & ~UINT64_C(7);
 }
 
 uint64_t
@@ -169,14 +168,14 @@ segment_used_end(int fd, uint64_t from)
         from = segment_data_begin(fd, from, UINT64_MAX);
         if (from > INT64_MAX)
             return used;
-        got = pread(fd, octets, sizeof(octets), (off_t) from);
+        got = pread(fd, octets, sizeof(octets), (off_t)from);
         if (got <= 0)
             return used;
         for (ssize_t i = got; i > 0; i--)
             if (octets[i - 1] != 0) {
-                used = from + (uint64_t) i;
+                used = from + (uint64_t)i;
                 break;
             }
-        from += (uint64_t) got;
+        from += (uint64_t)got;
     }
 }

@@ -49,7 +49,7 @@ window_get(struct segment_walk *walk, uint64_t offset, size_t octets)
         && offset + octets <= walk->window_at + walk->window_used)
         return walk->window + (offset - walk->window_at);
     if (wanted > walk->limit - offset)
-        wanted = (size_t) (walk->limit - offset);
+        wanted = (size_t)(walk->limit - offset);
     if (walk->window_size < wanted) {
         free(walk->window);
         walk->window = xmalloc(wanted);
@@ -60,12 +60,12 @@ window_get(struct segment_walk *walk, uint64_t offset, size_t octets)
     while (walk->window_used < octets) {
         got = pread(walk->fd, walk->window + walk->window_used,
                     wanted - walk->window_used,
-                    (off_t) (offset + walk->window_used));
+                    (off_t)(offset + walk->window_used));
         if (got < 0)
             note_unreadable(walk, offset + walk->window_used);
         if (got <= 0)
             return NULL;
-        walk->window_used += (size_t) got;
+        walk->window_used += (size_t)got;
     }
     return walk->window;
 }
@@ -78,14 +78,13 @@ head_read(struct segment_walk *walk, uint64_t offset, struct batch_head *head)
         return false;
     if (offset >= walk->window_at
         && offset + sizeof(*head) <= walk->window_at + walk->window_used) {
-        memcpy(head, walk->window + (offset - walk->window_at),
-               sizeof(*head));
+        memcpy(head, walk->window + (offset - walk->window_at), sizeof(*head));
     } else {
-        ssize_t got = pread(walk->fd, head, sizeof(*head), (off_t) offset);
+        ssize_t got = pread(walk->fd, head, sizeof(*head), (off_t)offset);
 
         if (got < 0)
             note_unreadable(walk, offset);
-        if (got != (ssize_t) sizeof(*head))
+        if (got != (ssize_t)sizeof(*head))
             return false;
     }
     return batch_head_is_good(head, walk->segment, walk->epoch, offset);
@@ -113,7 +112,7 @@ head_find(struct segment_walk *walk, uint64_t from, uint64_t synced,
             return 0;
         length = SCAN_OCTETS;
         if (length > walk->limit - from)
-            length = (size_t) (walk->limit - from);
+            length = (size_t)(walk->limit - from);
         octets = window_get(walk, from, length);
         if (octets == NULL) {
             from = (from / BLOCK_OCTETS + 1) * BLOCK_OCTETS;
@@ -139,7 +138,7 @@ record_give(struct segment_walk *walk, struct record *record, uint64_t offset,
             struct buffer *why)
 {
     record->token.segment = walk->segment;
-    record->token.offset = (uint32_t) offset;
+    record->token.offset = (uint32_t)offset;
     if (record->head.sequence > walk->last_sequence)
         walk->last_sequence = record->head.sequence;
     if (record->head.arrival > walk->last_arrival)
@@ -158,12 +157,12 @@ batch_give(struct segment_walk *walk, const struct batch_head *head,
 
     for (uint32_t i = 0; i < head->count; i++) {
         /* Its sums have been checked with the batch's. */
-        int64_t length = record_parse(&record, octets + at,
-                                      head->octets - at, false, why);
+        int64_t length =
+            record_parse(&record, octets + at, head->octets - at, false, why);
 
         if (length < 0 || record_give(walk, &record, offset + at, why) < 0)
             return -1;
-        at += (size_t) length;
+        at += (size_t)length;
     }
     return 0;
 }
@@ -198,8 +197,7 @@ batch_is_known(struct segment_walk *walk, const struct batch_head *head,
 
     if (head->first_sequence > walk->after
         || !head_read(walk, offset + head->octets, &next)
-        || next.first_sequence == 0
-        || next.first_sequence - 1 > walk->after)
+        || next.first_sequence == 0 || next.first_sequence - 1 > walk->after)
         return false;
     if (next.first_sequence - 1 > walk->last_sequence)
         walk->last_sequence = next.first_sequence - 1;
@@ -226,7 +224,7 @@ batch_take(struct segment_walk *walk, uint64_t offset, uint64_t *next_r,
             return -1;
     }
     walk->epoch = head.epoch;
-    walk->previous = (uint32_t) offset;
+    walk->previous = (uint32_t)offset;
     walk->chained = true;
     *next_r = offset + head.octets;
     return 1;
@@ -290,8 +288,8 @@ records_save(struct segment_walk *walk, uint64_t from, uint64_t to,
             && record.head.sequence > walk->last_sequence
             && record.head.sequence < ceiling
             && (octets = window_get(walk, from, record.head.octets)) != NULL)
-            length = record_parse(&record, octets, record.head.octets, true,
-                                  NULL);
+            length =
+                record_parse(&record, octets, record.head.octets, true, NULL);
         if (length < 0) {
             from += 8;
             continue;
@@ -300,7 +298,7 @@ records_save(struct segment_walk *walk, uint64_t from, uint64_t to,
         if (record_give(walk, &record, from, why) < 0)
             return -1;
         ++*saved;
-        from += (uint64_t) length;
+        from += (uint64_t)length;
     }
     return 0;
 }
@@ -322,9 +320,9 @@ damage_pass(struct segment_walk *walk, uint64_t offset, uint64_t *next_r,
         ceiling = head.first_sequence;
     else
         next = walk->limit;
-    status = records_save(walk, offset, next,
-                          ceiling != 0 ? ceiling : UINT64_MAX, &saved, &lost,
-                          why);
+    status =
+        records_save(walk, offset, next, ceiling != 0 ? ceiling : UINT64_MAX,
+                     &saved, &lost, why);
     if (status == 0) {
         if (ceiling != 0)
             lost_add(&lost, walk->last_sequence + 1, ceiling - 1);
@@ -351,7 +349,7 @@ segment_walk(struct segment_walk *walk, struct buffer *why)
 
     if (fstat(walk->fd, &st) < 0)
         return why_set_errno(why, "segment %08" PRIx32, walk->segment);
-    walk->limit = (uint64_t) st.st_size;
+    walk->limit = (uint64_t)st.st_size;
     if (walk->limit > UINT32_MAX)
         walk->limit = UINT32_MAX;
     if (walk->end > walk->limit) {
@@ -375,7 +373,7 @@ segment_walk(struct segment_walk *walk, struct buffer *why)
             break;
         offset = next;
     }
-    walk->good_end = (uint32_t) offset;
+    walk->good_end = (uint32_t)offset;
     free(walk->window);
     walk->window = NULL;
     return status < 0 ? -1 : 0;

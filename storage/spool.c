@@ -37,7 +37,7 @@ monotonic_ms(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* --- the directory and its lock --- */
@@ -66,22 +66,21 @@ static int
 lock_take(struct spool *spool, int wait_seconds, struct buffer *why)
 {
     const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000};
-    int64_t deadline = monotonic_ms() + (int64_t) wait_seconds * 1000
-                       + LOCK_PATIENCE_MS;
+    int64_t deadline =
+        monotonic_ms() + (int64_t)wait_seconds * 1000 + LOCK_PATIENCE_MS;
 
-    spool->lock_fd = openat(spool->dir_fd, LOCK_NAME,
-                            O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-                            LOCK_MODE);
+    spool->lock_fd =
+        openat(spool->dir_fd, LOCK_NAME,
+               O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, LOCK_MODE);
     if (spool->lock_fd < 0)
         return why_set_errno(why, "%s/" LOCK_NAME, spool->path);
     while (flock(spool->lock_fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK)
             return why_set_errno(why, "%s/" LOCK_NAME, spool->path);
         if (monotonic_ms() >= deadline)
-            return why_set(why,
-                           "%s/" LOCK_NAME
-                           " is held by another process that writes",
-                           spool->path);
+            return why_set(
+                why, "%s/" LOCK_NAME " is held by another process that writes",
+                spool->path);
         nanosleep(&pause, NULL);
     }
     return 0;
@@ -133,8 +132,8 @@ segment_add(struct spool *spool, uint32_t number, struct buffer *why)
         if (head.epoch > spool->epoch)
             spool->epoch = head.epoch;
     }
-    spool->segments = xreallocarray(spool->segments, spool->count + 1,
-                                    sizeof(found));
+    spool->segments =
+        xreallocarray(spool->segments, spool->count + 1, sizeof(found));
     spool->segments[spool->count++] = found;
     return 0;
 }
@@ -154,8 +153,8 @@ name_is_ours(const char *name)
 static int
 compare_segments(const void *left, const void *right)
 {
-    uint32_t a = ((const struct found_segment *) left)->number;
-    uint32_t b = ((const struct found_segment *) right)->number;
+    uint32_t a = ((const struct found_segment *)left)->number;
+    uint32_t b = ((const struct found_segment *)right)->number;
 
     return a < b ? -1 : a > b;
 }
@@ -257,8 +256,8 @@ room_ask(const struct spool *spool, uint64_t *free_r, uint64_t *reserve_r)
 
     if (fstatvfs(spool->dir_fd, &st) < 0)
         return -1;
-    total = (uint64_t) st.f_blocks * st.f_frsize;
-    *free_r = (uint64_t) st.f_bavail * st.f_frsize;
+    total = (uint64_t)st.f_blocks * st.f_frsize;
+    *free_r = (uint64_t)st.f_bavail * st.f_frsize;
     *reserve_r = 2 * spool->segment_octets + INDEX_RESERVE_OCTETS;
     if (*reserve_r < total / 100)
         *reserve_r = total / 100;
@@ -278,8 +277,8 @@ spool_has_room(struct spool *spool)
         return spool->has_room;
     /* Once full, a quarter more than the reserve must be free: a disk at the
        limit would otherwise be full and not full by turns. */
-    spool->has_room = free_octets
-                      >= (spool->has_room ? reserve : reserve / 4 * 5);
+    spool->has_room =
+        free_octets >= (spool->has_room ? reserve : reserve / 4 * 5);
     return spool->has_room;
 }
 
@@ -307,7 +306,7 @@ spool_space(struct spool *spool, uint64_t *free_r, uint64_t *used_r)
         if (fstatat(spool->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW)
                 == 0
             && S_ISREG(st.st_mode))
-            *used_r += (uint64_t) st.st_blocks * 512;
+            *used_r += (uint64_t)st.st_blocks * 512;
     closedir(dir);
 }
 

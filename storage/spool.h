@@ -49,14 +49,14 @@ enum {
 struct segment_head {
     uint32_t magic;
     uint32_t version;
-    uint32_t segment; /* its number, from 1 */
+    uint32_t segment;       /* its number, from 1 */
     uint32_t storage_class; /* 0: the log itself; else made by compaction and
                                outside the chain */
-    uint64_t epoch;   /* of the writer that made it: raised at every start */
+    uint64_t epoch; /* of the writer that made it: raised at every start */
     uint64_t first_sequence;
-    int64_t created;  /* seconds since the epoch */
+    int64_t created; /* seconds since the epoch */
     uint32_t zero;
-    uint32_t crc;     /* crc32c of all before it */
+    uint32_t crc; /* crc32c of all before it */
 };
 _Static_assert(sizeof(struct segment_head) == 48, "on disk");
 
@@ -65,14 +65,14 @@ struct batch_head {
     uint32_t segment;
     uint64_t epoch;
     uint64_t first_sequence;
-    uint32_t count;    /* records */
-    uint32_t octets;   /* of head and records, padding included */
-    uint32_t previous; /* offset of the batch before, 0: the first */
+    uint32_t count;     /* records */
+    uint32_t octets;    /* of head and records, padding included */
+    uint32_t previous;  /* offset of the batch before, 0: the first */
     uint32_t heads_crc; /* crc32c over all record heads and metas */
-    uint32_t synced;   /* what lies before this offset was on the disk before
-                          this batch was written */
-    uint32_t crc;      /* crc32c of all before it, begun with the offset at
-                          which the batch lies: a copy elsewhere is none */
+    uint32_t synced;    /* what lies before this offset was on the disk before
+                           this batch was written */
+    uint32_t crc;       /* crc32c of all before it, begun with the offset at
+                           which the batch lies: a copy elsewhere is none */
 };
 _Static_assert(sizeof(struct batch_head) == 48, "on disk");
 
@@ -214,10 +214,12 @@ void spool_close(struct spool **spool);
 bool spool_is_locked(const char *path);
 
 /*
- * What the last writer is known to have had on the disk: behind end in this
- * segment (the octet behind the last batch that it synced), and in newer ones,
- * nothing is believed.  Called before spool_walk(), where the caller knows:
- * after a failed fdatasync the page cache shows what the disk may not have.
+ * What a writer before us is known to have had on the disk: of what it wrote
+ * behind end in this segment (the octet behind the last batch that it synced),
+ * and in newer ones, nothing is believed.  Called before spool_walk(), where
+ * the caller knows: after a failed fdatasync the page cache shows what the
+ * disk may not have.  It says nothing any more where yet another writer (a
+ * tool, say) has begun since: that one has said itself where the log ended.
  */
 void spool_set_durable(struct spool *spool, uint32_t segment, uint32_t end);
 /*
@@ -252,6 +254,10 @@ uint32_t spool_last_segment(const struct spool *spool);
  */
 int spool_begin(struct spool *spool, const struct buffer *snapshot,
                 uint64_t *sequence, struct buffer *why);
+/* What is on the disk now, for spool_set_durable() of the next writer: after
+   spool_begin(), and for the thread that writes after each spool_write(). */
+void spool_durable(const struct spool *spool, uint32_t *segment_r,
+                   uint32_t *end_r);
 
 /*
  * Who gives the payload of RECORD_SNAPSHOT, appended to an empty buffer, when

@@ -55,13 +55,13 @@ struct ahead {
 
     struct retired *retired;
 
-    uint32_t number;  /* the segment that is written, 0: none yet */
-    uint64_t tail;    /* batches have taken it up to here */
-    uint64_t zeroed;  /* and zeroes up to here */
-    bool zeroing;     /* a piece is being written, */
+    uint32_t number;       /* the segment that is written, 0: none yet */
+    uint64_t tail;         /* batches have taken it up to here */
+    uint64_t zeroed;       /* and zeroes up to here */
+    bool zeroing;          /* a piece is being written, */
     uint64_t zeroing_from; /* from here on */
-    bool large;       /* the last write was a large one */
-    bool given_up;    /* zeroing failed in this segment */
+    bool large;            /* the last write was a large one */
+    bool given_up;         /* zeroing failed in this segment */
 };
 
 /* --- the thread --- */
@@ -108,7 +108,7 @@ retired_release(struct ahead *ahead)
 
     ahead->retired = retired->next;
     pthread_mutex_unlock(&ahead->mutex);
-    if (ftruncate(retired->fd, (off_t) retired->end) < 0)
+    if (ftruncate(retired->fd, (off_t)retired->end) < 0)
         syswarn("spool: unused space of a segment cannot be released");
     close(retired->fd);
     free(retired);
@@ -149,19 +149,19 @@ zero_piece(struct ahead *ahead, struct target *target)
     uint64_t from = ahead->zeroed;
     uint64_t to = from + ZERO_OCTETS;
     uint32_t number = ahead->number;
-    struct iovec piece = {.iov_base = (char *) zeroes};
+    struct iovec piece = {.iov_base = (char *)zeroes};
     bool good;
 
     if (to > ahead->segment_octets)
         to = ahead->segment_octets;
-    piece.iov_len = (size_t) (to - from);
+    piece.iov_len = (size_t)(to - from);
     ahead->zeroed = to;
     ahead->zeroing = true;
     ahead->zeroing_from = from;
     pthread_mutex_unlock(&ahead->mutex);
     good = target_open(ahead, target, number) == 0
-           && pwritev(target->fd, &piece, 1, (off_t) from)
-                  == (ssize_t) piece.iov_len;
+           && pwritev(target->fd, &piece, 1, (off_t)from)
+                  == (ssize_t)piece.iov_len;
     pthread_mutex_lock(&ahead->mutex);
     ahead->zeroing = false;
     pthread_cond_broadcast(&ahead->done);
@@ -171,13 +171,12 @@ zero_piece(struct ahead *ahead, struct target *target)
      * To the disk, but without waiting for the journal as fdatasync would: the
      * next batch's fdatasync brings that along.
      */
-    good = good
-           && sync_file_range(target->fd, (off_t) from,
-                              (off_t) piece.iov_len,
-                              SYNC_FILE_RANGE_WAIT_BEFORE
-                                  | SYNC_FILE_RANGE_WRITE
-                                  | SYNC_FILE_RANGE_WAIT_AFTER)
-                  == 0;
+    good =
+        good
+        && sync_file_range(target->fd, (off_t)from, (off_t)piece.iov_len,
+                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE
+                               | SYNC_FILE_RANGE_WAIT_AFTER)
+               == 0;
     if (!good)
         syswarn("spool: zeroes cannot be written ahead in segment %08" PRIx32,
                 number);
@@ -321,7 +320,7 @@ ahead_retire(struct ahead *ahead, int fd, uint64_t end)
 static uint64_t
 block_end(uint64_t offset)
 {
-    return (offset + BLOCK_OCTETS - 1) & ~(uint64_t) (BLOCK_OCTETS - 1);
+    return (offset + BLOCK_OCTETS - 1) & ~(uint64_t)(BLOCK_OCTETS - 1);
 }
 
 void
@@ -351,8 +350,7 @@ ahead_writing(struct ahead *ahead, size_t octets)
         ahead->zeroed = block_end(tail);
     /* Small writes are many: the thread is called when there is a whole piece
        for it to do. */
-    if (zero_is_due(ahead)
-        && zero_goal(ahead) - ahead->zeroed >= ZERO_OCTETS)
+    if (zero_is_due(ahead) && zero_goal(ahead) - ahead->zeroed >= ZERO_OCTETS)
         pthread_cond_signal(&ahead->work);
     pthread_mutex_unlock(&ahead->mutex);
 }

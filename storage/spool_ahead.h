@@ -18,8 +18,7 @@ struct ahead;
 struct buffer;
 
 /* dir_fd is borrowed.  Segments get segment_octets and this epoch. */
-struct ahead *ahead_start(int dir_fd, uint64_t segment_octets,
-                          uint64_t epoch);
+struct ahead *ahead_start(int dir_fd, uint64_t segment_octets, uint64_t epoch);
 /* Ends the thread; a segment made and not taken is removed. */
 void ahead_stop(struct ahead **ahead);
 

@@ -19,10 +19,10 @@ struct opening;
 /* A segment as it was found when the spool was opened. */
 struct found_segment {
     uint32_t number;
-    uint32_t storage_class; /* not 0: outside the log */
-    uint64_t epoch;         /* 0: its head is damaged */
+    uint32_t storage_class;  /* not 0: outside the log */
+    uint64_t epoch;          /* 0: its head is damaged */
     uint64_t first_sequence; /* 0: not known */
-    uint32_t end;           /* of the log in it; 0: not known yet */
+    uint32_t end;            /* of the log in it; 0: not known yet */
 };
 
 struct spool {
@@ -34,7 +34,8 @@ struct spool {
     /* what was there, ascending by number */
     struct found_segment *segments;
     size_t count;
-    uint64_t epoch; /* the highest found; ours is one more */
+    uint64_t epoch;     /* the highest found */
+    uint64_t own_epoch; /* one more, from spool_begin() on */
     uint32_t durable_segment, durable_end; /* 0: not known */
 
     /* what the walk found */
@@ -43,8 +44,8 @@ struct spool {
     int64_t last_arrival;
 
     /* The thread that seals: where the next batch goes. */
-    uint32_t segment;  /* 0 before spool_begin() */
-    uint64_t size;     /* of it, octets */
+    uint32_t segment; /* 0 before spool_begin() */
+    uint64_t size;    /* of it, octets */
     uint64_t tail;
     uint32_t previous; /* offset of the last batch in it */
     uint64_t sealed_sequence;
@@ -60,12 +61,16 @@ struct spool {
     uint64_t synced; /* its end on the disk */
 
     /* Shared by the two. */
-    _Atomic bool broken; /* a write failed: nothing more is written */
+    _Atomic bool broken;      /* a write failed: nothing more is written */
     pthread_mutex_t mutex;    /* over openings */
     struct opening *openings; /* oldest first */
     struct ahead *ahead;
 };
 
+/* spool_walk.c: is this segment one of those whose end spool_set_durable()
+   decides? */
+bool durable_decides(const struct spool *spool,
+                     const struct found_segment *found);
 /* spool_write.c: end what spool_begin() began. */
 void spool_end(struct spool *spool);
 

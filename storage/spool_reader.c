@@ -83,7 +83,7 @@ struct spool_reader {
 static char *
 spooled_octets(struct spooled *spooled)
 {
-    return (char *) (spooled + 1);
+    return (char *)(spooled + 1);
 }
 
 static struct spooled *
@@ -126,12 +126,11 @@ record_check(struct spooled *spooled, const struct token *token,
 {
     struct record *record = &spooled->record;
 
-    if (got != (ssize_t) token->octets) {
+    if (got != (ssize_t)token->octets) {
         why_set(why, "segment ends within the record");
         return SPOOL_CORRUPT;
     }
-    if (record_parse(record, spooled_octets(spooled), token->octets, true,
-                     why)
+    if (record_parse(record, spooled_octets(spooled), token->octets, true, why)
         < 0)
         return SPOOL_CORRUPT;
     if (record->head.sequence != sequence)
@@ -241,8 +240,8 @@ sweep(evutil_socket_t fd, short events, void *context)
     struct open_segment **at = &reader->segments;
     struct stat st;
 
-    (void) fd;
-    (void) events;
+    (void)fd;
+    (void)events;
     while (*at != NULL)
         if ((*at)->reads == 0 && fstat((*at)->fd, &st) == 0
             && st.st_nlink == 0)
@@ -287,10 +286,10 @@ read_whole(struct spool_read *read)
     char *octets = spooled_octets(read->spooled);
     ssize_t got;
 
-    while (read->got < (ssize_t) read->token.octets) {
+    while (read->got < (ssize_t)read->token.octets) {
         got = pread(read->segment->fd, octets + read->got,
-                    read->token.octets - (size_t) read->got,
-                    (off_t) read->token.offset + read->got);
+                    read->token.octets - (size_t)read->got,
+                    (off_t)read->token.offset + read->got);
         if (got < 0)
             read->error = errno;
         if (got <= 0)
@@ -322,7 +321,7 @@ thread_run(void *context)
         /* Adding 1 to an eventfd that is read before it fills cannot fail. */
         if (first
             && write(reader->finished_fd, &one, sizeof(one))
-                   != (ssize_t) sizeof(one))
+                   != (ssize_t)sizeof(one))
             sysdie(EXIT_SYSTEM, "spool reader: eventfd");
     }
     pthread_mutex_unlock(&reader->mutex);
@@ -393,7 +392,7 @@ reads_finished(evutil_socket_t fd, short events, void *context)
     struct spool_read *read;
     uint64_t count;
 
-    (void) events;
+    (void)events;
     /* Empties it; that it is empty already is as good. */
     if (eventfd_read(fd, &count) < 0 && errno != EAGAIN)
         sysdie(EXIT_SYSTEM, "spool reader: eventfd");
@@ -535,10 +534,10 @@ spool_read(struct spool_reader *reader, const struct token *token,
     spooled = spooled_new(token->octets);
     whole.iov_base = spooled_octets(spooled);
     whole.iov_len = token->octets;
-    got = preadv2(segment->fd, &whole, 1, (off_t) token->offset, RWF_NOWAIT);
+    got = preadv2(segment->fd, &whole, 1, (off_t)token->offset, RWF_NOWAIT);
     /* EAGAIN, a part only, a file system that cannot say, a failing disk: the
        thread finds out which. */
-    if (got != (ssize_t) token->octets)
+    if (got != (ssize_t)token->octets)
         return read_queue(reader, segment, spooled, token, sequence, func,
                           context);
     result = record_check(spooled, token, sequence, got, &why);

@@ -58,6 +58,7 @@ struct spool_read *spool_read(struct spool_reader *reader,
 void spool_read_forget(struct spool_read *read);
 /* For tools without a loop: blocks.  *spooled_r only when SPOOL_FOUND. */
 enum spool_result spool_read_now(const char *path, const struct token *token,
-                                 uint64_t sequence, struct spooled **spooled_r);
+                                 uint64_t sequence,
+                                 struct spooled **spooled_r);
 
 #endif

@@ -28,6 +28,21 @@ spool_set_durable(struct spool *spool, uint32_t segment, uint32_t end)
     spool->durable_end = end;
 }
 
+/*
+ * The newest segment is of the highest epoch there is.  Where that is not the
+ * epoch of the segment that we were told of, a later writer has walked the log
+ * and gone on behind what it found.
+ */
+bool
+durable_decides(const struct spool *spool, const struct found_segment *found)
+{
+    for (size_t i = 0; i < spool->count; i++)
+        if (spool->segments[i].number == spool->durable_segment)
+            return spool->segments[i].epoch == spool->epoch
+                   && found->number >= spool->durable_segment;
+    return false;
+}
+
 static int
 found_open(const struct spool *spool, const struct found_segment *found,
            struct buffer *why)
@@ -76,14 +91,14 @@ truncs_read(struct spool *spool, const struct found_segment *found,
         return -1;
     got = pread(fd, octets, sizeof(octets), SEGMENT_HEAD_OCTETS);
     close(fd);
-    if (got < (ssize_t) sizeof(head))
+    if (got < (ssize_t)sizeof(head))
         return 0;
     memcpy(&head, octets, sizeof(head));
     if (!batch_head_is_good(&head, found->number, found->epoch,
                             SEGMENT_HEAD_OCTETS))
         return 0;
-    while ((length = record_parse(&record, octets + at, (size_t) got - at,
-                                  true, NULL))
+    while ((length = record_parse(&record, octets + at, (size_t)got - at, true,
+                                  NULL))
                > 0
            && record.head.type == RECORD_TRUNC
            && record.head.payload_octets == sizeof(trunc)) {
@@ -92,7 +107,7 @@ truncs_read(struct spool *spool, const struct found_segment *found,
         if (ended != NULL && trunc.segment < found->number
             && trunc.end >= SEGMENT_HEAD_OCTETS)
             ended->end = trunc.end;
-        at += (size_t) length;
+        at += (size_t)length;
     }
     return 0;
 }
@@ -113,8 +128,7 @@ ends_find(struct spool *spool, size_t from, struct buffer *why)
     for (size_t i = from; i < spool->count; i++) {
         struct found_segment *found = &spool->segments[i];
 
-        if (spool->durable_segment == 0
-            || found->number < spool->durable_segment)
+        if (!durable_decides(spool, found))
             continue;
         found->end = found->number == spool->durable_segment
                          ? spool->durable_end

@@ -45,7 +45,7 @@ static void
 append_trunc(struct batch *batch, uint64_t sequence, int64_t arrival,
              uint32_t segment, uint64_t end)
 {
-    struct trunc trunc = {.segment = segment, .end = (uint32_t) end};
+    struct trunc trunc = {.segment = segment, .end = (uint32_t)end};
     struct iovec payload = {.iov_base = &trunc, .iov_len = sizeof(trunc)};
     struct record_head head = {
         .type = RECORD_TRUNC,
@@ -91,7 +91,7 @@ vectors_write(int fd, const struct iovec *vectors, size_t count,
             size_t left = vectors[index].iov_len - skip;
             size_t part = left < piece - used ? left : piece - used;
 
-            slice[n].iov_base = (char *) vectors[index].iov_base + skip;
+            slice[n].iov_base = (char *)vectors[index].iov_base + skip;
             slice[n++].iov_len = part;
             used += part;
             skip += part;
@@ -100,14 +100,14 @@ vectors_write(int fd, const struct iovec *vectors, size_t count,
                 skip = 0;
             }
         }
-        written = pwritev(fd, slice, n, (off_t) offset);
+        written = pwritev(fd, slice, n, (off_t)offset);
         if (written < 0)
             return why_set_errno(why, "spool: write");
-        if ((size_t) written != used)
+        if ((size_t)written != used)
             return why_set(why, "spool: short write, %zd of %zu octets",
                            written, used);
         if (piece < octets
-            && sync_file_range(fd, (off_t) offset, (off_t) used,
+            && sync_file_range(fd, (off_t)offset, (off_t)used,
                                SYNC_FILE_RANGE_WRITE)
                    < 0)
             return why_set_errno(why, "spool: sync_file_range");
@@ -135,7 +135,7 @@ run_write(struct spool *spool, struct batch *first,
         if (batch == NULL)
             continue;
         assert(batch->segment == spool->open_segment && batch->offset == end);
-        batch_stamp(batch, (uint32_t) spool->synced);
+        batch_stamp(batch, (uint32_t)spool->synced);
         vectors[n].iov_base = batch->octets->data;
         vectors[n++].iov_len = batch->octets->used;
         end += batch->octets->used;
@@ -177,8 +177,7 @@ opening_take(struct spool *spool)
 
 /* Go on in the segment of an opening, whose descriptor is ours from now on. */
 static int
-opening_enter(struct spool *spool, struct opening *opening,
-              struct buffer *why)
+opening_enter(struct spool *spool, struct opening *opening, struct buffer *why)
 {
     struct batch *first = opening->first;
     int old_fd = spool->fd;
@@ -188,7 +187,7 @@ opening_enter(struct spool *spool, struct opening *opening,
     spool->open_segment = first->segment;
     spool->synced = SEGMENT_HEAD_OCTETS;
     if (segment_adopt(spool->dir_fd, spool->fd, first->segment,
-                      spool->epoch, first->first_sequence, why)
+                      spool->own_epoch, first->first_sequence, why)
         < 0) {
         if (old_fd >= 0)
             close(old_fd);
@@ -203,8 +202,8 @@ opening_enter(struct spool *spool, struct opening *opening,
 
 /* The batches are all of one segment. */
 static int
-segment_write(struct spool *spool, struct batch *const *batches,
-              size_t count, struct buffer *why)
+segment_write(struct spool *spool, struct batch *const *batches, size_t count,
+              struct buffer *why)
 {
     struct opening *opening;
     int status;
@@ -241,6 +240,13 @@ spool_write(struct spool *spool, struct batch *const *batches, size_t count,
     return 0;
 }
 
+void
+spool_durable(const struct spool *spool, uint32_t *segment_r, uint32_t *end_r)
+{
+    *segment_r = spool->open_segment;
+    *end_r = (uint32_t)spool->synced;
+}
+
 /* --- sealing --- */
 
 void
@@ -255,9 +261,9 @@ static void
 place(struct spool *spool, struct batch *batch)
 {
     assert(spool->tail + batch->octets->used <= UINT32_MAX);
-    batch_place(batch, spool->segment, spool->epoch, (uint32_t) spool->tail,
+    batch_place(batch, spool->segment, spool->own_epoch, (uint32_t)spool->tail,
                 spool->previous);
-    spool->previous = (uint32_t) spool->tail;
+    spool->previous = (uint32_t)spool->tail;
     spool->tail += batch->octets->used;
     spool->sealed_sequence = batch->last_sequence;
     spool->sealed_arrival = batch->last_arrival;
@@ -319,9 +325,8 @@ roll_over(struct spool *spool, const struct batch *batch, struct buffer *why)
     /* A batch may be greater than the segments are meant to be. */
     if (size <= spool->segment_octets) {
         size = spool->segment_octets;
-    } else if (fallocate(fd, 0, 0, (off_t) size) < 0 && errno != EOPNOTSUPP) {
-        why_set_errno(why, "space for segment %08" PRIx32,
-                      spool->segment + 1);
+    } else if (fallocate(fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP) {
+        why_set_errno(why, "space for segment %08" PRIx32, spool->segment + 1);
         ahead_return(spool->ahead, fd);
         batch_free(&first);
         return -1;
@@ -390,9 +395,7 @@ first_left(const struct spool *spool)
 
         if (found->storage_class != 0)
             continue;
-        if (first < spool->count
-            && (spool->durable_segment == 0
-                || found->number < spool->durable_segment))
+        if (first < spool->count && !durable_decides(spool, found))
             break;
         first = i - 1;
     }
@@ -440,7 +443,7 @@ left_release(struct spool *spool)
             notice("spool: segment %08" PRIx32 " has a torn tail, never"
                    " acknowledged: left behind octets=%" PRIu64,
                    spool->segments[i].number, used - spool->segments[i].end);
-        if (fd < 0 || ftruncate(fd, (off_t) ((used + 7) & ~UINT64_C(7))) < 0)
+        if (fd < 0 || ftruncate(fd, (off_t)((used + 7) & ~UINT64_C(7))) < 0)
             syswarn("spool: unused space of %s/%s cannot be released",
                     spool->path, name);
         if (fd >= 0)
@@ -461,13 +464,13 @@ spool_begin(struct spool *spool, const struct buffer *snapshot,
     assert(*sequence > spool->last_sequence);
     if (unused_remove(spool, why) < 0)
         return -1;
-    spool->epoch++;
+    spool->own_epoch = spool->epoch + 1;
     opening = xcalloc(1, sizeof(*opening));
     opening->first = begin_batch(spool, snapshot, sequence);
     if (size < SEGMENT_HEAD_OCTETS + opening->first->octets->used)
         size = SEGMENT_HEAD_OCTETS + opening->first->octets->used;
-    opening->fd = segment_create(spool->dir_fd, number, size, spool->epoch,
-                                 why);
+    opening->fd =
+        segment_create(spool->dir_fd, number, size, spool->own_epoch, why);
     if (opening->fd < 0) {
         opening_free(opening);
         return -1;
@@ -483,8 +486,8 @@ spool_begin(struct spool *spool, const struct buffer *snapshot,
         return -1;
     }
     left_release(spool);
-    spool->ahead = ahead_start(spool->dir_fd, spool->segment_octets,
-                               spool->epoch);
+    spool->ahead =
+        ahead_start(spool->dir_fd, spool->segment_octets, spool->own_epoch);
     ahead_prepare(spool->ahead, number + 1);
     ahead_follow(spool->ahead, number, spool->synced);
     return 0;
@@ -505,7 +508,7 @@ spool_end(struct spool *spool)
     }
     if (spool->fd < 0)
         return;
-    if (!spool->broken && ftruncate(spool->fd, (off_t) spool->synced) < 0)
+    if (!spool->broken && ftruncate(spool->fd, (off_t)spool->synced) < 0)
         syswarn("spool: unused space of a segment cannot be released");
     close(spool->fd);
     spool->fd = -1;

@@ -116,6 +116,7 @@ begin(struct store *store, struct buffer *why)
 {
     struct buffer snapshot = BUFFER_EMPTY;
     uint64_t next = store->sequence + 1;
+    uint32_t segment, end;
     int result;
 
     groups_snapshot(store, &snapshot);
@@ -124,6 +125,10 @@ begin(struct store *store, struct buffer *why)
     if (result < 0)
         return -1;
     store->sequence = next - 1;
+    store->arrival = spool_last_arrival(store->spool);
+    /* Should the first flush fail, the next writer must know that it did. */
+    spool_durable(store->spool, &segment, &end);
+    active_set_durable(store->active, segment, end, store->sequence);
     spool_set_snapshot(store->spool, groups_snapshot, store);
     store->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (store->event_fd < 0)

@@ -1,6 +1,6 @@
 /*
  * store, from inside -- what the files of the open store share: store.c (the
- * caller's thread), store_groups.c, store_cancel.c, store_pending.c, commit.c
+ * caller's thread), store_groups.c, store_cancel.c, store_pending.c, commit*.c
  * (the threads behind it), recover.c.
  *
  * Who may touch what: the caller's thread owns all of struct store but for
@@ -293,7 +293,7 @@ void store_break(struct store *store, const char *what,
                  const struct buffer *why);
 bool store_is_broken(struct store *store);
 
-/* commit.c */
+/* commit.c and commit_purge.c; storage/commit.h is for the threads themselves */
 void queue_open(struct commit_queue *queue);
 void queue_append(struct commit_queue *queue, struct commit *commit);
 void commit_free(struct commit **commit);

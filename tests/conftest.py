@@ -22,10 +22,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--long"):
         return
-    skip = pytest.mark.skip(reason="long: run by make check-long")
-    for item in items:
-        if "long" in item.keywords:
-            item.add_marker(skip)
+    items[:] = [item for item in items if "long" not in item.keywords]
 
 
 @pytest.fixture(scope="session")

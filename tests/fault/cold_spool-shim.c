@@ -20,7 +20,7 @@ path_ends(const char *link, const char *end)
     char path[4096];
     ssize_t length = readlink(link, path, sizeof(path));
 
-    return length >= (ssize_t) strlen(end)
+    return length >= (ssize_t)strlen(end)
            && memcmp(path + length - strlen(end), end, strlen(end)) == 0;
 }
 
@@ -73,7 +73,7 @@ ssize_t __pread64_chk(int fd, void *octets, size_t size, off64_t offset,
 ssize_t
 __pread64_chk(int fd, void *octets, size_t size, off64_t offset, size_t room)
 {
-    (void) room; /* checked in the build without the shim */
+    (void)room; /* checked in the build without the shim */
     return pread64(fd, octets, size, offset);
 }
 
@@ -82,7 +82,7 @@ ssize_t __pread_chk(int fd, void *octets, size_t size, off_t offset,
 ssize_t
 __pread_chk(int fd, void *octets, size_t size, off_t offset, size_t room)
 {
-    (void) room; /* as above */
+    (void)room; /* as above */
     return pread64(fd, octets, size, offset);
 }
 
@@ -102,8 +102,7 @@ preadv64v2(int fd, const struct iovec *pieces, int count, off64_t offset,
 }
 
 ssize_t
-preadv2(int fd, const struct iovec *pieces, int count, off_t offset,
-        int flags)
+preadv2(int fd, const struct iovec *pieces, int count, off_t offset, int flags)
 {
     return preadv64v2(fd, pieces, count, offset, flags);
 }

@@ -16,6 +16,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length);
 
+enum { OCTETS_MAX = 64 * 1024 };
+
 static struct ipc *receiver;
 static int ended;
 static unsigned heard;
@@ -26,13 +28,12 @@ hear(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     const char *words[4];
     unsigned sum = 0;
 
-    (void) context;
+    (void)context;
     heard++;
     for (size_t i = 0; i < frame->octets; i++)
-        sum += ((const uint8_t *) frame->payload)[i];
-    if (frame->type == IPC_COMMAND
-        && ipc_command_words(frame, words, 4) > 0)
-        sum += (unsigned) strlen(words[0]);
+        sum += ((const uint8_t *)frame->payload)[i];
+    if (frame->type == IPC_COMMAND && ipc_command_words(frame, words, 4) > 0)
+        sum += (unsigned)strlen(words[0]);
     if ((frame->descriptor >= 0) != (frame->type == IPC_CLIENT))
         abort();
     if (frame->descriptor >= 0)
@@ -48,8 +49,8 @@ hear(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 static void
 hear_end(void *context, struct ipc *ipc, const char *why)
 {
-    (void) context;
-    (void) ipc;
+    (void)context;
+    (void)ipc;
     if (strlen(why) == 0 || ++ended > 1)
         abort();
 }
@@ -65,7 +66,7 @@ static void
 send_piece(int fd, const uint8_t *octets, size_t length, bool descriptor)
 {
     char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
-    struct iovec piece = {(void *) (uintptr_t) octets, length};
+    struct iovec piece = {(void *)(uintptr_t)octets, length};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
 
     if (descriptor) {
@@ -96,7 +97,7 @@ LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length)
     int probe;
     int probe_after;
 
-    if (length == 0 || length > 64 * 1024)
+    if (length == 0 || length > OCTETS_MAX)
         return 0;
     if (base == NULL)
         base = event_base_new();
@@ -108,7 +109,7 @@ LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length)
     receiver = ipc_new(base, pair[0], handlers,
                        sizeof(handlers) / sizeof(handlers[0]), hear_end, NULL);
     if (octets[0] % 2 == 0)
-        send_piece(pair[1], (const uint8_t *) &hello, sizeof(hello), false);
+        send_piece(pair[1], (const uint8_t *)&hello, sizeof(hello), false);
     for (size_t at = 1, i = 0; at < length; i++) {
         size_t piece = 1 + octets[0] * (i % 3 + 1);
 

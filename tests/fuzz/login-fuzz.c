@@ -31,7 +31,7 @@ LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length)
                       payload + sizeof(struct ipc_login),
                       length - sizeof(struct ipc_login))
                    != 0
-            || strcmp(((struct ipc_login *) (void *) again.data)->address,
+            || strcmp(((struct ipc_login *)(void *)again.data)->address,
                       request.address)
                    != 0)
             abort();

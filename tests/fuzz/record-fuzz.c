@@ -51,7 +51,7 @@ check(const char *octets, size_t size)
     must(full == -1 || full == light);
     must(full >= 0 || why.used > 0);
     if (full >= 0) {
-        must((size_t) full <= size && full % 8 == 0);
+        must((size_t)full <= size && full % 8 == 0);
         must(record.head.octets == full && record.token.octets == full);
         must(crc32c(0, record.payload, record.head.payload_octets)
              == record.head.payload_crc);
@@ -70,11 +70,10 @@ mend(char *octets, size_t size)
 
     memcpy(&head, octets, sizeof(head));
     head.magic = RECORD_MAGIC;
-    wanted = sizeof(head) + (uint64_t) head.meta_octets
-             + head.payload_octets;
+    wanted = sizeof(head) + (uint64_t)head.meta_octets + head.payload_octets;
     if (wanted <= size) {
         if (size > sizeof(head) && octets[sizeof(head)] % 2 != 0)
-            head.octets = (uint32_t) ((wanted + 7) & ~UINT64_C(7));
+            head.octets = (uint32_t)((wanted + 7) & ~UINT64_C(7));
         head.payload_crc = crc32c(0, octets + sizeof(head) + head.meta_octets,
                                   head.payload_octets);
         head.crc = crc32c(0, &head, offsetof(struct record_head, crc));
@@ -97,13 +96,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint32_t meta, payload;
 
         memcpy(&meta, octets + offsetof(struct record_head, meta_octets), 4);
-        memcpy(&payload,
-               octets + offsetof(struct record_head, payload_octets), 4);
+        memcpy(&payload, octets + offsetof(struct record_head, payload_octets),
+               4);
         meta %= 1024;
         payload %= 1024;
         memcpy(octets + offsetof(struct record_head, meta_octets), &meta, 4);
-        memcpy(octets + offsetof(struct record_head, payload_octets),
-               &payload, 4);
+        memcpy(octets + offsetof(struct record_head, payload_octets), &payload,
+               4);
         mend(octets, size);
         check(octets, size);
     }

@@ -38,28 +38,28 @@ enum {
 void
 warn(const char *format, ...)
 {
-    (void) format;
+    (void)format;
 }
 
 void
 syswarn(const char *format, ...)
 {
-    (void) format;
+    (void)format;
 }
 
 void
 die(enum exit_status status, const char *format, ...)
 {
-    (void) status;
-    (void) format;
+    (void)status;
+    (void)format;
     abort();
 }
 
 void
 sysdie(enum exit_status status, const char *format, ...)
 {
-    (void) status;
-    (void) format;
+    (void)status;
+    (void)format;
     abort();
 }
 
@@ -85,13 +85,13 @@ record_append(struct batch *batch, uint64_t sequence)
     struct record_group group = {1, 0, sequence};
     struct record_head head = {.type = RECORD_ARTICLE,
                                .sequence = sequence,
-                               .arrival = 1000 + (int64_t) sequence,
+                               .arrival = 1000 + (int64_t)sequence,
                                .body_offset = 3};
 
-    memset(text, (int) ('a' + sequence % 26), sizeof(text));
+    memset(text, (int)('a' + sequence % 26), sizeof(text));
     record_offsets[sequence] =
-        (uint32_t) image.used + batch_append(batch, &head, &group,
-                                             sizeof(group), &payload, 1);
+        (uint32_t)image.used
+        + batch_append(batch, &head, &group, sizeof(group), &payload, 1);
     record_ends[sequence] = record_offsets[sequence] + head.octets;
 }
 
@@ -115,7 +115,7 @@ image_make(void)
         batch_stamp(batch, ends[i / 2 * 2]);
         buffer_append(&image, batch->octets->data, batch->octets->used);
         previous = ends[i];
-        ends[i + 1] = (uint32_t) image.used;
+        ends[i + 1] = (uint32_t)image.used;
         batch_free(&batch);
     }
 }
@@ -125,9 +125,9 @@ image_make(void)
 struct spoiled {
     char *octets;
     size_t used;
-    bool mended; /* sums were made right over changes */
-    bool copied; /* good records may lie where they should not */
-    bool touched[RECORDS + 1];  /* by sequence */
+    bool mended;               /* sums were made right over changes */
+    bool copied;               /* good records may lie where they should not */
+    bool touched[RECORDS + 1]; /* by sequence */
 };
 
 static void
@@ -146,14 +146,14 @@ mend(struct spoiled *spoiled, size_t at)
     struct batch_head batch;
     struct record_head record;
 
-    at &= ~(size_t) 7;
+    at &= ~(size_t)7;
     spoiled->mended = true;
     if (at + sizeof(record) > spoiled->used)
         return;
     memcpy(&batch, octets + at, sizeof(batch));
     if (batch.magic == BATCH_MAGIC) {
-        batch.crc = crc32c((uint32_t) at, &batch,
-                           offsetof(struct batch_head, crc));
+        batch.crc =
+            crc32c((uint32_t)at, &batch, offsetof(struct batch_head, crc));
         memcpy(octets + at, &batch, sizeof(batch));
         return;
     }
@@ -162,8 +162,8 @@ mend(struct spoiled *spoiled, size_t at)
         return;
     record.magic = RECORD_MAGIC;
     record.crc = crc32c(0, &record, offsetof(struct record_head, crc));
-    record.crc = crc32c(record.crc, octets + at + sizeof(record),
-                        record.meta_octets);
+    record.crc =
+        crc32c(record.crc, octets + at + sizeof(record), record.meta_octets);
     memcpy(octets + at, &record, sizeof(record));
 }
 
@@ -179,7 +179,7 @@ change(struct spoiled *spoiled, const uint8_t *what)
         length = spoiled->used - at;
     switch (what[0] % 8) {
     case 0: /* flip a bit */
-        spoiled->octets[at] ^= (char) (1 << what[3] % 8);
+        spoiled->octets[at] ^= (char)(1 << what[3] % 8);
         touch(spoiled, at, 1);
         break;
     case 1: /* set octets */
@@ -199,11 +199,11 @@ change(struct spoiled *spoiled, const uint8_t *what)
         break;
     case 4: /* a cut */
         touch(spoiled, at, spoiled->used - at);
-        spoiled->used = at > SEGMENT_HEAD_OCTETS ? at
-                                                 : SEGMENT_HEAD_OCTETS + 1;
+        spoiled->used =
+            at > SEGMENT_HEAD_OCTETS ? at : SEGMENT_HEAD_OCTETS + 1;
         break;
     case 5: /* one field of the batch or record head at the place */
-        at = (at & ~(size_t) 7) + what[4] % 12 * 4;
+        at = (at & ~(size_t)7) + what[4] % 12 * 4;
         if (at + 4 > spoiled->used)
             break;
         memset(spoiled->octets + at, what[5], 4);
@@ -230,7 +230,7 @@ give(void *context, const struct record *record, struct buffer *why)
     uint64_t sequence = record->head.sequence;
     const char *octets;
 
-    (void) why;
+    (void)why;
     must(sequence >= given->last);
     given->last = sequence;
     must(record->token.offset % 8 == 0);
@@ -292,12 +292,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     spoiled.used = image.used + data[0] / 16 * 256;
     spoiled.octets = xcalloc(1, spoiled.used);
     memcpy(spoiled.octets, image.data, image.used);
-    for (size_t i = 1, n = 0;
-         i + CHANGE_OCTETS <= size && n < CHANGES_MAX; i += CHANGE_OCTETS, n++)
+    for (size_t i = 1, n = 0; i + CHANGE_OCTETS <= size && n < CHANGES_MAX;
+         i += CHANGE_OCTETS, n++)
         change(&spoiled, data + i);
     must(ftruncate(fd, 0) == 0);
-    must(pwrite(fd, spoiled.octets, spoiled.used, 0)
-         == (ssize_t) spoiled.used);
+    must(pwrite(fd, spoiled.octets, spoiled.used, 0) == (ssize_t)spoiled.used);
     walk(&spoiled, fd, end, data[0] % 4 == 2 ? 0 : EPOCH);
     free(spoiled.octets);
     return 0;

@@ -35,7 +35,7 @@ test_a_login_is_remembered_for_five_minutes(void **state)
     struct login_tag tag = tag_of(verified, "alice", "geheim");
     struct login_tag wrong = tag_of(verified, "alice", "Geheim");
 
-    (void) state;
+    (void)state;
     assert_int_equal(verified_find(verified, &tag, NOW), 0);
     verified_add(verified, &tag, "alice", 5, 3, NOW);
     assert_int_equal(verified_find(verified, &tag, NOW), 3);
@@ -52,7 +52,7 @@ test_a_changed_account_is_not_remembered(void **state)
     struct login_tag alice = tag_of(verified, "alice", "geheim");
     struct login_tag bob = tag_of(verified, "bob", "geheim");
 
-    (void) state;
+    (void)state;
     verified_add(verified, &alice, "alice", 5, 1, NOW);
     verified_add(verified, &bob, "bob", 3, 2, NOW);
     verified_drop(verified, "alice", 5);
@@ -70,7 +70,7 @@ test_where_the_name_ends_counts(void **state)
     struct login_tag two = tag_of(verified, "a", "bc");
     struct login_tag three = tag_of(other, "ab", "c");
 
-    (void) state;
+    (void)state;
     assert_false(login_tags_equal(&one, &two));
     /* Another process has another key. */
     assert_false(login_tags_equal(&one, &three));
@@ -87,7 +87,7 @@ test_the_delay_doubles_up_to_its_bound(void **state)
                                      16000, 32000, 32000, 32000};
     struct failures *failures = failures_new();
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(delays) / sizeof(*delays); i++)
         assert_int_equal(failures_note(failures, "192.0.2.1", "alice", 5, NOW),
                          delays[i]);
@@ -105,7 +105,7 @@ test_an_address_that_failed_gets_one_turn_a_second(void **state)
     struct failures *failures = failures_new();
     int64_t waits = 0;
 
-    (void) state;
+    (void)state;
     for (int i = 0; i < 100; i++)
         assert_int_equal(failures_turn_ms(failures, "192.0.2.1", NOW), 0);
     failures_note(failures, "192.0.2.1", "alice", 5, NOW);
@@ -128,7 +128,7 @@ test_an_ipv6_site_is_one_address(void **state)
 {
     struct failures *failures = failures_new();
 
-    (void) state;
+    (void)state;
     failures_note(failures, "2001:db8:1:2::3", "alice", 5, NOW);
     assert_true(failures_turn_ms(failures, "2001:db8:1:ffff::4", NOW) > 0);
     assert_int_equal(failures_turn_ms(failures, "2001:db8:2::3", NOW), 0);
@@ -141,7 +141,7 @@ test_time_forgets_and_so_does_the_owner_for_his_account(void **state)
     struct failures *failures = failures_new();
     int64_t later = NOW + FAILURE_FORGET_MS + 1;
 
-    (void) state;
+    (void)state;
     for (int i = 0; i < 4; i++)
         failures_note(failures, "192.0.2.1", "alice", 5, NOW);
     failures_forget_account(failures, "alice", 5);
@@ -182,18 +182,18 @@ test_checks_come_back_with_their_context(void **state)
     void *context;
     bool matches;
 
-    (void) state;
+    (void)state;
     password_open();
     assert_int_equal(password_hash("geheim", 6, hash), 0);
     hasher = hasher_new();
     for (size_t i = 0; i < 3; i++)
         assert_true(hasher_submit(hasher, rows[i].password, 6,
                                   rows[i].known ? hash : NULL,
-                                  (void *) (uintptr_t) &rows[i]));
+                                  (void *)(uintptr_t)&rows[i]));
     for (size_t i = 0; i < 3; i++) {
         take(hasher, &context, &matches);
         for (size_t j = 0; j < 3; j++)
-            if (context == (const void *) &rows[j])
+            if (context == (const void *)&rows[j])
                 assert_int_equal(matches, rows[j].matches);
     }
     hasher_free(&hasher);
@@ -207,7 +207,7 @@ test_the_queue_has_an_end(void **state)
     void *context;
     bool matches;
 
-    (void) state;
+    (void)state;
     password_open();
     hasher = hasher_new();
     while (taken < 1000 && hasher_submit(hasher, "x", 1, NULL, &taken))

@@ -31,7 +31,7 @@ test_one_address_gets_its_share_and_no_more(void **state)
     struct clients *clients = clients_new(config);
     uint64_t first;
 
-    (void) state;
+    (void)state;
     assert_null(clients_refusal(clients, config, "192.0.2.1"));
     first = clients_add(clients, config, "192.0.2.1", 0);
     clients_add(clients, config, "192.0.2.1", 1);
@@ -50,7 +50,7 @@ test_an_ipv6_site_counts_as_one_address(void **state)
     struct config *config = config_make("maxconnections_per_address = 2");
     struct clients *clients = clients_new(config);
 
-    (void) state;
+    (void)state;
     clients_add(clients, config, "2001:db8:1:2::3", 0);
     clients_add(clients, config, "2001:db8:1:ffff::4", 0);
     assert_non_null(clients_refusal(clients, config, "2001:db8:1::5"));
@@ -66,7 +66,7 @@ test_the_whole_server_has_a_limit(void **state)
     struct clients *clients = clients_new(config);
     char address[32];
 
-    (void) state;
+    (void)state;
     for (int i = 0; i < 3; i++) {
         snprintf(address, sizeof(address), "192.0.2.%d", i);
         assert_null(clients_refusal(clients, config, address));
@@ -87,7 +87,7 @@ test_a_peer_keeps_its_room_when_the_server_is_full(void **state)
     struct clients *clients = clients_new(config);
     uint64_t one;
 
-    (void) state;
+    (void)state;
     clients_add(clients, config, "192.0.2.1", 0);
     assert_non_null(clients_refusal(clients, config, "192.0.2.2"));
     assert_null(clients_refusal(clients, config, "198.51.100.7"));
@@ -107,7 +107,7 @@ test_readers_at_a_peers_address_are_not_bound_by_its_room(void **state)
         config_make("peer a { address = 127.0.0.1 maxconnections = 1 }");
     struct clients *clients = clients_new(config);
 
-    (void) state;
+    (void)state;
     for (int i = 0; i < 100; i++) {
         assert_null(clients_refusal(clients, config, "127.0.0.1"));
         clients_add(clients, config, "127.0.0.1", 0);
@@ -125,7 +125,7 @@ test_a_client_is_given_back_once_and_by_its_worker(void **state)
     uint64_t old = clients_add(clients, config, "192.0.2.1", 1);
     uint64_t new;
 
-    (void) state;
+    (void)state;
     assert_false(clients_remove(clients, old, 0));
     assert_true(clients_remove(clients, old, 1));
     assert_false(clients_remove(clients, old, 1));
@@ -147,9 +147,9 @@ test_a_worker_that_ends_takes_only_its_own(void **state)
     struct config *config = config_make("maxconnections_per_address = 600");
     struct clients *clients = clients_new(config);
 
-    (void) state;
+    (void)state;
     for (int i = 0; i < 600; i++)
-        clients_add(clients, config, "192.0.2.1", (unsigned) i % 3);
+        clients_add(clients, config, "192.0.2.1", (unsigned)i % 3);
     assert_non_null(clients_refusal(clients, config, "192.0.2.1"));
     clients_remove_worker(clients, 1);
     assert_int_equal(clients_count(clients), 400);
@@ -164,15 +164,15 @@ test_a_worker_that_ends_takes_only_its_own(void **state)
 static void
 test_a_reload_finds_peers_anew(void **state)
 {
-    struct config *old = config_make(
-        "maxconnections = 1 peer a { address = 192.0.2.1 }");
-    struct config *new = config_make(
-        "maxconnections = 1 peer b { address = 192.0.2.2 }\n"
-        "peer c { address = 192.0.2.3 }");
+    struct config *old =
+        config_make("maxconnections = 1 peer a { address = 192.0.2.1 }");
+    struct config *new =
+        config_make("maxconnections = 1 peer b { address = 192.0.2.2 }\n"
+                    "peer c { address = 192.0.2.3 }");
     struct clients *clients = clients_new(old);
     uint64_t client = clients_add(clients, old, "192.0.2.1", 0);
 
-    (void) state;
+    (void)state;
     assert_null(clients_refusal(clients, old, "203.0.113.1"));
     clients_reload(clients, new);
     assert_non_null(clients_refusal(clients, new, "203.0.113.1"));

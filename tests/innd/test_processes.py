@@ -47,6 +47,7 @@ OWN = {
     "nnrpd": [r".*/spool(/\w+\.seg)?", r".*/overview/overview\.sqlite.*"],
     "writer": [r".*/spool(/\w+\.(seg|new))?", r".*/spool/writer\.lock",
                r".*/db/.*", r".*/overview/overview\.sqlite.*"],
+    "auth": [r".*/db/accounts\.sqlite(-journal)?"],
 }
 
 
@@ -60,7 +61,7 @@ def used(server):
         client.long("OVER 1-")
 
 
-@pytest.mark.parametrize("role", ["nnrpd", "writer"])
+@pytest.mark.parametrize("role", ["nnrpd", "writer", "auth"])
 def test_a_child_holds_nothing_beyond_its_list(server, role):
     pids = server.children(role)
     assert pids
@@ -96,19 +97,6 @@ def test_no_process_can_get_privileges(server):
             assert set(found["Uid"].split()) != {"0"}, process_title(pid)
             assert found["Groups"].strip() in ("", found["Gid"].split()[0])
             assert int(found["CapEff"], 16) == 0
-
-
-def test_a_worker_ends_when_it_is_asked_nothing_new(server):
-    """Killed with SIGTERM from outside it is replaced."""
-    before = set(server.workers())
-    victim = before.pop()
-    os.kill(victim, 15)
-    from support.wait import wait_until
-    wait_until(lambda: victim not in server.workers()
-               and len(server.workers()) == len(before) + 1
-               or victim in server.workers(), 10, "the worker's successor")
-    with server.connect() as client:
-        assert client.command("DATE").startswith("111 ")
 
 
 def test_the_control_socket_is_not_for_everyone(server):

@@ -37,7 +37,8 @@ world_open(void **state)
 {
     struct world *world = xcalloc(1, sizeof(*world));
 
-    snprintf(world->directory, sizeof(world->directory), "/tmp/account-XXXXXX");
+    snprintf(world->directory, sizeof(world->directory),
+             "/tmp/account-XXXXXX");
     assert_non_null(mkdtemp(world->directory));
     world->accounts = accounts_open(world->directory, &world->answer);
     assert_non_null(world->accounts);
@@ -91,19 +92,23 @@ test_words_are_carried_out_or_refused_with_a_reason(void **state)
     } rows[] = {
         {{"userlist"}, 0, "there are no accounts"},
         {{"useradd", "alice", "HASH"}, 0, "Ok"},
-        {{"useradd", "alice", "HASH"}, -1, "there is an account alice already"},
+        {{"useradd", "alice", "HASH"},
+         -1,
+         "there is an account alice already"},
         {{"useradd", "bob", "peer", "HASH"}, 0, "Ok"},
         {{"useradd", "carl", "king", "HASH"}, -1, "found role \"king\""},
         {{"useradd", "carl", "reader", "geheim"}, -1, "no hash of a password"},
         {{"useradd", "carl",
           "$argon2id$v=19$m=1048576,t=9,p=1$YWJjZGVmZ2hpamtsbW5vcA$"
           "YWJjZGVmZ2hpamtsbW5vcGFiY2RlZmdoaWprbG1ub3A"},
-         -1, "no hash of a password"},
+         -1,
+         "no hash of a password"},
         {{"useradd", "a b", "HASH"}, -1, "cannot be an account"},
         {{"useradd", "", "HASH"}, -1, "cannot be an account"},
         {{"useradd", "\xff", "HASH"}, -1, "cannot be an account"},
         {{"useradd", "j\xc3\xb6rg", "HASH"}, 0, "Ok"},
-        {{"useradd", "x'); DROP TABLE account; --", "HASH"}, -1,
+        {{"useradd", "x'); DROP TABLE account; --", "HASH"},
+         -1,
          "cannot be an account"},
         {{"useradd", "x');DROP/**/TABLE/**/account;--", "HASH"}, 0, "Ok"},
         {{"userrole", "alice", "admin"}, 0, "Ok"},
@@ -204,8 +209,8 @@ test_a_row_that_is_none_of_ours_lets_nobody_in(void **state)
                                                           "HASH", NULL}),
                      0);
     meddle(world, "UPDATE account SET hash = 'geheim'");
-    assert_int_equal(
-        account_find(world->accounts, "alice", 5, &account, &why), -1);
+    assert_int_equal(account_find(world->accounts, "alice", 5, &account, &why),
+                     -1);
     assert_non_null(strstr(buffer_text(&why), "none of ours"));
     buffer_free(&why);
 }
@@ -230,7 +235,7 @@ test_a_password_belongs_to_its_hash_alone(void **state)
     char one[PASSWORD_HASH_OCTETS];
     char other[PASSWORD_HASH_OCTETS];
 
-    (void) state;
+    (void)state;
     password_open();
     assert_int_equal(password_hash("geheim", 6, one), 0);
     assert_int_equal(password_hash("geheim", 6, other), 0);
@@ -248,7 +253,7 @@ test_a_password_belongs_to_its_hash_alone(void **state)
 static int
 compare(const void *one, const void *other)
 {
-    double difference = *(const double *) one - *(const double *) other;
+    double difference = *(const double *)one - *(const double *)other;
 
     return (difference > 0) - (difference < 0);
 }
@@ -266,8 +271,8 @@ verify_ms(const char *hash)
         clock_gettime(CLOCK_MONOTONIC, &begun);
         assert_false(password_verify("falsch", 6, hash));
         clock_gettime(CLOCK_MONOTONIC, &ended);
-        times[i] = (double) (ended.tv_sec - begun.tv_sec) * 1e3
-                   + (double) (ended.tv_nsec - begun.tv_nsec) / 1e6;
+        times[i] = (double)(ended.tv_sec - begun.tv_sec) * 1e3
+                   + (double)(ended.tv_nsec - begun.tv_nsec) / 1e6;
     }
     qsort(times, 15, sizeof(times[0]), compare);
     return times[7];
@@ -281,13 +286,14 @@ test_no_account_takes_as_long_as_a_wrong_password(void **state)
     double known;
     double unknown;
 
-    (void) state;
+    (void)state;
     password_open();
     assert_int_equal(password_hash("geheim", 6, hash), 0);
     known = verify_ms(hash);
     unknown = verify_ms(NULL);
-    print_message("median of a check: %.2f ms, of one for no account: %.2f ms\n",
-                  known, unknown);
+    print_message(
+        "median of a check: %.2f ms, of one for no account: %.2f ms\n", known,
+        unknown);
     assert_true(unknown > known / 10);
 }
 
@@ -296,7 +302,7 @@ test_what_nntp_cannot_carry_is_no_password(void **state)
 {
     char longest[PASSWORD_OCTETS_MAX + 1];
 
-    (void) state;
+    (void)state;
     memset(longest, 'x', sizeof(longest));
     assert_int_equal(password_check("x", 1, NULL), 0);
     assert_int_equal(password_check("p\xc3\xa4ss:w\xff", 8, NULL), 0);

@@ -40,7 +40,7 @@ static const struct {
 static void
 test_matches(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         if (address_matches(cases[i].address, cases[i].network)
             != cases[i].matches)
@@ -51,7 +51,7 @@ test_matches(void **state)
 static void
 test_a_network_is_an_address_or_has_its_bits(void **state)
 {
-    (void) state;
+    (void)state;
     assert_true(address_is_valid("::"));
     assert_true(address_is_valid("0.0.0.0"));
     assert_false(address_is_valid("0.0.0.0/0"));
@@ -59,9 +59,10 @@ test_a_network_is_an_address_or_has_its_bits(void **state)
     assert_true(address_is_network("::/128"));
     assert_true(address_is_network("10.0.0.0/8"));
     assert_false(address_is_network("::/129"));
+    assert_false(address_is_network("10.0.0.0/33"));
     assert_false(address_is_network("10.0.0.0/008x"));
-    assert_false(
-        address_is_network("1111111111111111111111111111111111111111111111/8"));
+    assert_false(address_is_network(
+        "1111111111111111111111111111111111111111111111/8"));
 }
 
 int

@@ -13,11 +13,12 @@ static void
 test_the_words_of_inn_are_there(void **state)
 {
     static const char *const names[] = {
-        "newgroup", "rmgroup", "changegroup", "mode",   "status",   "reload",
-        "pause",    "throttle", "go",         "cancel", "shutdown", "help",
-        "useradd",  "userdel",  "userlist",   "userpasswd", "userrole"};
+        "newgroup",   "rmgroup", "changegroup", "mode",    "status",
+        "reload",     "pause",   "throttle",    "go",      "cancel",
+        "shutdown",   "help",    "useradd",     "userdel", "userlist",
+        "userpasswd", "userrole"};
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         assert_non_null(admin_find(names[i]));
     assert_int_equal(admin_word_count, sizeof(names) / sizeof(names[0]));
@@ -33,7 +34,7 @@ test_free_text_is_joined_and_nothing_else(void **state)
     const char *plain[] = {"rmgroup", "a.b", "c.d"};
     struct buffer joined = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     assert_int_equal(admin_join(admin_find("pause"), 4, reason, &joined), 2);
     assert_string_equal(reason[1], "we move the disk");
     buffer_free(&joined);
@@ -50,7 +51,7 @@ test_the_number_of_arguments_is_bounded_on_both_sides(void **state)
 {
     const struct admin_word *newgroup = admin_find("newgroup");
 
-    (void) state;
+    (void)state;
     assert_false(admin_takes(newgroup, 1));
     assert_true(admin_takes(newgroup, 2));
     assert_true(admin_takes(newgroup, 5));
@@ -64,7 +65,7 @@ test_a_password_is_one_word_more_than_was_typed(void **state)
 {
     const struct admin_word *useradd = admin_find("useradd");
 
-    (void) state;
+    (void)state;
     assert_int_equal(useradd->place, ADMIN_AUTH_PASSWORD);
     assert_true(admin_takes(useradd, 2));
     assert_false(admin_takes(useradd, 4));
@@ -81,7 +82,7 @@ test_usage_and_help_name_the_arguments(void **state)
 {
     struct buffer text = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     admin_usage(admin_find("changegroup"), &text);
     assert_string_equal(buffer_text(&text),
                         "usage: ctlinnd changegroup group flag");

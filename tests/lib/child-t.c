@@ -18,30 +18,46 @@ static const struct {
     unsigned worker;
     const char *promise;
 } cases[] = {
-    {{"nnrpd", "--slot=3", "--worker=2"}, true, NULL, 3, 2,
+    {{"nnrpd", "--slot=3", "--worker=2"},
+     true,
+     NULL,
+     3,
+     2,
      "a program of one role"},
-    {{"innd", "--role=writer", "--slot=0", "--worker=0"}, true, "writer", 0,
-     0, "a role"},
+    {{"innd", "--role=writer", "--slot=0", "--worker=0"},
+     true,
+     "writer",
+     0,
+     0,
+     "a role"},
     {{"nnrpd", "--worker=2", "--slot=3"}, true, NULL, 3, 2, "any order"},
     {{"nnrpd"}, false, NULL, 0, 0, "run by hand"},
     {{"nnrpd", "--slot=3"}, false, NULL, 0, 0, "no worker"},
     {{"nnrpd", "--worker=3"}, false, NULL, 0, 0, "no slot"},
-    {{"nnrpd", "--slot=256", "--worker=2"}, false, NULL, 0, 0,
+    {{"nnrpd", "--slot=256", "--worker=2"},
+     false,
+     NULL,
+     0,
+     0,
      "a slot that is not there"},
     {{"nnrpd", "--slot=x", "--worker=2"}, false, NULL, 0, 0, "no number"},
     {{"nnrpd", "--slot=", "--worker=2"}, false, NULL, 0, 0, "nothing"},
     {{"nnrpd", "--slot=-1", "--worker=2"}, false, NULL, 0, 0, "negative"},
-    {{"nnrpd", "--slot=1", "--worker=2", "x"}, false, NULL, 0, 0,
+    {{"nnrpd", "--slot=1", "--worker=2", "x"},
+     false,
+     NULL,
+     0,
+     0,
      "a word too many"},
 };
 
 static void
 test_only_what_the_master_passes_is_taken(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct child_arguments arguments;
-        char **argv = (char **) (uintptr_t) cases[i].words;
+        char **argv = (char **)(uintptr_t)cases[i].words;
         int argc = 0;
         bool good;
 

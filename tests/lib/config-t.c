@@ -106,8 +106,7 @@ static const struct {
      "t.conf:1: syntax: found the end of the file, expected a value or a "
      "\"}\"",
      "a quote forgotten"},
-    {"peer {}",
-     "t.conf:1: peer: found no name, expected peer \"NAME\" {...}",
+    {"peer {}", "t.conf:1: peer: found no name, expected peer \"NAME\" {...}",
      "a peer without name"},
     {"peer x\nport = 1",
      "t.conf:2: peer: found no \"{\", expected peer \"NAME\" {...}",
@@ -120,7 +119,8 @@ static const struct {
      "section",
      "an access section twice"},
     {"access x {\n  addresses = {nowhere}\n}",
-     "t.conf:2: addresses: found \"nowhere\", expected an address or a network "
+     "t.conf:2: addresses: found \"nowhere\", expected an address or a "
+     "network "
      "(192.0.2.0/24)",
      "an access section's address that is none"},
     {"access x { users = {\"a b\"} }",
@@ -137,7 +137,8 @@ static const struct {
      "t.conf:1: peer: found \"perhaps\", expected true or false",
      "a flag that is none"},
     {"plaintext_login = sometimes",
-     "t.conf:1: plaintext_login: found \"sometimes\", expected never, local or "
+     "t.conf:1: plaintext_login: found \"sometimes\", expected never, local "
+     "or "
      "always",
      "a plaintext_login that is none"},
     {"peer x { newsgroups = \"*\" }",
@@ -180,11 +181,10 @@ static const struct {
 static void
 test_errors_name_file_line_key_found_and_expected(void **state)
 {
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         struct buffer why = BUFFER_EMPTY;
-        struct config *config =
-            config_parse("t.conf", errors[i].text, &why);
+        struct config *config = config_parse("t.conf", errors[i].text, &why);
 
         if (config != NULL)
             fail_msg("not refused: %s", errors[i].promise);
@@ -200,7 +200,7 @@ test_an_empty_file_gives_all_defaults(void **state)
 {
     struct config *config = parse_good("");
 
-    (void) state;
+    (void)state;
     assert_int_equal(config->generation, 1);
     assert_int_equal(config->port, 119);
     assert_int_equal(config->listen_count, 2);
@@ -224,20 +224,20 @@ test_an_empty_file_gives_all_defaults(void **state)
 static void
 test_values_are_read(void **state)
 {
-    struct config *config =
-        parse_good("pathhost = news.example.net\n"
-                   "anonymous = post # a comment\n"
-                   "log_level = debug\n"
-                   "allownewnews = off\n"
-                   "artcutoff = 0 artcutoff = 7\n"
-                   "listen = 127.0.0.1\n"
-                   "listen += { # a comment in a list\n"
-                   "   ::1, /* and one */ 127.0.0.2 }\n"
-                   "peer \"a b\" { address = {192.0.2.1, 2001:db8::/32}\n"
-                   "  newsgroups = \"comp.*,!comp.os.*\" maxconnections = 3 }\n"
-                   "peer c { address = ::1 }\n");
+    struct config *config = parse_good(
+        "pathhost = news.example.net\n"
+        "anonymous = post # a comment\n"
+        "log_level = debug\n"
+        "allownewnews = off\n"
+        "artcutoff = 0 artcutoff = 7\n"
+        "listen = 127.0.0.1\n"
+        "listen += { # a comment in a list\n"
+        "   ::1, /* and one */ 127.0.0.2 }\n"
+        "peer \"a b\" { address = {192.0.2.1, 2001:db8::/32}\n"
+        "  newsgroups = \"comp.*,!comp.os.*\" maxconnections = 3 }\n"
+        "peer c { address = ::1 }\n");
 
-    (void) state;
+    (void)state;
     assert_string_equal(config->pathhost, "news.example.net");
     assert_int_equal(config->anonymous, ACCESS_POST);
     assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
@@ -261,7 +261,7 @@ test_an_empty_list_is_no_default(void **state)
 {
     struct config *config = parse_good("listen = {}");
 
-    (void) state;
+    (void)state;
     assert_int_equal(config->listen_count, 0);
     config_free(&config);
 }
@@ -271,7 +271,7 @@ test_the_environment_gives_values(void **state)
 {
     struct config *config;
 
-    (void) state;
+    (void)state;
     setenv("RENEWS_TEST", "/srv/a'b", 1);
     config = parse_good("pathrun = \"${RENEWS_TEST}/run\"\n"
                         "port = ${RENEWS_PORT:-1119}\n");
@@ -320,7 +320,7 @@ test_an_included_file_is_found_beside_its_includer(void **state)
     struct buffer why = BUFFER_EMPTY;
     struct config *config = config_load(outer, &why);
 
-    (void) state;
+    (void)state;
     assert_non_null(config);
     assert_int_equal(config->port, 2);
     assert_int_equal(config->artcutoff, 3);
@@ -360,7 +360,7 @@ test_a_file_that_is_not_there_is_named(void **state)
 {
     struct buffer why = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     assert_null(config_load("/nonexistent/renews.conf", &why));
     assert_string_equal(buffer_text(&why),
                         "/nonexistent/renews.conf: cannot be read: No such "
@@ -373,8 +373,9 @@ test_a_file_that_is_not_there_is_named(void **state)
 
 static const char odd_values[] =
     "pathhost = h\norganization = \"it's \\\\ \\${HOME} \\\" #x\"\n"
-    "listen = {}\n"
-    "peer \"p'\\\\q\" { address = {::1, 10.0.0.0/8} newsgroups = \"a.*,!b\" }\n";
+    "listen = {} complaints = \"a\\\\\"\n"
+    "peer \"p'\\\\q\" { address = {::1, 10.0.0.0/8} newsgroups = \"a.*,!b\" "
+    "}\n";
 
 static void
 test_what_is_printed_reads_back_the_same(void **state)
@@ -384,12 +385,13 @@ test_what_is_printed_reads_back_the_same(void **state)
     struct buffer two = BUFFER_EMPTY;
     struct config *again;
 
-    (void) state;
+    (void)state;
     config_print(config, &one);
     again = parse_good(buffer_text(&one));
     config_print(again, &two);
     assert_string_equal(buffer_text(&one), buffer_text(&two));
     assert_string_equal(again->organization, "it's \\ ${HOME} \" #x");
+    assert_string_equal(again->complaints, "a\\");
     assert_int_equal(again->listen_count, 0);
     assert_string_equal(again->peers[0].name, "p'\\q");
     buffer_free(&one);
@@ -407,7 +409,7 @@ test_a_child_gets_what_the_master_has(void **state)
     struct config *child;
     int fd;
 
-    (void) state;
+    (void)state;
     config->generation = 77;
     fd = config_to_memfd(config);
     assert_int_equal(write(fd, "x", 1), -1); /* sealed */
@@ -435,7 +437,7 @@ test_no_configuration_is_made_of_nonsense(void **state)
     struct buffer why = BUFFER_EMPTY;
     int pair[2];
 
-    (void) state;
+    (void)state;
     assert_int_equal(pipe(pair), 0);
     assert_null(config_from_memfd(pair[0], &why));
     assert_string_not_equal(buffer_text(&why), "");
@@ -456,7 +458,7 @@ test_compare_names_what_differs_and_what_needs_a_restart(void **state)
     struct buffer changed = BUFFER_EMPTY;
     struct buffer restart = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     assert_int_equal(config_compare(old, old, &changed, &restart), 0);
     assert_string_equal(buffer_text(&changed), "");
     assert_int_equal(config_compare(old, new, &changed, &restart), 6);
@@ -502,7 +504,7 @@ test_the_sample_is_true(void **state)
     struct config *config;
     char *address;
 
-    (void) state;
+    (void)state;
     config_print_sample(&sample);
     config = parse_good(buffer_text(&sample));
     assert_int_equal(config_compare(defaults, config, &changed, &changed), 0);
@@ -516,7 +518,7 @@ test_the_sample_is_true(void **state)
     assert_non_null(strstr(buffer_text(&why), "address: found none"));
     address = strstr(sample.data, "address = {}");
     assert_non_null(address);
-    memcpy(address, "address= ::1", strlen("address= ::1"));
+    memcpy(address, "address= ::1", sizeof("address= ::1") - 1);
     config = parse_good(buffer_text(&sample));
     config_free(&config);
     config_free(&defaults);
@@ -534,7 +536,7 @@ test_the_manual_names_every_key(void **state)
     struct buffer keys = BUFFER_EMPTY;
     char *save = NULL;
 
-    (void) state;
+    (void)state;
     config_print_manual(&manual);
     config_print(config, &keys);
     for (char *line = strtok_r(keys.data, "\n", &save); line != NULL;
@@ -577,7 +579,7 @@ test_the_trees_sample_and_manual_are_those_of_the_table(void **state)
     struct buffer file = BUFFER_EMPTY;
     struct buffer table = BUFFER_EMPTY;
 
-    (void) state;
+    (void)state;
     tree_read("samples/renews.conf", &file);
     config_print_sample(&table);
     /* On failure: innd --print-sample >samples/renews.conf */

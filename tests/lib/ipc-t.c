@@ -24,9 +24,9 @@ struct fixture {
     struct event_base *base;
     struct ipc *ipc;
     int raw;
-    int closed;          /* how often the closed function was called */
-    struct buffer why;   /* what it said */
-    struct buffer got;   /* payloads, one after the other */
+    int closed;        /* how often the closed function was called */
+    struct buffer why; /* what it said */
+    struct buffer got; /* payloads, one after the other */
     int frames;
     size_t last_octets;
     int descriptor; /* the last one that came */
@@ -40,7 +40,7 @@ note_frame(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct fixture *fixture = context;
 
-    assert_int_equal((uintptr_t) frame->payload % 8, 0);
+    assert_int_equal((uintptr_t)frame->payload % 8, 0);
     fixture->frames++;
     fixture->last_octets = frame->octets;
     buffer_append(&fixture->got, frame->payload, frame->octets);
@@ -60,7 +60,7 @@ note_closed(void *context, struct ipc *ipc, const char *why)
 {
     struct fixture *fixture = context;
 
-    (void) ipc;
+    (void)ipc;
     fixture->closed++;
     buffer_clear(&fixture->why);
     buffer_append_text(&fixture->why, why);
@@ -86,9 +86,9 @@ fixture_open(void **state)
     fixture->base = event_base_new();
     fixture->descriptor = -1;
     fixture->raw = pair[1];
-    fixture->ipc = ipc_new(fixture->base, pair[0], handlers,
-                           sizeof(handlers) / sizeof(handlers[0]),
-                           note_closed, fixture);
+    fixture->ipc =
+        ipc_new(fixture->base, pair[0], handlers,
+                sizeof(handlers) / sizeof(handlers[0]), note_closed, fixture);
     *state = fixture;
     return 0;
 }
@@ -110,6 +110,17 @@ fixture_close(void **state)
     return 0;
 }
 
+/* Another one in its place. */
+static struct fixture *
+fixture_renew(void **state)
+{
+    fixture_close(state);
+    *state = NULL;
+    if (fixture_open(state) != 0 || *state == NULL)
+        fail_msg("no second fixture");
+    return *state;
+}
+
 /* Let the loop do all it can. */
 static void
 turn(struct fixture *fixture)
@@ -123,7 +134,7 @@ static void
 frame_append(struct buffer *wire, unsigned type, const void *payload,
              size_t octets, bool descriptor)
 {
-    struct ipc_head head = {(uint32_t) octets, (uint16_t) type, descriptor};
+    struct ipc_head head = {(uint32_t)octets, (uint16_t)type, descriptor};
 
     buffer_append(wire, &head, sizeof(head));
     buffer_append(wire, payload, octets);
@@ -144,7 +155,7 @@ static void
 raw_send(int raw, const void *octets, size_t length, int fd, int count)
 {
     char control[CMSG_SPACE(16 * sizeof(int))] __attribute__((aligned(8)));
-    struct iovec piece = {(void *) (uintptr_t) octets, length};
+    struct iovec piece = {(void *)(uintptr_t)octets, length};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
     struct cmsghdr *head;
     int fds[16];
@@ -154,14 +165,14 @@ raw_send(int raw, const void *octets, size_t length, int fd, int count)
     if (count > 0) {
         memset(control, 0, sizeof(control));
         message.msg_control = control;
-        message.msg_controllen = CMSG_SPACE((size_t) count * sizeof(int));
+        message.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
         head = CMSG_FIRSTHDR(&message);
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN((size_t) count * sizeof(int));
-        memcpy(CMSG_DATA(head), fds, (size_t) count * sizeof(int));
+        head->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+        memcpy(CMSG_DATA(head), fds, (size_t)count * sizeof(int));
     }
-    assert_int_equal(sendmsg(raw, &message, MSG_NOSIGNAL), (ssize_t) length);
+    assert_int_equal(sendmsg(raw, &message, MSG_NOSIGNAL), (ssize_t)length);
 }
 
 static void
@@ -199,9 +210,7 @@ test_frames_arrive_however_they_are_cut(void **state)
     for (size_t cut = 0; cut <= length; cut++) {
         struct fixture *fixture;
 
-        fixture_close(state);
-        assert_int_equal(fixture_open(state), 0);
-        fixture = *state;
+        fixture = fixture_renew(state);
         if (cut > 0)
             raw_send(fixture->raw, wire.data, cut, -1, 0);
         turn(fixture);
@@ -211,8 +220,8 @@ test_frames_arrive_however_they_are_cut(void **state)
         assert_int_equal(fixture->closed, 0);
         assert_int_equal(fixture->frames, 4);
         assert_int_equal(fixture->got.used, sizeof(command) + 11);
-        assert_memory_equal(fixture->got.data + sizeof(command),
-                            "abcdefghijk", 11);
+        assert_memory_equal(fixture->got.data + sizeof(command), "abcdefghijk",
+                            11);
     }
     buffer_free(&wire);
 }
@@ -241,8 +250,7 @@ static const struct {
      "a descriptor promised by the table, not by the head"},
     {IPC_DRAIN, 0, true, "message of type 3 has a descriptor",
      "a descriptor that the table does not know"},
-    {IPC_CLIENT, 64, true,
-     "message of type 5 came without its descriptor",
+    {IPC_CLIENT, 64, true, "message of type 5 came without its descriptor",
      "a descriptor promised and not sent"},
 };
 
@@ -255,9 +263,7 @@ test_a_malformed_frame_ends_its_senders_connection(void **state)
         struct buffer wire = BUFFER_EMPTY;
         struct fixture *fixture;
 
-        fixture_close(state);
-        assert_int_equal(fixture_open(state), 0);
-        fixture = *state;
+        fixture = fixture_renew(state);
         hello_append(&wire, IPC_VERSION);
         frame_append(&wire, malformed[i].type, zeroes, malformed[i].octets,
                      malformed[i].says_descriptor);
@@ -508,7 +514,6 @@ test_a_pause_loses_nothing(void **state)
 
 /* --- two connections with each other --- */
 
-
 static struct ipc *
 sender_make(struct fixture *fixture, struct fixture *sender)
 {
@@ -533,10 +538,11 @@ test_much_more_than_a_socket_takes_arrives_in_order(void **state)
     struct buffer expected = BUFFER_EMPTY;
 
     for (size_t i = 0; i < length; i++)
-        article[i] = (char) (i * 2654435761u >> 13);
+        article[i] = (char)(i * 2654435761u >> 13);
     for (int i = 0; i < 3; i++) {
-        struct iovec pieces[] = {
-            {article, 1000}, {article + 1000, 0}, {article + 1000, length - 1000}};
+        struct iovec pieces[] = {{article, 1000},
+                                 {article + 1000, 0},
+                                 {article + 1000, length - 1000}};
 
         ipc_sendv(ipc, IPC_REPLY, pieces, 3, -1);
         ipc_send(ipc, IPC_REPLY, "end", 3, -1);
@@ -567,7 +573,7 @@ test_many_descriptors_keep_to_their_frames(void **state)
     turn(fixture);
     before = descriptors_open();
     for (int i = 0; i < count; i++) {
-        struct ipc_client client = {.client = (uint64_t) i};
+        struct ipc_client client = {.client = (uint64_t)i};
         int pipes[2];
 
         /* Each has an end of its own pipe with its number in it. */
@@ -609,35 +615,33 @@ test_a_program_without_a_loop_asks_and_is_answered(void **state)
     struct buffer wire = BUFFER_EMPTY;
     struct buffer payload = BUFFER_EMPTY;
     struct buffer why = BUFFER_EMPTY;
-    struct iovec piece = {(void *) (uintptr_t) "hello you", 9};
+    struct iovec piece = {(void *)(uintptr_t) "hello you", 9};
     enum ipc_type type;
     int fd = -1;
 
     hello_append(&wire, IPC_VERSION);
     wire_send(fixture, &wire);
-    assert_int_equal(
-        ipc_write(fixture->raw, IPC_REPLY, &piece, 1, &why), 0);
+    assert_int_equal(ipc_write(fixture->raw, IPC_REPLY, &piece, 1, &why), 0);
     turn(fixture);
     assert_memory_equal(fixture->got.data, "hello you", 9);
 
     /* Our hello first, then a frame with a descriptor, then none. */
     ipc_send(fixture->ipc, IPC_ACTIVE, "ab", 2, dup(STDERR_FILENO));
     turn(fixture);
-    assert_int_equal(
-        ipc_read(fixture->raw, &type, &payload, NULL, 1000, &why), 1);
+    assert_int_equal(ipc_read(fixture->raw, &type, &payload, NULL, 1000, &why),
+                     1);
     assert_int_equal(type, IPC_HELLO);
-    assert_int_equal(
-        ipc_read(fixture->raw, &type, &payload, &fd, 1000, &why), 1);
+    assert_int_equal(ipc_read(fixture->raw, &type, &payload, &fd, 1000, &why),
+                     1);
     assert_int_equal(type, IPC_ACTIVE);
     assert_int_equal(payload.used, 2);
     assert_memory_equal(payload.data, "ab", 2);
     assert_true(fd >= 0);
     close(fd);
-    assert_int_equal(ipc_read(fixture->raw, &type, &payload, &fd, 0, &why),
-                     0);
+    assert_int_equal(ipc_read(fixture->raw, &type, &payload, &fd, 0, &why), 0);
     ipc_free(&fixture->ipc);
-    assert_int_equal(
-        ipc_read(fixture->raw, &type, &payload, &fd, 1000, &why), -1);
+    assert_int_equal(ipc_read(fixture->raw, &type, &payload, &fd, 1000, &why),
+                     -1);
     assert_string_equal(buffer_text(&why),
                         "the server has closed the connection");
     buffer_free(&payload);
@@ -685,8 +689,8 @@ test_a_socket_may_have_a_long_path(void **state)
         fd = accept(listener, NULL, NULL);
         assert_true(fd >= 0);
         ipc_free(&fixture->ipc);
-        fixture->ipc = ipc_new(fixture->base, fd, handlers, 1, note_closed,
-                               fixture);
+        fixture->ipc =
+            ipc_new(fixture->base, fd, handlers, 1, note_closed, fixture);
     }
     while (fixture->closed == 0)
         event_base_loop(fixture->base, EVLOOP_ONCE);
@@ -710,7 +714,7 @@ test_words_come_out_as_they_went_in(void **state)
     struct buffer payload = BUFFER_EMPTY;
     struct ipc_frame frame;
 
-    (void) state;
+    (void)state;
     ipc_command_build(&payload, 9, 4, words);
     frame = (struct ipc_frame){IPC_COMMAND, payload.data, payload.used, -1};
     assert_int_equal(ipc_command_words(&frame, got, 4), 4);

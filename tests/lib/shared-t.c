@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,7 +24,7 @@ test_a_child_sees_what_the_master_made(void **state)
     struct shared *child = shared_map(fd);
     char reason[SHARED_REASON_OCTETS];
 
-    (void) state;
+    (void)state;
     assert_int_equal(shared_mode(child, reason), MODE_RUNNING);
     assert_string_equal(reason, "");
     shared_set_mode(master, MODE_PAUSED, "the disk is moved");
@@ -44,7 +45,7 @@ test_a_reason_too_long_is_cut(void **state)
     char reason[SHARED_REASON_OCTETS];
     char text[SHARED_REASON_OCTETS * 2];
 
-    (void) state;
+    (void)state;
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
     shared_set_mode(shared, MODE_THROTTLED, text);
@@ -85,7 +86,7 @@ test_mode_and_reason_are_of_one_moment(void **state)
     enum server_mode mode;
     pthread_t writer;
 
-    (void) state;
+    (void)state;
     shared_set_mode(shared, MODE_PAUSED, "p");
     assert_int_equal(pthread_create(&writer, NULL, change_modes, shared), 0);
     while ((mode = shared_mode(shared, reason)) != MODE_RUNNING) {
@@ -101,13 +102,57 @@ test_mode_and_reason_are_of_one_moment(void **state)
     close(fd);
 }
 
+struct reader {
+    struct shared *shared;
+    atomic_bool started;
+    enum server_mode mode;
+    char reason[SHARED_REASON_OCTETS];
+};
+
+static void *
+read_mode(void *context)
+{
+    struct reader *reader = context;
+
+    atomic_store(&reader->started, true);
+    reader->mode = shared_mode(reader->shared, reader->reason);
+    return NULL;
+}
+
+static void
+test_a_change_under_way_is_waited_for(void **state)
+{
+    int fd;
+    struct reader reader = {.shared = shared_create(&fd)};
+    struct shared *shared = reader.shared;
+    pthread_t thread;
+
+    (void)state;
+    /* As shared_set_mode() leaves it in the middle of its work. */
+    atomic_fetch_add(&shared->mode_sequence, 1);
+    strcpy(shared->mode_reason, "hal");
+    assert_int_equal(pthread_create(&thread, NULL, read_mode, &reader), 0);
+    while (!atomic_load(&reader.started))
+        sched_yield();
+    for (int i = 0; i < ROUNDS; i++)
+        sched_yield();
+    strcpy(shared->mode_reason, "half and whole");
+    atomic_store(&shared->mode, MODE_PAUSED);
+    atomic_fetch_add(&shared->mode_sequence, 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(reader.mode, MODE_PAUSED);
+    assert_string_equal(reader.reason, "half and whole");
+    munmap(shared, sizeof(*shared));
+    close(fd);
+}
+
 static void
 test_counters_are_summed_over_all_slots(void **state)
 {
     int fd;
     struct shared *shared = shared_create(&fd);
 
-    (void) state;
+    (void)state;
     shared_count(&shared->slots[0], COUNTER_POSTED, 1);
     shared_count(&shared->slots[5], COUNTER_POSTED, 20);
     shared_count(&shared->slots[SHARED_SLOTS - 1], COUNTER_POSTED, 300);
@@ -129,6 +174,7 @@ main(void)
         cmocka_unit_test(test_a_child_sees_what_the_master_made),
         cmocka_unit_test(test_a_reason_too_long_is_cut),
         cmocka_unit_test(test_mode_and_reason_are_of_one_moment),
+        cmocka_unit_test(test_a_change_under_way_is_waited_for),
         cmocka_unit_test(test_counters_are_summed_over_all_slots),
     };
 

@@ -80,8 +80,8 @@ test_rights_by_address_and_account(void **state)
          "staff.x", "the last, by account or by address"},
         {sections, "::1", "staff-boss", ACCOUNT_POSTER, R | P, "a.b", NULL,
          "a section by both"},
-        {sections, "192.0.2.1", "staff-boss", ACCOUNT_POSTER, R | P,
-         "staff.x", "a.b", "... is for both only"},
+        {sections, "192.0.2.1", "staff-boss", ACCOUNT_POSTER, R | P, "staff.x",
+         "a.b", "... is for both only"},
         {sections, "192.0.2.1", "mirror", ACCOUNT_READER, F, NULL, "a.b",
          "a section makes a peer and takes reading"},
         {closed, "127.0.0.1", NULL, NOBODY, 0, "a.b", NULL,
@@ -90,7 +90,7 @@ test_rights_by_address_and_account(void **state)
          "... and for all of them with *"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct buffer why = BUFFER_EMPTY;
         struct config *config =
@@ -124,7 +124,7 @@ test_a_peer_has_a_name_and_what_it_may_send(void **state)
     struct config *config = config_parse("t.conf", sections, &why);
     struct access access = {0};
 
-    (void) state;
+    (void)state;
     assert_non_null(config);
     access_evaluate(&access, config, "192.0.2.7", NULL, 0);
     assert_string_equal(access.peer, "feeder");
@@ -152,7 +152,7 @@ test_posting_is_by_group_too(void **state)
     struct config *config = config_parse("t.conf", sections, &why);
     struct access access = {0};
 
-    (void) state;
+    (void)state;
     assert_non_null(config);
     access_evaluate(&access, config, "192.0.2.1", "staff-x", ACCOUNT_POSTER);
     assert_true(access_posts_to_group(&access, "staff.x", 7));

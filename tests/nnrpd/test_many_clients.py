@@ -1,9 +1,12 @@
 """1,000 clients at once, by the default number of workers."""
+import os
+import re
 import resource
 
 import pytest
 
 from support.nntp import article
+from support.wait import wait_until
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,8 +35,12 @@ def test_1000_clients_are_served_at_once(server):
             assert one.reply() == f"220 1 {name}"
             one.block()
         # Every worker has its share.
-        workers = server.workers()
-        assert len(workers) >= 2
+        shares = [int(count) for count in re.findall(
+            r"^nnrpd .* clients=(\d+)", server.ctlinnd("status").stdout,
+            re.M)]
+        assert len(shares) == 2 * os.cpu_count()
+        assert sum(shares) == 1000
+        assert max(shares) - min(shares) <= 2
     finally:
         for one in clients:
             one.close()
@@ -55,7 +62,6 @@ def test_connections_beyond_the_limit_get_400(start_server):
         with server.connect() as client:
             return client.greeting.startswith("200 ")
 
-    from support.wait import wait_until
     wait_until(free_again, 5, "the place of a client that has gone")
     for one in clients:
         one.close()

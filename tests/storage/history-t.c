@@ -81,25 +81,24 @@ entry_of(uint64_t sequence)
 {
     struct history_entry entry = {
         .hash = hash_of(sequence),
-        .fate = (enum history_fate) (1 + sequence % 4),
+        .fate = (enum history_fate)(1 + sequence % 4),
         .sequence = sequence,
     };
 
     if (entry.fate == HISTORY_STORED)
-        entry.token = (struct token){(uint32_t) sequence,
-                                     (uint32_t) sequence * 8,
-                                     (uint32_t) sequence * 3, 0};
+        entry.token =
+            (struct token){(uint32_t)sequence, (uint32_t)sequence * 8,
+                           (uint32_t)sequence * 3, 0};
     else
-        entry.until = (int64_t) (sequence << 33) + 5;
+        entry.until = (int64_t)(sequence << 33) + 5;
     return entry;
 }
 
 /* Put the entries with these sequences in one transaction. */
 static int
-put(struct history *history, uint64_t first, uint64_t last,
-    struct buffer *why)
+put(struct history *history, uint64_t first, uint64_t last, struct buffer *why)
 {
-    size_t count = (size_t) (last - first + 1);
+    size_t count = (size_t)(last - first + 1);
     struct history_entry *entries = xcalloc(count, sizeof(*entries));
     int status;
 
@@ -120,8 +119,7 @@ expect(struct world *world, uint64_t sequence, int found)
 
     check(world, status);
     if (status != found)
-        fail_msg("entry %llu: found=%d",
-                 (unsigned long long) sequence, status);
+        fail_msg("entry %llu: found=%d", (unsigned long long)sequence, status);
     if (found)
         assert_memory_equal(&entry, &expected, sizeof(entry));
 }
@@ -171,9 +169,8 @@ test_a_later_fate_takes_the_place_of_an_earlier_one(void **state)
     entry.sequence = 11;
     entry.until = 12345;
     check(world, history_put(world->history, &entry, 1, 11, &world->why));
-    assert_int_equal(history_lookup(world->history, &entry.hash, &found,
-                                    &world->why),
-                     1);
+    assert_int_equal(
+        history_lookup(world->history, &entry.hash, &found, &world->why), 1);
     assert_memory_equal(&found, &entry, sizeof(entry));
 }
 
@@ -267,7 +264,7 @@ file_change(const struct world *world, const char *name, off_t from,
 
     assert_true(fd >= 0);
     for (size_t i = 0; i < octets; i++)
-        assert_int_equal(pwrite(fd, "\xa5", 1, from + (off_t) i), 1);
+        assert_int_equal(pwrite(fd, "\xa5", 1, from + (off_t)i), 1);
     close(fd);
     free(path);
 }
@@ -346,8 +343,8 @@ test_a_bad_page_found_later_is_not_trusted_again(void **state)
         struct message_hash hash = hash_of(s);
         struct history_entry entry;
 
-        failed = history_lookup(world->history, &hash, &entry, &world->why)
-                 < 0;
+        failed =
+            history_lookup(world->history, &hash, &entry, &world->why) < 0;
     }
     assert_true(failed);
     history_close(&world->history);

@@ -1,5 +1,7 @@
 #include "tests/storage/spool_world.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "lib/crc32c.h"
@@ -16,7 +18,7 @@ struct image {
     int fd;
     struct buffer octets;
     unsigned batches;
-    uint32_t offsets[BATCHES_MAX + 1]; /* the last: the end */
+    uint32_t offsets[BATCHES_MAX + 1];                /* the last: the end */
     struct token tokens[BATCHES_MAX * PER_BATCH + 1]; /* by sequence */
 };
 
@@ -34,7 +36,7 @@ image_make(struct image *image, const char *flushes)
     image->octets.used = SEGMENT_HEAD_OCTETS;
     for (size_t i = 0; flushes[i] != '\0'; i++) {
         struct batch *batch = batch_new();
-        uint32_t offset = (uint32_t) image->octets.used;
+        uint32_t offset = (uint32_t)image->octets.used;
 
         if (i > 0 && flushes[i] != flushes[i - 1])
             synced = offset;
@@ -50,7 +52,7 @@ image_make(struct image *image, const char *flushes)
         image->offsets[image->batches++] = offset;
         batch_free(&batch);
     }
-    image->offsets[image->batches] = (uint32_t) image->octets.used;
+    image->offsets[image->batches] = (uint32_t)image->octets.used;
     image->fd = memfd_create("segment", MFD_CLOEXEC);
     assert_true(image->fd >= 0);
 }
@@ -62,9 +64,8 @@ image_write(struct image *image, size_t size)
     size_t octets = image->octets.used < size ? image->octets.used : size;
 
     assert_int_equal(ftruncate(image->fd, 0), 0);
-    assert_int_equal(ftruncate(image->fd, (off_t) size), 0);
-    assert_int_equal(pwrite(image->fd, image->octets.data, octets, 0),
-                     octets);
+    assert_int_equal(ftruncate(image->fd, (off_t)size), 0);
+    assert_int_equal(pwrite(image->fd, image->octets.data, octets, 0), octets);
 }
 
 static void
@@ -100,6 +101,58 @@ collected_has(const struct collected *collected, uint64_t sequence)
     return false;
 }
 
+/* --- a disk that cannot read some octets --- */
+
+static off_t bad_from, bad_to;
+
+ssize_t
+pread(int fd, void *octets, size_t count, off_t offset)
+{
+    __typeof__(&pread) real = (__typeof__(&pread))dlsym(RTLD_NEXT, "pread");
+
+    if (offset < bad_to && offset + (off_t)count > bad_from) {
+        if (offset >= bad_from) {
+            errno = EIO;
+            return -1;
+        }
+        count = (size_t)(bad_from - offset);
+    }
+    return real(fd, octets, count, offset);
+}
+
+/* Batches as large as a few blocks of the disk, and one block of them bad. */
+static void
+test_a_block_that_cannot_be_read_takes_what_lies_in_it(void **state)
+{
+    struct image image;
+    struct collected collected;
+    struct segment_walk walk;
+
+    (void)state;
+    image_make(&image, "01234567");
+    for (off_t from = 4096; from < (off_t)image.octets.used; from += 512) {
+        image_write(&image, image.octets.used);
+        bad_from = from;
+        bad_to = from + 512;
+        walk = image_walk(&image, 0, &collected);
+        bad_from = bad_to = 0;
+        /* Never taken for a torn tail, wherever it is. */
+        assert_true(walk.damaged);
+        for (uint64_t s = 1; s <= 8 * PER_BATCH; s++) {
+            off_t begin = image.tokens[s].offset;
+            off_t end = begin + image.tokens[s].octets;
+
+            /* The walk steps over what the disk reads at a time. */
+            if (end <= from || begin >= (from / 4096 + 1) * 4096)
+                assert_true(collected_has(&collected, s));
+            if (begin < from + 512 && end > from)
+                assert_false(collected_has(&collected, s));
+        }
+        collected_free(&collected);
+    }
+    image_free(&image);
+}
+
 /* --- torn tails --- */
 
 enum tear {
@@ -133,7 +186,7 @@ test_a_tear_anywhere_never_hurts_an_older_batch(void **state)
     struct buffer whole = BUFFER_EMPTY;
     struct collected collected;
 
-    (void) state;
+    (void)state;
     image_make(&image, "012345678");
     assert_true(image.octets.used > SEGMENT_HEAD_OCTETS + 4096);
     buffer_append(&whole, image.octets.data, image.octets.used);
@@ -146,8 +199,7 @@ test_a_tear_anywhere_never_hurts_an_older_batch(void **state)
             while (image.offsets[whole_batches + 1] <= at)
                 whole_batches++;
             /* Where only zeroes of padding were torn off, nothing was. */
-            if (tear == TEAR_ZERO
-                && image.offsets[whole_batches + 1] - at < 8
+            if (tear == TEAR_ZERO && image.offsets[whole_batches + 1] - at < 8
                 && memcmp(padding, "\0\0\0\0\0\0\0",
                           image.offsets[whole_batches + 1] - at)
                        == 0)
@@ -169,7 +221,7 @@ test_a_tear_anywhere_never_hurts_an_older_batch(void **state)
 
 struct flush_case {
     const char *flushes;
-    const char *bad; /* batches with an octet flipped: 'x' */
+    const char *bad;  /* batches with an octet flipped: 'x' */
     unsigned batches; /* that are given, from the first on */
     bool damaged;
     const char *promise;
@@ -196,7 +248,7 @@ test_what_a_bad_batch_means(void **state)
         {"01233", "x..x.", 3, true, "damage, and a torn tail behind it"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const struct flush_case *c = &cases[i];
         struct image image;
@@ -237,7 +289,7 @@ test_a_flipped_bit_takes_one_record_at_most(void **state)
     struct image image;
     struct collected collected;
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     for (uint32_t at = image.offsets[1]; at < image.offsets[2]; at++) {
         struct segment_walk walk;
@@ -247,9 +299,9 @@ test_a_flipped_bit_takes_one_record_at_most(void **state)
             if (at >= image.tokens[s].offset
                 && at < image.tokens[s].offset + image.tokens[s].octets)
                 hit = s;
-        image.octets.data[at] ^= (char) (1 << at % 8);
+        image.octets.data[at] ^= (char)(1 << at % 8);
         image_write(&image, image.octets.used);
-        image.octets.data[at] ^= (char) (1 << at % 8);
+        image.octets.data[at] ^= (char)(1 << at % 8);
         walk = image_walk(&image, 0, &collected);
         assert_int_equal(walk.good_end, image.offsets[4]);
         for (uint64_t s = 1; s <= 4 * PER_BATCH; s++)
@@ -273,7 +325,7 @@ test_a_known_end_decides(void **state)
     struct collected collected;
     struct segment_walk walk;
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     image_write(&image, image.octets.used);
     walk = image_walk(&image, image.offsets[2], &collected);
@@ -319,7 +371,7 @@ test_stale_batches_never_chain_in(void **state)
         {SEGMENT, EPOCH, 0, 0, "of another place in the segment"},
     };
 
-    (void) state;
+    (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct image image;
         struct collected collected;
@@ -328,12 +380,11 @@ test_stale_batches_never_chain_in(void **state)
         image_make(&image, "01");
         article_append(batch, cases[i].sequence != 0 ? cases[i].sequence : 7);
         batch_place(batch, cases[i].segment, cases[i].epoch,
-                    (uint32_t) image.octets.used
+                    (uint32_t)image.octets.used
                         + (cases[i].sequence == 0 ? 8 : 0),
                     image.offsets[1] - cases[i].previous_too_low);
         batch_stamp(batch, image.offsets[1]);
-        buffer_append(&image.octets, batch->octets->data,
-                      batch->octets->used);
+        buffer_append(&image.octets, batch->octets->data, batch->octets->used);
         image_write(&image, image.octets.used);
         image_walk(&image, 0, &collected);
         if (collected.count != 2 * PER_BATCH)
@@ -344,12 +395,67 @@ test_stale_batches_never_chain_in(void **state)
     }
 }
 
+/* A good record where it should not be, in a damaged batch: taking it would
+   put all that comes before it out of order. */
+static void
+test_a_record_from_elsewhere_is_not_saved(void **state)
+{
+    struct image image;
+    struct collected collected;
+    const struct token *from, *to;
+
+    (void)state;
+    image_make(&image, "0123");
+    from = &image.tokens[11];
+    to = &image.tokens[4];
+    memmove(image.octets.data + to->offset, image.octets.data + from->offset,
+            from->octets);
+    image_write(&image, image.octets.used);
+    image_walk(&image, 0, &collected);
+    for (uint64_t s = 1; s <= 4 * PER_BATCH; s++)
+        assert_int_equal(collected_has(&collected, s),
+                         image.tokens[s].offset < to->offset
+                             || image.tokens[s].offset
+                                    >= to->offset + from->octets);
+    collected_free(&collected);
+    image_free(&image);
+}
+
+/* A record that sums, but is not the one that was sealed here: an older
+   life of the same octets. */
+static void
+test_a_batch_with_another_record_in_it_is_no_batch(void **state)
+{
+    struct image image;
+    struct collected collected;
+    const struct token *token;
+    struct record_head head;
+    struct segment_walk walk;
+
+    (void)state;
+    image_make(&image, "0123");
+    token = &image.tokens[11];
+    memcpy(&head, image.octets.data + token->offset, sizeof(head));
+    head.lines++;
+    head.crc = crc32c(0, &head, offsetof(struct record_head, crc));
+    head.crc =
+        crc32c(head.crc, image.octets.data + token->offset + sizeof(head),
+               head.meta_octets);
+    memcpy(image.octets.data + token->offset, &head, sizeof(head));
+    image_write(&image, image.octets.used);
+    walk = image_walk(&image, 0, &collected);
+    assert_int_equal(collected.count, 3 * PER_BATCH);
+    assert_int_equal(walk.good_end, image.offsets[3]);
+    collected_free(&collected);
+    image_free(&image);
+}
+
 static void
 test_a_walk_gives_what_is_behind_a_sequence(void **state)
 {
     struct image image;
 
-    (void) state;
+    (void)state;
     image_make(&image, "01123");
     image_write(&image, 1 << 20);
     for (uint64_t after = 0; after <= 16; after++) {
@@ -380,11 +486,10 @@ test_the_epoch_comes_from_the_batches_when_the_head_is_lost(void **state)
     struct image image;
     struct buffer why = BUFFER_EMPTY;
     struct collected collected = {0};
-    struct segment_walk walk = {.segment = SEGMENT,
-                                .func = collect,
-                                .context = &collected};
+    struct segment_walk walk = {
+        .segment = SEGMENT, .func = collect, .context = &collected};
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     image_write(&image, image.octets.used);
     walk.fd = image.fd;
@@ -398,7 +503,7 @@ test_the_epoch_comes_from_the_batches_when_the_head_is_lost(void **state)
 static int
 stop_at_five(void *context, const struct record *record, struct buffer *why)
 {
-    ++*(unsigned *) context;
+    ++*(unsigned *)context;
     return record->head.sequence < 5 ? 0 : why_set(why, "five");
 }
 
@@ -413,7 +518,7 @@ test_a_walk_stops_when_told(void **state)
                                 .func = stop_at_five,
                                 .context = &calls};
 
-    (void) state;
+    (void)state;
     image_make(&image, "0123");
     image_write(&image, image.octets.used);
     walk.fd = image.fd;
@@ -431,8 +536,12 @@ main(void)
         cmocka_unit_test(test_a_tear_anywhere_never_hurts_an_older_batch),
         cmocka_unit_test(test_what_a_bad_batch_means),
         cmocka_unit_test(test_a_flipped_bit_takes_one_record_at_most),
+        cmocka_unit_test(
+            test_a_block_that_cannot_be_read_takes_what_lies_in_it),
         cmocka_unit_test(test_a_known_end_decides),
         cmocka_unit_test(test_stale_batches_never_chain_in),
+        cmocka_unit_test(test_a_record_from_elsewhere_is_not_saved),
+        cmocka_unit_test(test_a_batch_with_another_record_in_it_is_no_batch),
         cmocka_unit_test(test_a_walk_gives_what_is_behind_a_sequence),
         cmocka_unit_test(
             test_the_epoch_comes_from_the_batches_when_the_head_is_lost),

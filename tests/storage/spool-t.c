@@ -14,8 +14,15 @@ enum { SEGMENT_OCTETS = 1024 * 1024 };
 
 /* --- system calls that fail when told --- */
 
-enum call { CALL_NONE, CALL_PWRITEV, CALL_FDATASYNC, CALL_FALLOCATE,
-            CALL_RENAMEAT, CALL_FSYNC, CALL_SYNC_FILE_RANGE };
+enum call {
+    CALL_NONE,
+    CALL_PWRITEV,
+    CALL_FDATASYNC,
+    CALL_FALLOCATE,
+    CALL_RENAMEAT,
+    CALL_FSYNC,
+    CALL_SYNC_FILE_RANGE
+};
 
 /* The countdown-th such call fails; every one behind it too when sticky. */
 static struct {
@@ -49,7 +56,7 @@ linger(const struct iovec *vectors, off_t offset)
 
     pthread_mutex_lock(&zeroes.mutex);
     zeroes.from = offset;
-    zeroes.to = offset + (off_t) vectors[0].iov_len;
+    zeroes.to = offset + (off_t)vectors[0].iov_len;
     zeroes.pieces++;
     pthread_mutex_unlock(&zeroes.mutex);
     nanosleep(&pause, NULL);
@@ -66,7 +73,7 @@ lingers(const struct iovec *vectors, off_t offset)
     pthread_mutex_lock(&zeroes.mutex);
     answer = zeroes.lingers && !is_test_thread && offset > 0;
     if (is_test_thread && offset < zeroes.to
-        && offset + (off_t) vectors[0].iov_len > zeroes.from)
+        && offset + (off_t)vectors[0].iov_len > zeroes.from)
         zeroes.collisions++;
     pthread_mutex_unlock(&zeroes.mutex);
     return answer;
@@ -105,7 +112,7 @@ fault_clear(void)
     fault_set(CALL_NONE, 0, 0, false);
 }
 
-#define REAL(name) ((__typeof__(&(name))) dlsym(RTLD_NEXT, #name))
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 ssize_t
 pwritev(int fd, const struct iovec *vectors, int count, off_t offset)
@@ -196,8 +203,8 @@ begin(struct world *world, const char *snapshot)
 
     buffer_append_text(&text, snapshot);
     world->sequence = spool_last_sequence(world->spool) + 1;
-    check(world, spool_begin(world->spool, &text, &world->sequence,
-                             &world->why));
+    check(world,
+          spool_begin(world->spool, &text, &world->sequence, &world->why));
     buffer_free(&text);
 }
 
@@ -225,8 +232,7 @@ seal(struct world *world)
     uint64_t last = world->sequence;
     uint32_t segment, offset;
 
-    if (spool_seal(world->spool, world->batch, &segment, &offset,
-                   &world->why)
+    if (spool_seal(world->spool, world->batch, &segment, &offset, &world->why)
         < 0)
         return -1;
     for (uint64_t s = world->batch->first_sequence; s < last; s++) {
@@ -361,12 +367,18 @@ test_a_start_goes_on_in_a_new_segment(void **state)
 {
     struct world *world = *state;
     off_t end;
+    char *path;
 
     start(world);
     add(world, 5);
     kill_writer(world);
     assert_int_equal(segment_size(world, 1), SEGMENT_OCTETS);
+    path = xasprintf("%s/00000009.new", world->path);
+    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    free(path);
     start(world);
+    /* What was made ready and never used is gone. */
+    assert_false(directory_has(world->path, "00000009.new"));
     /* What the file system gave and nobody wrote is given back. */
     end = segment_size(world, 1);
     assert_true(end < 16384);
@@ -391,7 +403,7 @@ snapshot(void *context, struct buffer *text)
     const struct world *world = context;
 
     buffer_append_format(text, "before %llu",
-                         (unsigned long long) world->batch->first_sequence);
+                         (unsigned long long)world->batch->first_sequence);
 }
 
 static void
@@ -419,7 +431,7 @@ test_a_full_segment_rolls_over_to_the_next(void **state)
         assert_int_equal(spool_last_sequence(world->spool),
                          world->sequence - 1);
         assert_int_equal(spool_last_arrival(world->spool),
-                         ARRIVAL + (int64_t) world->sequence - 1);
+                         ARRIVAL + (int64_t)world->sequence - 1);
     }
     walk(world, 0);
     assert_int_equal(world->collected.snapshots, 8);
@@ -446,11 +458,22 @@ test_a_batch_may_be_greater_than_a_segment(void **state)
     check(world, write_batch(world));
     assert_true(writes >= 6); /* in pieces */
     add(world, 3);
+
+    /* There may be no room for one: then the next segment is still to be had
+       for others. */
+    batch_clear(world->batch);
+    article_append_sized(world->batch, world->sequence, 100 * 1000);
+    fault_set(CALL_FALLOCATE, 1, ENOSPC, false);
+    assert_int_equal(seal(world), -1);
+    fault_clear();
+    for (int i = 0; i < 20; i++)
+        add(world, 20);
     spool_close(&world->spool);
 
     open_only(world, 64 * 1024);
     walk(world, 0);
-    assert_int_equal(world->collected.count, 7);
+    assert_int_equal(world->collected.count, 407);
+    assert_int_equal(directory_count(world->path, ".bad"), 0);
 }
 
 static void
@@ -494,7 +517,7 @@ test_zeroes_ahead_never_fall_on_a_batch(void **state)
         for (int j = 0; j < 300; j++) {
             batch_clear(world->batch);
             article_append_sized(world->batch, world->sequence++,
-                                 1000 + (size_t) i * 30000);
+                                 1000 + (size_t)i * 30000);
             check(world, seal(world));
             check(world, write_batch(world));
         }
@@ -566,6 +589,54 @@ test_sequence_and_arrival_never_go_back(void **state)
     assert_int_equal(spool_last_sequence(world->spool), world->sequence - 1);
 }
 
+/* Killed between making a segment and writing its first batch. */
+static void
+test_an_empty_newest_segment_hides_no_time(void **state)
+{
+    struct world *world = *state;
+    uint64_t last;
+    char *path;
+
+    start(world);
+    add(world, 5);
+    last = world->sequence - 1;
+    spool_close(&world->spool);
+    start(world);
+    spool_close(&world->spool);
+    path = segment_path(world, 2);
+    assert_int_equal(truncate(path, SEGMENT_HEAD_OCTETS), 0);
+    free(path);
+    open_only(world, SEGMENT_OCTETS);
+    walk(world, UINT64_MAX);
+    assert_int_equal(world->collected.count, 0);
+    assert_int_equal(spool_last_sequence(world->spool), last);
+    assert_int_equal(spool_last_arrival(world->spool),
+                     ARRIVAL + (int64_t)last);
+    begin(world, "");
+    assert_int_equal(spool_last_segment(world->spool), 3);
+    assert_int_equal(directory_count(world->path, ".bad"), 0);
+}
+
+/* What a killed writer wrote and did not sync is about to be believed. */
+static void
+test_the_newest_segment_is_synced_before_it_is_believed(void **state)
+{
+    struct world *world = *state;
+
+    start(world);
+    add(world, 5);
+    kill_writer(world);
+    open_only(world, SEGMENT_OCTETS);
+    fault_set(CALL_FDATASYNC, 1, EIO, false);
+    assert_int_equal(
+        spool_walk(world->spool, 0, collect, &world->collected, &world->why),
+        -1);
+    assert_int_equal(world->collected.count, 0);
+    fault_clear();
+    walk(world, 0);
+    assert_int_equal(world->collected.count, 5);
+}
+
 /* Our own mistake, told at once and not found in the log years later. */
 static void
 test_a_batch_that_goes_back_is_a_bug(void **state)
@@ -580,7 +651,7 @@ test_a_batch_that_goes_back_is_a_bug(void **state)
             struct record_head head = {
                 .type = RECORD_REMEMBER, .sequence = 10, .arrival = 10};
 
-            (void) !freopen("/dev/null", "w", stderr);
+            (void)!freopen("/dev/null", "w", stderr);
             signal(SIGABRT, SIG_DFL);
             batch_append(world->batch, &head, NULL, 0, NULL, 0);
             head.sequence = i == 0 ? 9 : 11;
@@ -652,9 +723,8 @@ test_damage_loses_one_article_and_keeps_the_octets(void **state)
     add(world, 10);
     kill_writer(world);
     /* In the payload of sequence 14 (2 is the first article). */
-    segment_change(world, 1,
-                   world->tokens[14].offset + world->tokens[14].octets - 10,
-                   4);
+    segment_change(
+        world, 1, world->tokens[14].offset + world->tokens[14].octets - 10, 4);
     start(world);
     assert_int_equal(world->collected.count, 29);
     assert_int_equal(world->collected.sequences[11], 13);
@@ -739,6 +809,40 @@ test_nothing_behind_the_known_durable_end_is_believed(void **state)
     assert_int_equal(world->collected.count, 8);
     assert_int_equal(world->collected.sequences[5], last + 3);
     assert_int_equal(directory_count(world->path, ".bad"), 0);
+}
+
+/* A tool wrote, and answered for it, since the server's writer died. */
+static void
+test_a_later_writer_knows_better_than_the_durable_end(void **state)
+{
+    struct world *world = *state;
+    uint32_t segment, end;
+
+    start(world);
+    add(world, 5);
+    spool_durable(world->spool, &segment, &end);
+    assert_int_equal(segment, 1);
+    assert_int_equal(end, world->tokens[world->sequence - 1].offset
+                              + world->tokens[world->sequence - 1].octets);
+    add(world, 5);
+    kill_writer(world);
+    start(world);
+    add(world, 5);
+    kill_writer(world);
+
+    open_only(world, SEGMENT_OCTETS);
+    spool_set_durable(world->spool, segment, end);
+    walk(world, 0);
+    assert_int_equal(world->collected.count, 15);
+    begin(world, "");
+    spool_durable(world->spool, &segment, &end);
+    assert_int_equal(segment, 3);
+    kill_writer(world);
+    /* Nor is one that expire removed of any use. */
+    open_only(world, SEGMENT_OCTETS);
+    spool_set_durable(world->spool, 77, SEGMENT_HEAD_OCTETS);
+    walk(world, 0);
+    assert_int_equal(world->collected.count, 15);
 }
 
 static void
@@ -895,8 +999,7 @@ test_a_full_disk_refuses_and_recovers(void **state)
     segment = spool_last_segment(world->spool);
     tail = world->batch->first_sequence;
     assert_true(segment < 5);
-    assert_non_null(strstr(buffer_text(&world->why),
-                           strerror(ENOSPC)));
+    assert_non_null(strstr(buffer_text(&world->why), strerror(ENOSPC)));
     assert_int_equal(seal(world), -1);
     /* A batch that still fits is not refused. */
     world->sequence = tail;
@@ -1009,6 +1112,33 @@ test_there_is_one_writer_at_a_time(void **state)
     start(world);
 }
 
+/* Whoever follows a dying writer waits for its lock. */
+static void
+test_a_writer_waits_for_the_one_before(void **state)
+{
+    const struct timespec dying = {.tv_nsec = 400000000};
+    struct world *world = *state;
+    int pipes[2];
+    char octet;
+    pid_t pid;
+
+    assert_int_equal(pipe(pipes), 0);
+    pid = fork();
+    if (pid == 0) {
+        start(world);
+        (void)!write(pipes[1], "", 1);
+        nanosleep(&dying, NULL);
+        _exit(0);
+    }
+    assert_int_equal(read(pipes[0], &octet, 1), 1);
+    close(pipes[0]);
+    close(pipes[1]);
+    assert_true(spool_is_locked(world->path));
+    world->spool = spool_open(world->path, SEGMENT_OCTETS, 30, &world->why);
+    check(world, world->spool == NULL ? -1 : 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void
 test_a_store_of_another_version_is_named(void **state)
 {
@@ -1096,18 +1226,22 @@ main(void)
         TEST(test_zeroes_ahead_never_fall_on_a_batch),
         TEST(test_a_segment_that_expire_removed_is_passed_over),
         TEST(test_sequence_and_arrival_never_go_back),
+        TEST(test_an_empty_newest_segment_hides_no_time),
+        TEST(test_the_newest_segment_is_synced_before_it_is_believed),
         TEST(test_a_batch_that_goes_back_is_a_bug),
         TEST(test_a_torn_tail_is_left_behind_for_good),
         TEST(test_damage_loses_one_article_and_keeps_the_octets),
         TEST(test_a_damaged_head_of_a_segment_loses_nothing),
         TEST(test_a_damaged_beginning_hides_no_older_segment),
         TEST(test_nothing_behind_the_known_durable_end_is_believed),
+        TEST(test_a_later_writer_knows_better_than_the_durable_end),
         TEST(test_whole_segments_behind_the_durable_end_are_not_believed),
         TEST(test_a_failed_write_is_final_and_loses_nothing),
         TEST(test_each_failing_call_of_a_start_leaves_a_log_that_starts),
         TEST(test_a_full_disk_refuses_and_recovers),
         TEST(test_one_thread_seals_while_another_writes),
         TEST(test_there_is_one_writer_at_a_time),
+        TEST(test_a_writer_waits_for_the_one_before),
         TEST(test_a_store_of_another_version_is_named),
         TEST(test_files_of_others_are_left_alone),
         TEST(test_a_missing_directory_is_made_but_not_its_parent),

@@ -23,7 +23,7 @@ static bool gate_closed;
 static unsigned at_gate;
 static _Atomic unsigned blocking_reads;
 
-#define REAL(name) ((__typeof__(&(name))) dlsym(RTLD_NEXT, #name))
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 ssize_t
 preadv2(int fd, const struct iovec *vectors, int count, off_t offset,
@@ -119,9 +119,9 @@ answered(void *context, enum spool_result result, struct spooled *spooled)
 static int
 ignore(void *context, const struct record *record, struct buffer *why)
 {
-    (void) context;
-    (void) record;
-    (void) why;
+    (void)context;
+    (void)record;
+    (void)why;
     return 0;
 }
 
@@ -250,8 +250,8 @@ test_the_loop_goes_on_while_a_read_waits(void **state)
 
     disk = DISK_COLD;
     gate_set(true);
-    assert_non_null(spool_read(world->reader, &world->tokens[2], 2, answered,
-                               &slow));
+    assert_non_null(
+        spool_read(world->reader, &world->tokens[2], 2, answered, &slow));
     gate_wait(1);
     disk = DISK_WARM;
     quick = ask(world, 3);
@@ -299,8 +299,8 @@ test_a_reader_may_end_with_reads_under_way(void **state)
 
     disk = DISK_COLD;
     for (int i = 0; i < 50; i++)
-        assert_non_null(spool_read(world->reader, &world->tokens[2], 2,
-                                   answered, &asked));
+        assert_non_null(
+            spool_read(world->reader, &world->tokens[2], 2, answered, &asked));
     spool_reader_free(&world->reader);
     assert_int_equal(asked.calls, 0);
 }
@@ -454,24 +454,24 @@ test_a_tool_reads_without_a_loop(void **state)
     struct spooled *spooled = NULL;
     struct token gone = world->tokens[2];
 
-    assert_int_equal(spool_read_now(world->path, &world->tokens[2], 2,
-                                    &spooled),
-                     SPOOL_FOUND);
+    assert_int_equal(
+        spool_read_now(world->path, &world->tokens[2], 2, &spooled),
+        SPOOL_FOUND);
     article_check(&spooled->record);
     spooled_release(spooled);
     gone.segment = 77;
     assert_int_equal(spool_read_now(world->path, &gone, 2, &spooled),
                      SPOOL_GONE);
-    assert_int_equal(spool_read_now(world->path, &world->tokens[2], 3,
-                                    &spooled),
-                     SPOOL_GONE);
-    assert_int_equal(spool_read_now("/nonexistent", &world->tokens[2], 2,
-                                    &spooled),
-                     SPOOL_FAILED);
+    assert_int_equal(
+        spool_read_now(world->path, &world->tokens[2], 3, &spooled),
+        SPOOL_GONE);
+    assert_int_equal(
+        spool_read_now("/nonexistent", &world->tokens[2], 2, &spooled),
+        SPOOL_FAILED);
     disk = DISK_BAD;
-    assert_int_equal(spool_read_now(world->path, &world->tokens[2], 2,
-                                    &spooled),
-                     SPOOL_FAILED);
+    assert_int_equal(
+        spool_read_now(world->path, &world->tokens[2], 2, &spooled),
+        SPOOL_FAILED);
 }
 
 int

@@ -29,9 +29,9 @@
 static inline char *
 directory_new(void)
 {
-    char *path = xstrdup(access("/dev/shm", W_OK) == 0
-                             ? "/dev/shm/renews-test-XXXXXX"
-                             : "/tmp/renews-test-XXXXXX");
+    char *path =
+        xstrdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/renews-test-XXXXXX"
+                                              : "/tmp/renews-test-XXXXXX");
 
     if (mkdtemp(path) == NULL)
         fail_msg("no directory for the test");
@@ -53,7 +53,7 @@ directory_empty(const char *path)
 
             if (unlink(name) < 0) {
                 directory_empty(name);
-                (void) rmdir(name);
+                (void)rmdir(name);
             }
             free(name);
         }
@@ -64,7 +64,7 @@ static inline void
 directory_free(char **path)
 {
     directory_empty(*path);
-    (void) rmdir(*path);
+    (void)rmdir(*path);
     free(*path);
     *path = NULL;
 }
@@ -108,14 +108,14 @@ static const int64_t ARRIVAL = 4102444800;
 static inline size_t
 payload_octets(uint64_t sequence)
 {
-    return 20 + (size_t) (sequence * 37 % 301);
+    return 20 + (size_t)(sequence * 37 % 301);
 }
 
 static inline void
 payload_fill(char *octets, uint64_t sequence, size_t length)
 {
     for (size_t i = 0; i < length; i++)
-        octets[i] = (char) ('!' + (sequence * 131 + i * 7) % 90);
+        octets[i] = (char)('!' + (sequence * 131 + i * 7) % 90);
 }
 
 /* Append the article of this sequence, octets long; returns its token without
@@ -126,24 +126,22 @@ article_append_sized(struct batch *batch, uint64_t sequence, size_t octets)
     char *text = xmalloc(octets);
     size_t half = octets / 2;
     struct iovec pieces[2] = {{text, half}, {text + half, octets - half}};
-    struct record_group groups[3] = {{1, 0, sequence},
-                                     {2, 0, sequence * 2},
-                                     {3, 0, sequence * 3}};
+    struct record_group groups[3] = {
+        {1, 0, sequence}, {2, 0, sequence * 2}, {3, 0, sequence * 3}};
     struct record_head head = {
         .type = RECORD_ARTICLE,
         .sequence = sequence,
-        .arrival = ARRIVAL + (int64_t) sequence,
+        .arrival = ARRIVAL + (int64_t)sequence,
         .head_octets = 5,
         .body_offset = 7,
-        .lines = (uint32_t) sequence,
+        .lines = (uint32_t)sequence,
     };
     struct token token = {0};
 
-    memset(head.hash.octets, (int) (sequence & 0xff), 16);
+    memset(head.hash.octets, (int)(sequence & 0xff), 16);
     payload_fill(text, sequence, octets);
     token.offset = batch_append(batch, &head, groups,
-                                (sequence % 4) * sizeof(groups[0]), pieces,
-                                2);
+                                (sequence % 4) * sizeof(groups[0]), pieces, 2);
     token.octets = head.octets;
     free(text);
     return token;
@@ -163,7 +161,7 @@ article_check(const struct record *record)
     char *text = xmalloc(record->head.payload_octets);
 
     assert_int_equal(record->head.type, RECORD_ARTICLE);
-    assert_int_equal(record->head.arrival, ARRIVAL + (int64_t) sequence);
+    assert_int_equal(record->head.arrival, ARRIVAL + (int64_t)sequence);
     assert_int_equal(record->head.lines, sequence);
     assert_int_equal(record->head.hash.octets[15], sequence & 0xff);
     payload_fill(text, sequence, record->head.payload_octets);
@@ -171,8 +169,7 @@ article_check(const struct record *record)
     assert_int_equal(record_group_count(record), sequence % 4);
     for (size_t i = 0; i < record_group_count(record); i++) {
         assert_int_equal(record_group(record, i).group, i + 1);
-        assert_int_equal(record_group(record, i).number,
-                         sequence * (i + 1));
+        assert_int_equal(record_group(record, i).number, sequence * (i + 1));
     }
     free(text);
 }
@@ -184,7 +181,7 @@ struct collected {
     struct token *tokens;
     size_t count;
     unsigned truncs, snapshots;
-    struct trunc trunc; /* the last */
+    struct trunc trunc;     /* the last */
     struct buffer snapshot; /* the last */
     int64_t arrival;
     uint64_t sequence;
@@ -204,7 +201,7 @@ collect(void *context, const struct record *record, struct buffer *why)
 {
     struct collected *collected = context;
 
-    (void) why;
+    (void)why;
     /* What every walk promises. */
     assert_true(record->head.sequence >= collected->sequence);
     assert_true(record->head.arrival >= collected->arrival);

@@ -7,24 +7,19 @@ import tarfile
 from support.server import TOP
 
 
-def corpus_archive():
+def corpus_directory(tmp_path_factory):
+    """RENEWS_CORPUS, a directory or an archive, or the one beside the
+    checkout, unpacked; None where there is none."""
     named = os.environ.get("RENEWS_CORPUS")
+    if named and os.path.isdir(named):
+        return named
     found = glob.glob(named or os.path.join(TOP, "..", "shared", "corpus",
                                             "*.tar.xz"))
-    return found[0] if found else None
-
-
-def corpus_directory(tmp_path_factory):
-    """Unpack it; None where it is not there."""
-    archive = corpus_archive()
-    if archive is None:
+    if not found:
         return None
     directory = tmp_path_factory.mktemp("corpus")
-    with tarfile.open(archive) as tar:
+    with tarfile.open(found[0]) as tar:
         tar.extractall(directory)
-    for top, dirs, files in os.walk(directory):
-        for name in dirs:
-            os.chmod(os.path.join(top, name), 0o755)
     return str(directory)
 
 
