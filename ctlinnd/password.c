@@ -49,11 +49,12 @@ terminal_ask(int terminal, const char *question, struct line *line,
         return why_set_errno(why, "terminal");
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
-    if (write(terminal, question, strlen(question)) < 0
-        || tcsetattr(terminal, TCSAFLUSH, &silent) < 0)
+    /* Silent first: an answer may come as soon as the question is seen. */
+    if (tcsetattr(terminal, TCSAFLUSH, &silent) < 0
+        || write(terminal, question, strlen(question)) < 0)
         return why_set_errno(why, "terminal");
     result = line_read(terminal, line, why);
-    if (tcsetattr(terminal, TCSAFLUSH, &before) < 0
+    if (tcsetattr(terminal, TCSADRAIN, &before) < 0
         || write(terminal, "\n", 1) < 0)
         return why_set_errno(why, "terminal");
     return result;
