@@ -41,13 +41,17 @@ now_ms(void)
 const char *
 process_name(const struct process *process)
 {
-    static char name[32];
+    static char name[272];
 
     if (process->role == ROLE_WRITER)
         return "writer";
     if (process->role == ROLE_AUTH)
         return "auth";
-    snprintf(name, sizeof(name), "nnrpd %u", process->worker);
+    if (process->role == ROLE_FEEDER)
+        snprintf(name, sizeof(name), "feeder %s",
+                 process->peer != NULL ? process->peer : "");
+    else
+        snprintf(name, sizeof(name), "nnrpd %u", process->worker);
     return name;
 }
 
@@ -111,6 +115,8 @@ program_path(const struct process *process)
     case ROLE_WRITER:
     case ROLE_AUTH:
         return "/proc/self/exe";
+    case ROLE_FEEDER:
+        return process->table->feeder_path;
     case ROLE_NNRPD:
     case ROLE_NONE:
         break;
@@ -129,7 +135,8 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
     char auth[] = "--role=auth";
     char slot[32];
     char worker[32];
-    char *words[5] = {(char *)(uintptr_t)process_name(process)};
+    char since[48];
+    char *words[7] = {(char *)(uintptr_t)process_name(process)};
     size_t next = 1;
 
     snprintf(slot, sizeof(slot), "--slot=%u", process->slot);
@@ -140,6 +147,11 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
         words[next++] = auth;
     words[next++] = slot;
     words[next++] = worker;
+    if (process->role == ROLE_FEEDER) {
+        snprintf(since, sizeof(since), "--since=%" PRIu64, process->since);
+        words[next++] = xasprintf("--peer=%s", process->peer);
+        words[next++] = since;
+    }
     words[next] = NULL;
     /* The master alone speaks with systemd. */
     unsetenv("NOTIFY_SOCKET");
@@ -195,6 +207,9 @@ static const struct ipc_handler nnrpd_handlers[] = {
     {IPC_READY, 0, true, false, on_ready},
     {IPC_LOAD, sizeof(struct ipc_load), true, false, on_load},
 };
+static const struct ipc_handler feeder_handlers[] = {
+    {IPC_READY, 0, true, false, on_ready},
+};
 
 #define TABLE(rows) (rows), sizeof(rows) / sizeof((rows)[0])
 static const struct {
@@ -203,6 +218,7 @@ static const struct {
 } handlers[] = {
     [ROLE_WRITER] = {TABLE(writer_handlers)},
     [ROLE_NNRPD] = {TABLE(nnrpd_handlers)},
+    [ROLE_FEEDER] = {TABLE(feeder_handlers)},
     [ROLE_AUTH] = {TABLE(writer_handlers)}, /* no other words */
 };
 
@@ -472,17 +488,18 @@ process_table_open(struct process_table *table, unsigned workers)
     struct timeval second = {1, 0};
 
     table->workers = workers;
-    table->count = 1 + workers + 1;
+    table->count = 1 + workers + PROCESS_FEEDERS_MAX + 1;
     table->rows = xcalloc(table->count, sizeof(*table->rows));
     for (unsigned i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
 
         process->table = table;
         process->role = i == 0                  ? ROLE_WRITER
+                        : i <= workers          ? ROLE_NNRPD
                         : i == table->count - 1 ? ROLE_AUTH
-                                                : ROLE_NNRPD;
+                                                : ROLE_FEEDER;
         process->slot = i;
-        process->worker = process->role == ROLE_NNRPD ? i - 1 : 0;
+        process->worker = i == 0 || process->role == ROLE_AUTH ? 0 : i - 1;
         process->restart = evtimer_new(table->base, on_restart, process);
         if (process->restart == NULL)
             die(EXIT_TEMPORARY, "out of memory: table of processes");
@@ -500,6 +517,7 @@ process_table_close(struct process_table *table)
         if (table->rows[i].control != NULL)
             ipc_free(&table->rows[i].control);
         event_free(table->rows[i].restart);
+        free(table->rows[i].peer);
     }
     event_free(table->watch);
     free(table->rows);
