@@ -2,7 +2,8 @@
  * ctlinnd -- asks the server to do something, as INN's ctlinnd does.
  *
  * Without a server, what concerns the store alone (groups, cancels) is done by
- * the same code in this process, under the writer's lock.
+ * the same code in this process, under the writer's lock, and so is what
+ * concerns accounts.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "ctlinnd/offline.h"
+#include "ctlinnd/password.h"
 #include "ctlinnd/server.h"
 #include "lib/admin.h"
 #include "lib/buffer.h"
@@ -24,6 +26,7 @@ struct options {
     const char *config_path;
     int timeout_ms; /* -1: wait for ever */
     bool silent;
+    int password_fd; /* -1: ask at the terminal */
 };
 
 static void __attribute__((noreturn)) usage_exit(int status)
@@ -37,7 +40,10 @@ static void __attribute__((noreturn)) usage_exit(int status)
                "  -s          print nothing but errors\n"
                "  -t SECONDS  how long to wait for the answer (default: for "
                "ever)\n"
-               "  -h, --help  this; --version\n\n");
+               "  -h, --help  this; --version\n"
+               "  --password-fd N  read the password of useradd, userpasswd "
+               "there, not from\n"
+               "              the terminal\n\n");
     admin_help(&text);
     buffer_append_char(&text, '\n');
     fputs(buffer_text(&text), status == 0 ? stdout : stderr);
@@ -56,6 +62,18 @@ timeout_parse(const char *text)
     return seconds == 0 ? -1 : (int)seconds * 1000;
 }
 
+static int
+descriptor_parse(const char *text)
+{
+    char *end;
+    unsigned long fd = strtoul(text, &end, 10);
+
+    if (end == text || *end != '\0' || text[0] == '-' || fd > 1000000)
+        die(EXIT_USAGE, "--password-fd: found \"%s\", expected a descriptor",
+            text);
+    return (int)fd;
+}
+
 static void
 options_parse(struct options *options, int argc, char **argv)
 {
@@ -63,6 +81,7 @@ options_parse(struct options *options, int argc, char **argv)
         {"config", required_argument, NULL, 'c'},
         {"silent", no_argument, NULL, 's'},
         {"timeout", required_argument, NULL, 't'},
+        {"password-fd", required_argument, NULL, 'p'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -72,6 +91,7 @@ options_parse(struct options *options, int argc, char **argv)
     *options = (struct options){
         .config_path = SYSCONFDIR "/renews/renews.conf",
         .timeout_ms = -1,
+        .password_fd = -1,
     };
     /* "+": what follows the command's name is not ours, though it may begin
        with a "-". */
@@ -86,6 +106,9 @@ options_parse(struct options *options, int argc, char **argv)
         case 't':
             options->timeout_ms = timeout_parse(optarg);
             break;
+        case 'p':
+            options->password_fd = descriptor_parse(optarg);
+            break;
         case 'V':
             puts("ctlinnd (" PACKAGE_NAME ") " PACKAGE_VERSION);
             exit(0);
@@ -95,6 +118,27 @@ options_parse(struct options *options, int argc, char **argv)
             usage_exit(EXIT_USAGE);
         }
     }
+}
+
+/* Behind a command that takes a password the option may stand too; it is taken
+   out of the words there. */
+static int
+password_fd_take(struct options *options, int words, const char **word)
+{
+    static const char name[] = "--password-fd";
+    const struct admin_word *what = words > 0 ? admin_find(word[0]) : NULL;
+
+    if (what == NULL || what->place != ADMIN_AUTH_PASSWORD)
+        return words;
+    for (int i = 1; i + 1 < words; i++) {
+        if (strcmp(word[i], name) != 0)
+            continue;
+        options->password_fd = descriptor_parse(word[i + 1]);
+        memmove(&word[i], &word[i + 2],
+                (size_t)(words - i - 2) * sizeof(*word));
+        return words - 2;
+    }
+    return words;
 }
 
 /* The command's row; leaves when the command line is wrong. */
@@ -120,6 +164,45 @@ command_check(int *words, const char **word, struct buffer *joined)
     return what;
 }
 
+/*
+ * The words as they are sent: with the hash of the password behind those that
+ * need one.  sent has room for one word more than there are.
+ */
+static int
+words_complete(const struct admin_word *what, const struct options *options,
+               int words, const char *const *word, const char **sent)
+{
+    static char hash[PASSWORD_HASH_OCTETS];
+    struct buffer why = BUFFER_EMPTY;
+
+    memcpy(sent, word, (size_t)words * sizeof(*sent));
+    if (what->place != ADMIN_AUTH_PASSWORD)
+        return words;
+    if (password_obtain(options->password_fd, hash, &why) < 0)
+        die(EXIT_DATA, "%s", buffer_text(&why));
+    sent[words] = hash;
+    return words + 1;
+}
+
+/* As in SERVER_NOT_RUNNING: here, where that can be. */
+static int
+offline_ask(const struct config *config, const struct admin_word *what,
+            int words, const char *const *word, struct buffer *answer)
+{
+    switch (what->place) {
+    case ADMIN_STORE:
+        return offline_command(config, words, word, answer) < 0 ? 1 : 0;
+    case ADMIN_AUTH:
+    case ADMIN_AUTH_PASSWORD:
+        return offline_accounts(config, words, word, answer) < 0 ? 1 : 0;
+    case ADMIN_MASTER:
+        break;
+    }
+    buffer_clear(answer);
+    buffer_append_format(answer, "no server runs at %s", config->pathrun);
+    return EXIT_NOT_RUNNING;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -129,6 +212,7 @@ main(int argc, char **argv)
     struct config *config;
     const struct admin_word *what;
     const char **word;
+    const char **sent;
     int words;
     int status;
 
@@ -137,22 +221,21 @@ main(int argc, char **argv)
     options_parse(&options, argc, argv);
     words = argc - optind;
     word = (const char **)argv + optind;
+    words = password_fd_take(&options, words, word);
     what = command_check(&words, word, &joined);
     if (strcmp(what->name, "help") == 0 && words == 1)
         usage_exit(0);
     config = config_load(options.config_path, &answer);
     if (config == NULL)
         die(EXIT_CONFIG, "%s", buffer_text(&answer));
-    status = server_ask(config, words, word, options.timeout_ms, &answer);
-    if (status == SERVER_NOT_RUNNING && what->place == ADMIN_STORE) {
-        status = offline_command(config, words, word, &answer) < 0 ? 1 : 0;
-    } else if (status == SERVER_NOT_RUNNING) {
-        buffer_clear(&answer);
-        buffer_append_format(&answer, "no server runs at %s", config->pathrun);
-        status = EXIT_NOT_RUNNING;
-    }
+    sent = xcalloc((size_t)words + 1, sizeof(*sent));
+    words = words_complete(what, &options, words, word, sent);
+    status = server_ask(config, words, sent, options.timeout_ms, &answer);
+    if (status == SERVER_NOT_RUNNING)
+        status = offline_ask(config, what, words, sent, &answer);
     if (answer.used > 0 && (status != 0 || !options.silent))
         fprintf(status == 0 ? stdout : stderr, "%s\n", buffer_text(&answer));
+    free(sent);
     config_free(&config);
     buffer_free(&answer);
     buffer_free(&joined);

@@ -1,5 +1,6 @@
 /*
- * offline -- a command of the store's while no server runs.
+ * offline -- a command of the store's, or about accounts, while no server
+ * runs.
  */
 #ifndef CTLINND_OFFLINE_H
 #define CTLINND_OFFLINE_H
@@ -14,5 +15,9 @@ struct config;
  */
 int offline_command(const struct config *config, int words,
                     const char *const *word, struct buffer *answer);
+
+/* The same for a word about accounts (lib/account.h). */
+int offline_accounts(const struct config *config, int words,
+                     const char *const *word, struct buffer *answer);
 
 #endif

@@ -74,7 +74,9 @@ process_print(const struct master *master, const struct process *process,
                 text, " %s=%" PRIu64, feed_counter_name(i),
                 atomic_load(&master->shared->slots[process->slot].feed[i]));
     for (enum counter i = COUNTER_CLIENTS_SERVED;
-         process->role != ROLE_FEEDER && i < COUNTER_COUNT; i++) {
+         process->role != ROLE_FEEDER && process->role != ROLE_AUTH
+         && i < COUNTER_COUNT;
+         i++) {
         bool writers = i >= COUNTER_STORED;
 
         if (writers == (process->role == ROLE_WRITER))

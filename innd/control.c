@@ -29,12 +29,13 @@ struct asker {
     TAILQ_ENTRY(asker) next;
 };
 
-/* What the writer is asked, or will be when there is one. */
+/* What a child is asked, or will be when there is one. */
 struct request {
     struct control *control;
     struct asker *asker; /* NULL: gone, nobody wants the answer */
-    uint64_t number;     /* the writer's cookie */
-    uint64_t cookie;     /* the asker's */
+    enum control_child child;
+    uint64_t number; /* the child's cookie */
+    uint64_t cookie; /* the asker's */
     bool sent;
     struct buffer payload;
     struct event *timeout;
@@ -49,8 +50,8 @@ struct control {
     int fd;
     int spare; /* for one asker when descriptors have run out; -1: given up */
     struct event *acceptable;
-    struct event *again; /* accept again, after it failed */
-    struct ipc *writer;  /* NULL: away */
+    struct event *again;                    /* accept again, after it failed */
+    struct ipc *children[CONTROL_CHILDREN]; /* NULL: away */
     control_func *func;
     void *context;
     uint64_t number;
@@ -72,7 +73,12 @@ asker_answer(struct asker *asker, uint64_t cookie, uint32_t status,
     ipc_sendv(asker->ipc, IPC_REPLY, pieces, 2, -1);
 }
 
-/* --- asking the writer --- */
+/* --- asking a child --- */
+
+static const char *const child_names[CONTROL_CHILDREN] = {
+    [CONTROL_WRITER] = "writer",
+    [CONTROL_AUTH] = "auth process",
+};
 
 static void
 request_free(struct request *request)
@@ -93,9 +99,12 @@ request_end(struct request *request, uint32_t status, const char *text,
 }
 
 static void
-request_fail(struct request *request, const char *text)
+request_fail(struct request *request, const char *what)
 {
+    char *text = xasprintf("The %s %s", child_names[request->child], what);
+
     request_end(request, 1, text, strlen(text));
+    free(text);
 }
 
 static void
@@ -103,29 +112,30 @@ on_timeout(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     (void)what;
-    request_fail(context, "The writer is away and did not come back in time; "
-                          "nothing was done");
+    request_fail(context, "is away and did not come back in time; nothing was "
+                          "done");
 }
 
 static void
 request_send(struct request *request)
 {
-    ipc_send(request->control->writer, IPC_COMMAND, request->payload.data,
-             request->payload.used, -1);
+    ipc_send(request->control->children[request->child], IPC_COMMAND,
+             request->payload.data, request->payload.used, -1);
     request->sent = true;
     event_del(request->timeout);
 }
 
 static void
-request_make(struct asker *asker, uint64_t cookie, int words,
-             const char *const *word)
+request_make(struct asker *asker, uint64_t cookie, enum control_child child,
+             int words, const char *const *word)
 {
-    static const struct timeval patience = {CONTROL_WRITER_SECONDS, 0};
+    static const struct timeval patience = {CONTROL_WAIT_SECONDS, 0};
     struct control *control = asker->control;
     struct request *request = xcalloc(1, sizeof(*request));
 
     request->control = control;
     request->asker = asker;
+    request->child = child;
     request->cookie = cookie;
     request->number = ++control->number;
     ipc_command_build(&request->payload, request->number, words, word);
@@ -133,32 +143,35 @@ request_make(struct asker *asker, uint64_t cookie, int words,
     if (request->timeout == NULL)
         die(EXIT_TEMPORARY, "out of memory: request of ctlinnd");
     TAILQ_INSERT_TAIL(&control->requests, request, next);
-    if (control->writer != NULL)
+    if (control->children[child] != NULL)
         request_send(request);
     else
         event_add(request->timeout, &patience);
 }
 
 void
-control_set_writer(struct control *control, struct ipc *writer)
+control_set_child(struct control *control, enum control_child child,
+                  struct ipc *ipc)
 {
     struct request *request;
     struct request *next;
 
-    control->writer = writer;
+    control->children[child] = ipc;
     for (request = TAILQ_FIRST(&control->requests); request != NULL;
          request = next) {
         next = TAILQ_NEXT(request, next);
-        if (writer != NULL && !request->sent)
+        if (request->child != child)
+            continue;
+        if (ipc != NULL && !request->sent)
             request_send(request);
-        else if (writer == NULL && request->sent)
-            request_fail(request, "The writer ended before it answered: this "
-                                  "may be done or not; look, and ask again");
+        else if (ipc == NULL && request->sent)
+            request_fail(request, "ended before it answered: this may be done "
+                                  "or not; look, and ask again");
     }
 }
 
 void
-control_writer_reply(struct control *control, const struct ipc_frame *frame)
+control_child_reply(struct control *control, const struct ipc_frame *frame)
 {
     const struct ipc_reply *reply = frame->payload;
     struct request *request = NULL;
@@ -175,7 +188,7 @@ control_writer_reply(struct control *control, const struct ipc_frame *frame)
 
 /* --- askers --- */
 
-/* One command, taken apart; the writer answers later. */
+/* One command, taken apart; a child answers later. */
 static void
 command_run(struct asker *asker, uint64_t cookie,
             const struct admin_word *what, int words, const char **word)
@@ -184,13 +197,16 @@ command_run(struct asker *asker, uint64_t cookie,
     struct buffer answer = BUFFER_EMPTY;
     uint32_t status = EXIT_USAGE;
 
-    if (!admin_takes(what, words))
+    if (!admin_takes_sent(what, words))
         admin_usage(what, &answer);
     else if (what->place == ADMIN_MASTER)
         status = control->func(control->context, what, words, word, &answer);
     else {
         buffer_free(&answer);
-        request_make(asker, cookie, words, word);
+        request_make(asker, cookie,
+                     what->place == ADMIN_STORE ? CONTROL_WRITER
+                                                : CONTROL_AUTH,
+                     words, word);
         return;
     }
     asker_answer(asker, cookie, status, buffer_text(&answer), answer.used);

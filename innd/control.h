@@ -3,8 +3,9 @@
  *
  * Who may: root, the user the server runs as, members of its group (the
  * socket's mode and SO_PEERCRED both say so).  Words of the store are sent on
- * to the writer; while that is away they wait for the next one, at most
- * CONTROL_WRITER_SECONDS.  All others are the master's.
+ * to the writer, those about accounts to the auth process; while that is away
+ * they wait for the next one, at most CONTROL_WAIT_SECONDS.  All others are
+ * the master's.
  */
 #ifndef INND_CONTROL_H
 #define INND_CONTROL_H
@@ -19,7 +20,7 @@ struct ipc;
 struct ipc_frame;
 
 enum {
-    CONTROL_WRITER_SECONDS = 10,
+    CONTROL_WAIT_SECONDS = 10,
     CONTROL_ASKERS_MAX = 64,
 };
 
@@ -37,10 +38,14 @@ struct control *control_open(struct event_base *base, int fd,
                              control_func *func, void *context);
 void control_close(struct control **control);
 
-/* The writer serves: NULL when it has ended. */
-void control_set_writer(struct control *control, struct ipc *writer);
-/* The writer's IPC_REPLY. */
-void control_writer_reply(struct control *control,
-                          const struct ipc_frame *frame);
+/* Who can be asked, beside the master. */
+enum control_child { CONTROL_WRITER, CONTROL_AUTH, CONTROL_CHILDREN };
+
+/* It serves: NULL when it has ended. */
+void control_set_child(struct control *control, enum control_child child,
+                       struct ipc *ipc);
+/* Its IPC_REPLY. */
+void control_child_reply(struct control *control,
+                         const struct ipc_frame *frame);
 
 #endif

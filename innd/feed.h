@@ -2,7 +2,7 @@
  * feed -- the master's side of feeders: which peers have one, and what ctlinnd
  * asks about them.
  *
- * The last PROCESS_FEEDERS_MAX rows of the table of processes are feeders',
+ * PROCESS_FEEDERS_MAX rows behind those of the workers are feeders',
  * one for each peer of the configuration that has a host; a row without a peer
  * is free.
  */

@@ -1,6 +1,6 @@
 /*
  * innd -- the server.  The master by default; with --role=writer, which only
- * the master passes, the writer.
+ * the master passes, the writer; with --role=auth, the auth process.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "innd/auth.h"
 #include "innd/daemon.h"
 #include "innd/master.h"
 #include "innd/place.h"
@@ -188,14 +189,16 @@ static int
 child_run(int argc, char **argv)
 {
     struct child_arguments arguments;
+    bool auth = strcmp(argv[1], "--role=auth") == 0;
 
-    log_open("writer", false);
+    log_open(auth ? "auth" : "writer", false);
     /* First: it moves the words of argv. */
-    child_set_title(argc, argv, "renews: writer");
+    child_set_title(argc, argv, auth ? "renews: auth" : "renews: writer");
     if (child_arguments_parse(&arguments, argc, argv) < 0
-        || arguments.role == NULL || strcmp(arguments.role, "writer") != 0)
+        || arguments.role == NULL
+        || (!auth && strcmp(arguments.role, "writer") != 0))
         die(EXIT_USAGE, "only innd itself starts roles; try --help");
-    return writer_run(&arguments);
+    return auth ? auth_run(&arguments) : writer_run(&arguments);
 }
 
 int

@@ -117,8 +117,9 @@ on_load(void *context, struct process *process, uint64_t closed)
 
 /* --- children --- */
 
+/* A socket between a worker and the writer or auth, for this use. */
 static void
-link_make(struct process *writer, struct process *worker,
+link_make(struct process *other, struct process *worker,
           enum ipc_link_kind kind)
 {
     struct ipc_link link = {.kind = kind, .worker = worker->worker};
@@ -127,11 +128,24 @@ link_make(struct process *writer, struct process *worker,
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
                    pair)
         < 0) {
-        syswarn("%s: socket to the writer", process_name(worker));
+        syswarn("%s: socket to another process", process_name(worker));
         return;
     }
-    ipc_send(writer->control, IPC_WORKER, &link, sizeof(link), pair[0]);
-    ipc_send(worker->control, IPC_WRITER, &link, sizeof(link), pair[1]);
+    ipc_send(other->control, IPC_WORKER, &link, sizeof(link), pair[0]);
+    ipc_send(worker->control, kind == LINK_AUTH ? IPC_AUTH : IPC_WRITER, &link,
+             sizeof(link), pair[1]);
+}
+
+/* Connect a worker with auth, when both are there. */
+static void
+auth_link_make(struct master *master, struct process *worker)
+{
+    struct process *auth = process_auth(&master->processes);
+
+    if (auth->state == PROCESS_READY && auth->control != NULL
+        && worker->role == ROLE_NNRPD && worker->state == PROCESS_READY
+        && worker->control != NULL)
+        link_make(auth, worker, LINK_AUTH);
 }
 
 /* Connect a worker with the writer, when both are there. */
@@ -159,6 +173,8 @@ announce_ready(struct master *master)
     for (size_t i = 0; i <= master->processes.workers; i++)
         if (!master->processes.rows[i].served)
             return;
+    if (!process_auth(&master->processes)->served)
+        return;
     master->announced = true;
     listeners_describe(master->listeners, &where);
     notice("ready on %s workers=%zu", buffer_text(&where),
@@ -177,8 +193,8 @@ on_ready(void *context, struct process *process)
     if (process->role == ROLE_WRITER) {
         debug("writer: ready");
         atomic_store(&master->shared->writer_ready, 1);
-        control_set_writer(master->control, process->control);
-        for (size_t i = 1; i < table->count; i++) {
+        control_set_child(master->control, CONTROL_WRITER, process->control);
+        for (size_t i = 1; i < table->count - 1; i++) {
             /* The first time: until now there was no store to read. */
             if (table->rows[i].role == ROLE_NNRPD
                 && table->rows[i].starts == 0)
@@ -186,8 +202,13 @@ on_ready(void *context, struct process *process)
             links_make(master, &table->rows[i]);
         }
         feeds_update(master);
+    } else if (process->role == ROLE_AUTH) {
+        control_set_child(master->control, CONTROL_AUTH, process->control);
+        for (size_t i = 1; i <= table->workers; i++)
+            auth_link_make(master, &table->rows[i]);
     } else {
         links_make(master, process);
+        auth_link_make(master, process);
     }
     accept_update(master);
     announce_ready(master);
@@ -196,7 +217,8 @@ on_ready(void *context, struct process *process)
 static bool
 workers_have_ended(const struct master *master)
 {
-    for (size_t i = 1; i < master->processes.count; i++)
+    /* And feeders: all but the writer and auth. */
+    for (size_t i = 1; i < master->processes.count - 1; i++)
         if (master->processes.rows[i].pid != 0)
             return false;
     return true;
@@ -208,14 +230,16 @@ stop_continue(struct master *master)
 {
     struct timeval patience = {MASTER_DRAIN_WRITER_SECONDS, 0};
     struct process *writer = process_writer(&master->processes);
+    struct process *auth = process_auth(&master->processes);
 
     if (!workers_have_ended(master))
         return;
     if (writer->state != PROCESS_DRAINING) {
         process_drain(writer);
+        process_drain(auth);
         event_add(master->drain, &patience);
     }
-    if (writer->pid == 0)
+    if (writer->pid == 0 && auth->pid == 0)
         event_base_loopbreak(master->base);
 }
 
@@ -251,7 +275,9 @@ on_ended(void *context, struct process *process, int status)
 
     if (process->role == ROLE_WRITER) {
         atomic_store(&master->shared->writer_ready, 0);
-        control_set_writer(master->control, NULL);
+        control_set_child(master->control, CONTROL_WRITER, NULL);
+    } else if (process->role == ROLE_AUTH) {
+        control_set_child(master->control, CONTROL_AUTH, NULL);
     } else if (process->role == ROLE_FEEDER) {
         return feed_end(master, process);
     } else {
@@ -276,7 +302,7 @@ on_reply(void *context, const struct ipc_frame *frame)
 {
     struct master *master = context;
 
-    control_writer_reply(master->control, frame);
+    control_child_reply(master->control, frame);
 }
 
 static const struct process_hooks process_hooks = {
@@ -303,7 +329,7 @@ master_stop(struct master *master, const char *why)
        kernel's queue it would wait for our end. */
     listeners_close(&master->listeners);
     master->accepting = false;
-    for (size_t i = 1; i < master->processes.count; i++)
+    for (size_t i = 1; i < master->processes.count - 1; i++)
         process_drain(&master->processes.rows[i]);
     event_add(master->drain, &patience);
     stop_continue(master);
@@ -600,6 +626,7 @@ master_serve(struct master *master)
     notice("starting on %s", buffer_text(&where));
     buffer_free(&where);
     process_start(process_writer(&master->processes));
+    process_start(process_auth(&master->processes));
     if (event_base_dispatch(master->base) < 0)
         die(EXIT_SOFTWARE, "event loop");
     if (master->exit_status == 0)

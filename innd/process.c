@@ -45,6 +45,8 @@ process_name(const struct process *process)
 
     if (process->role == ROLE_WRITER)
         return "writer";
+    if (process->role == ROLE_AUTH)
+        return "auth";
     if (process->role == ROLE_FEEDER)
         snprintf(name, sizeof(name), "feeder %s",
                  process->peer != NULL ? process->peer : "");
@@ -68,6 +70,9 @@ descriptors_fill(const struct process *process, int control,
     fds[CHILD_SHARED_FD] = table->shared_fd;
     fds[CHILD_ACTIVE_FD] = writer ? table->active_fd : table->active_read_fd;
     fds[CHILD_FIRST_FREE_FD] = table->tools_fd;
+    /* It knows accounts and no news. */
+    if (process->role == ROLE_AUTH)
+        return CHILD_ACTIVE_FD;
     return writer ? CHILD_FIRST_FREE_FD + 1 : CHILD_FIRST_FREE_FD;
 }
 
@@ -108,6 +113,7 @@ program_path(const struct process *process)
 {
     switch (process->role) {
     case ROLE_WRITER:
+    case ROLE_AUTH:
         return "/proc/self/exe";
     case ROLE_FEEDER:
         return process->table->feeder_path;
@@ -126,6 +132,7 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
 {
     const char *program = program_path(process);
     char role[] = "--role=writer";
+    char auth[] = "--role=auth";
     char slot[32];
     char worker[32];
     char since[48];
@@ -136,6 +143,8 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
     snprintf(worker, sizeof(worker), "--worker=%u", process->worker);
     if (process->role == ROLE_WRITER)
         words[next++] = role;
+    if (process->role == ROLE_AUTH)
+        words[next++] = auth;
     words[next++] = slot;
     words[next++] = worker;
     if (process->role == ROLE_FEEDER) {
@@ -210,6 +219,7 @@ static const struct {
     [ROLE_WRITER] = {TABLE(writer_handlers)},
     [ROLE_NNRPD] = {TABLE(nnrpd_handlers)},
     [ROLE_FEEDER] = {TABLE(feeder_handlers)},
+    [ROLE_AUTH] = {TABLE(writer_handlers)}, /* no other words */
 };
 
 /* Its end closes the control socket too; what hangs on without one is killed
@@ -478,17 +488,18 @@ process_table_open(struct process_table *table, unsigned workers)
     struct timeval second = {1, 0};
 
     table->workers = workers;
-    table->count = 1 + workers + PROCESS_FEEDERS_MAX;
+    table->count = 1 + workers + PROCESS_FEEDERS_MAX + 1;
     table->rows = xcalloc(table->count, sizeof(*table->rows));
     for (unsigned i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
 
         process->table = table;
-        process->role = i == 0         ? ROLE_WRITER
-                        : i <= workers ? ROLE_NNRPD
-                                       : ROLE_FEEDER;
+        process->role = i == 0                  ? ROLE_WRITER
+                        : i <= workers          ? ROLE_NNRPD
+                        : i == table->count - 1 ? ROLE_AUTH
+                                                : ROLE_FEEDER;
         process->slot = i;
-        process->worker = i == 0 ? 0 : i - 1;
+        process->worker = i == 0 || process->role == ROLE_AUTH ? 0 : i - 1;
         process->restart = evtimer_new(table->base, on_restart, process);
         if (process->restart == NULL)
             die(EXIT_TEMPORARY, "out of memory: table of processes");

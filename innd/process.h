@@ -33,7 +33,13 @@ enum {
 };
 
 /* Kept in shared_slot.role. */
-enum process_role { ROLE_NONE, ROLE_WRITER, ROLE_NNRPD, ROLE_FEEDER };
+enum process_role {
+    ROLE_NONE,
+    ROLE_WRITER,
+    ROLE_NNRPD,
+    ROLE_FEEDER,
+    ROLE_AUTH
+};
 
 enum process_state {
     PROCESS_AWAY,     /* not running: to be started, or never again */
@@ -50,7 +56,7 @@ struct process_hooks {
     bool (*ended)(void *context, struct process *process, int status);
     /* IPC_LOAD, from a worker: client number `closed` is gone (0: none). */
     void (*load)(void *context, struct process *process, uint64_t closed);
-    /* IPC_REPLY, from the writer. */
+    /* IPC_REPLY, from the writer or auth. */
     void (*reply)(void *context, const struct ipc_frame *frame);
 };
 
@@ -59,7 +65,7 @@ struct process {
     enum process_role role;
     enum process_state state;
     unsigned slot;
-    unsigned worker; /* which, from 0; the writer: 0 */
+    unsigned worker; /* which, from 0; the writer and auth: 0 */
     char *peer;      /* a feeder's, owned; NULL: the row is free */
     uint64_t since;  /* a feeder's: where a new peer begins in the log */
     bool dropped;    /* a feeder's: ctlinnd drop */
@@ -90,7 +96,7 @@ struct process_table {
     void *context;
     char *feeder_path;
     struct process *rows; /* [0] is the writer, then the workers, then rows
-                             for feeders (innd/feed.h) */
+                             for feeders (innd/feed.h); auth is the last */
     size_t workers;
     size_t count;
     struct event *watch; /* each second */
@@ -104,6 +110,12 @@ static inline struct process *
 process_writer(const struct process_table *table)
 {
     return &table->rows[0];
+}
+
+static inline struct process *
+process_auth(const struct process_table *table)
+{
+    return &table->rows[table->count - 1];
 }
 
 /* "writer", "nnrpd 2": its name in the log. */

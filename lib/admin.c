@@ -33,6 +33,14 @@ const struct admin_word admin_words[] = {
      "show counters, or log them every so many seconds"},
     {"throttle", 1, 1, true, ADMIN_MASTER, "reason",
      "take no articles and no feeds"},
+    {"useradd", 1, 2, false, ADMIN_AUTH_PASSWORD, "name [role]",
+     "make an account: reader, poster, moderator, admin or peer"},
+    {"userdel", 1, 1, false, ADMIN_AUTH, "name", "remove an account"},
+    {"userlist", 0, 0, false, ADMIN_AUTH, "", "all accounts"},
+    {"userpasswd", 1, 1, false, ADMIN_AUTH_PASSWORD, "name",
+     "give an account another password"},
+    {"userrole", 2, 2, false, ADMIN_AUTH, "name role",
+     "give an account another role"},
 };
 const size_t admin_word_count = sizeof(admin_words) / sizeof(admin_words[0]);
 
@@ -67,6 +75,12 @@ admin_takes(const struct admin_word *what, int words)
 {
     return words - 1 >= what->arguments_min
            && words - 1 <= what->arguments_max;
+}
+
+bool
+admin_takes_sent(const struct admin_word *what, int words)
+{
+    return admin_takes(what, words - (what->place == ADMIN_AUTH_PASSWORD));
 }
 
 void

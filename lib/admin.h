@@ -15,6 +15,9 @@ struct buffer;
 enum admin_place {
     ADMIN_MASTER, /* needs a running server */
     ADMIN_STORE,  /* the writer's; works on a stopped server too */
+    ADMIN_AUTH,   /* the auth process's; works on a stopped server too */
+    ADMIN_AUTH_PASSWORD, /* the same; ctlinnd asks for a password, and sends
+                            its hash as a last word beyond the arguments */
 };
 
 struct admin_word {
@@ -39,6 +42,8 @@ int admin_join(const struct admin_word *what, int words, const char **word,
                struct buffer *joined);
 /* Is this number of words, the name among them, what the command takes? */
 bool admin_takes(const struct admin_word *what, int words);
+/* The same as ctlinnd sends it, a password's hash among them. */
+bool admin_takes_sent(const struct admin_word *what, int words);
 /* "usage: ctlinnd newgroup group [...]", without a newline. */
 void admin_usage(const struct admin_word *word, struct buffer *text);
 /* All words, a line each. */

@@ -38,7 +38,7 @@ static struct {
 
 static const char whole_syntax[] =
     "key = value, key = {value, value}, include(\"FILE\") or "
-    "peer \"NAME\" {...}";
+    "peer \"NAME\" {...}, access \"NAME\" {...}";
 
 /* The one way an error of the file is spelt. */
 static void
@@ -92,6 +92,10 @@ cfg_is_root(const cfg_t *cfg)
 static const struct config_row *
 cfg_rows(const cfg_t *cfg, size_t *count_r)
 {
+    if (strcmp(cfg->name, "access") == 0) {
+        *count_r = config_access_row_count;
+        return config_access_rows;
+    }
     *count_r = cfg_is_root(cfg) ? config_row_count : config_peer_row_count;
     return cfg_is_root(cfg) ? config_rows : config_peer_rows;
 }
@@ -114,9 +118,12 @@ unknown_key(const cfg_t *cfg, const char *key)
             nearest = rows[i].name;
         }
     }
-    buffer_append_text(&expected, cfg_is_root(cfg)
-                                      ? "a key of renews.conf(5)"
-                                      : "a key of a peer section");
+    if (cfg_is_root(cfg))
+        buffer_append_text(&expected, "a key of renews.conf(5)");
+    else
+        buffer_append_format(&expected, "a key of %s section",
+                             strcmp(cfg->name, "access") == 0 ? "an access"
+                                                              : "a peer");
     if (nearest != NULL)
         buffer_append_format(&expected, " (%s?)", nearest);
     reading_error(cfg, key, "an unknown key", buffer_text(&expected));
@@ -127,19 +134,18 @@ unknown_key(const cfg_t *cfg, const char *key)
 static const struct {
     const char *format;
     const char *found;
-    const char *expected;
+    const char *expected; /* NULL: the section that it is about */
 } confuse_errors[] = {
     {"missing equal sign after option '%s'", "no \"=\" behind the key",
      "key = value"},
     {"attempt to append to non-list option '%s'", "\"+=\"", "key = value"},
-    {"missing title for section '%s'", "no name", "peer \"NAME\" {...}"},
-    {"missing opening brace for section '%s'", "no \"{\"",
-     "peer \"NAME\" {...}"},
+    {"missing title for section '%s'", "no name", NULL},
+    {"missing opening brace for section '%s'", "no \"{\"", NULL},
     {"missing parenthesis for function '%s'", "no \"(\"", "include(\"FILE\")"},
     {"syntax error in call of function '%s'", "something else",
      "include(\"FILE\")"},
     {"found duplicate title '%s'", "this name twice",
-     "another name for each peer"},
+     "another name for each section"},
     {"premature end of file", "the end of the file", "a value or a \"}\""},
 };
 
@@ -173,8 +179,13 @@ confuse_error(cfg_t *cfg, const char *format, va_list args)
     for (size_t i = 0; i < sizeof(confuse_errors) / sizeof(*confuse_errors);
          i++) {
         if (strcmp(format, confuse_errors[i].format) == 0) {
+            char *section = xasprintf("%s \"NAME\" {...}", key);
+
             reading_error(cfg, key, confuse_errors[i].found,
-                          confuse_errors[i].expected);
+                          confuse_errors[i].expected != NULL
+                              ? confuse_errors[i].expected
+                              : section);
+            free(section);
             return;
         }
     }
@@ -368,21 +379,28 @@ options_fill(cfg_opt_t *options, const struct config_row *rows, size_t count)
 static cfg_t *
 reader_new(void)
 {
-    cfg_opt_t *options = xcalloc(config_row_count + 3, sizeof(cfg_opt_t));
+    cfg_opt_t *options = xcalloc(config_row_count + 4, sizeof(cfg_opt_t));
     cfg_opt_t *peer = xcalloc(config_peer_row_count + 1, sizeof(cfg_opt_t));
+    cfg_opt_t *access =
+        xcalloc(config_access_row_count + 1, sizeof(cfg_opt_t));
     cfg_t *cfg;
 
     options_fill(peer, config_peer_rows, config_peer_row_count);
     peer[config_peer_row_count] = (cfg_opt_t)CFG_END();
+    options_fill(access, config_access_rows, config_access_row_count);
+    access[config_access_row_count] = (cfg_opt_t)CFG_END();
     options_fill(options, config_rows, config_row_count);
     options[config_row_count] = (cfg_opt_t)CFG_SEC(
         "peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
     options[config_row_count + 1] =
         (cfg_opt_t)CFG_FUNC("include", value_include);
-    options[config_row_count + 2] = (cfg_opt_t)CFG_END();
+    options[config_row_count + 2] = (cfg_opt_t)CFG_SEC(
+        "access", access, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+    options[config_row_count + 3] = (cfg_opt_t)CFG_END();
     cfg = cfg_init(options, CFGF_NONE); /* copies them */
     free(options);
     free(peer);
+    free(access);
     if (cfg == NULL)
         die(EXIT_TEMPORARY, "out of memory: reading the configuration");
     cfg_set_error_function(cfg, confuse_error);
@@ -456,6 +474,23 @@ peers_take(struct config *config, cfg_t *cfg)
 }
 
 static void
+accesses_take(struct config *config, cfg_t *cfg)
+{
+    unsigned count = cfg_size(cfg, "access");
+
+    config->accesses = xcalloc(count, sizeof(struct config_access));
+    config->access_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        cfg_t *section = cfg_getnsec(cfg, "access", i);
+        struct config_access *access = &config->accesses[i];
+
+        access->name = xstrdup(cfg_title(section));
+        rows_take(config_access_rows, config_access_row_count, section,
+                  access);
+    }
+}
+
+static void
 pathhost_find(struct config *config)
 {
     char name[256];
@@ -514,6 +549,7 @@ config_read(const char *name, struct buffer *text, struct buffer *why)
     if (good) {
         rows_take(config_rows, config_row_count, cfg, config);
         pathhost_find(config);
+        accesses_take(config, cfg);
         good = peers_take(config, cfg) == 0 && config_check(config, cfg) == 0;
     }
     cfg_free(cfg);
@@ -564,6 +600,12 @@ config_free(struct config **config)
             config_row_free(&config_peer_rows[j], &old->peers[i]);
     }
     free(old->peers);
+    for (size_t i = 0; i < old->access_count; i++) {
+        free(old->accesses[i].name);
+        for (size_t j = 0; j < config_access_row_count; j++)
+            config_row_free(&config_access_rows[j], &old->accesses[i]);
+    }
+    free(old->accesses);
     free(old);
     *config = NULL;
 }
@@ -582,6 +624,24 @@ config_print_peer(const struct config_peer *peer, struct buffer *text)
     buffer_append_text(text, "}\n");
 }
 
+static void
+accesses_print(const struct config *config, struct buffer *text)
+{
+    for (size_t i = 0; i < config->access_count; i++) {
+        buffer_append_text(text, "access ");
+        config_quote(config->accesses[i].name, text);
+        buffer_append_text(text, " {\n");
+        for (size_t j = 0; j < config_access_row_count; j++) {
+            buffer_append_format(text,
+                                 "    %s = ", config_access_rows[j].name);
+            config_row_print(&config_access_rows[j], &config->accesses[i],
+                             text);
+            buffer_append_char(text, '\n');
+        }
+        buffer_append_text(text, "}\n");
+    }
+}
+
 void
 config_print(const struct config *config, struct buffer *text)
 {
@@ -592,6 +652,7 @@ config_print(const struct config *config, struct buffer *text)
     }
     for (size_t i = 0; i < config->peer_count; i++)
         config_print_peer(&config->peers[i], text);
+    accesses_print(config, text);
 }
 
 /* The memfd: this line with the generation, then the file as printed. */
@@ -708,6 +769,23 @@ peers_compare(const struct config *one, const struct config *other,
     return differ;
 }
 
+/* Their order counts, so they are one thing. */
+static size_t
+accesses_compare(const struct config *old, const struct config *new,
+                 struct buffer *changed)
+{
+    struct buffer a = BUFFER_EMPTY;
+    struct buffer b = BUFFER_EMPTY;
+    size_t differ;
+
+    accesses_print(old, &a);
+    accesses_print(new, &b);
+    differ = texts_compare("access", &a, &b, changed);
+    buffer_free(&a);
+    buffer_free(&b);
+    return differ;
+}
+
 void
 config_keep(struct config *config, const struct config *old)
 {
@@ -736,5 +814,6 @@ config_compare(const struct config *old, const struct config *new,
     }
     differ += peers_compare(new, old, false, changed);
     differ += peers_compare(old, new, true, changed);
+    differ += accesses_compare(old, new, changed);
     return differ;
 }

@@ -23,6 +23,8 @@
 struct buffer;
 
 enum access_level { ACCESS_NONE, ACCESS_READ, ACCESS_POST };
+/* Where a password may cross a connection as it is. */
+enum plaintext_level { PLAINTEXT_NEVER, PLAINTEXT_LOCAL, PLAINTEXT_ALWAYS };
 
 /* One peer "NAME" { ... } section. */
 struct config_peer {
@@ -32,20 +34,34 @@ struct config_peer {
     char *newsgroups;       /* wildmat of what it may send; "*" */
     int64_t maxconnections; /* kept free for it, all addresses together */
     /* what the feeder does, where there is a host (feeder/) */
-    char *host;     /* "": we neither push to it nor pull from it */
+    char *host; /* "": we neither push to it nor pull from it */
     int64_t port;
-    char *push;     /* wildmat of what we send it; "!*": nothing */
-    char *pull;     /* wildmat of the groups that we fetch; "!*": none */
+    char *push;           /* wildmat of what we send it; "!*": nothing */
+    char *pull;           /* wildmat of the groups that we fetch; "!*": none */
     int64_t pullinterval; /* seconds */
-    char **exclude; /* names in Path that keep an article from it */
+    char **exclude;       /* names in Path that keep an article from it */
     size_t exclude_count;
     int64_t maxsize; /* octets of an article that is sent; 0: any */
     int64_t connections;
     bool streaming;
-    bool backlog; /* a new peer gets what is here already */
+    bool backlog;            /* a new peer gets what is here already */
     int64_t responsetimeout; /* seconds */
-    char *username; /* "": no AUTHINFO */
+    char *username;          /* "": no AUTHINFO */
     char *password;
+};
+
+/* One access "NAME" { ... } section: what the clients it is for may do.  The
+   last section that is for a client decides (nnrpd/access.h). */
+struct config_access {
+    char *name;
+    char **addresses; /* none: from anywhere */
+    size_t address_count;
+    char **users; /* patterns of account names; none: logged in or not */
+    size_t user_count;
+    char *readable; /* wildmats; "!*": none */
+    char *postable;
+    char *feedable;
+    bool peer; /* may send articles as a peer does */
 };
 
 struct config {
@@ -57,6 +73,7 @@ struct config {
     char *organization; /* for posts without one; "" none */
     char *complaints;   /* mail-complaints-to in Injection-Info; "" none */
     bool addinjectionpostinghost;
+    bool addinjectionpostingaccount;
     /* where we are heard */
     char **listen; /* addresses; default "0.0.0.0" and "::" */
     size_t listen_count;
@@ -88,8 +105,11 @@ struct config {
     /* who may do what */
     enum access_level anonymous; /* clients that match no peer too */
     bool allownewnews;
+    int64_t plaintext_login; /* enum plaintext_level */
     struct config_peer *peers;
     size_t peer_count;
+    struct config_access *accesses; /* in the order of the file */
+    size_t access_count;
     /* logging */
     bool syslog;
     int64_t log_level; /* enum log_level */

@@ -59,6 +59,9 @@ config_print_manual(struct buffer *roff)
     rows_manual(config_rows, config_row_count, roff);
     buffer_append_text(roff, ".SS \"In a section peer \"\"NAME\"\" {...}\"\n");
     rows_manual(config_peer_rows, config_peer_row_count, roff);
+    buffer_append_text(roff,
+                       ".SS \"In a section access \"\"NAME\"\" {...}\"\n");
+    rows_manual(config_access_rows, config_access_row_count, roff);
 }
 
 /* A comment of at most 76 columns, broken at spaces. */
@@ -115,8 +118,15 @@ config_print_sample(struct buffer *text)
         "# A value may come from the environment: ${NAME}.  Another file is\n"
         "# read in place by include(\"FILE\").  Check with \"innd -n\".\n\n");
     rows_sample("", config_rows, config_row_count, text);
-    buffer_append_text(text, "# Who feeds us, whom we feed: one section for each peer.\n"
-                             "#peer 'news.example.net' {\n");
+    buffer_append_text(
+        text, "# Who feeds us, whom we feed: one section for each peer.\n"
+              "#peer 'news.example.net' {\n");
     rows_sample("    ", config_peer_rows, config_peer_row_count, text);
+    buffer_append_text(
+        text, "#}\n\n"
+              "# Who may do what, by address and account; of several sections "
+              "for one\n# client the last decides.\n"
+              "#access 'staff' {\n");
+    rows_sample("    ", config_access_rows, config_access_row_count, text);
     buffer_append_text(text, "#}\n");
 }

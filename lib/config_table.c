@@ -10,6 +10,7 @@
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/memory.h"
+#include "lib/wildmat.h"
 
 #define MEMBER(type, member)                                                  \
     .offset = offsetof(struct type, member),                                  \
@@ -21,6 +22,8 @@ enum { MIB = 1024 * 1024, DAYS_MAX = 36500 };
 #define GIB (INT64_C(1024) * MIB)
 
 static const char *const access_words[] = {"none", "read", "post", NULL};
+static const char *const plaintext_words[] = {"never", "local", "always",
+                                              NULL};
 static const char *const level_words[] = {"warn", "notice", "debug", NULL};
 
 /* In the order of the manual page and of the sample. */
@@ -36,6 +39,9 @@ const struct config_row config_rows[] = {
     {"addinjectionpostinghost", KIND_FLAG,
      MEMBER(config, addinjectionpostinghost), .fallback = "true",
      .text = "Does Injection-Info show the address of the poster's host."},
+    {"addinjectionpostingaccount", KIND_FLAG,
+     MEMBER(config, addinjectionpostingaccount), .fallback = "false",
+     .text = "Does Injection-Info show the account of who has logged in."},
     {"listen", KIND_ADDRESSES, LIST(config, listen, listen_count),
      .fallback = "0.0.0.0 ::", .restart = true,
      .text = "Addresses that readers and peers connect to.  Sockets that "
@@ -113,6 +119,11 @@ const struct config_row config_rows[] = {
     {"anonymous", KIND_CHOICE, MEMBER(config, anonymous), .fallback = "read",
      .choices = access_words,
      .text = "What a client may do that has not logged in."},
+    {"plaintext_login", KIND_CHOICE, MEMBER(config, plaintext_login),
+     .fallback = "local", .choices = plaintext_words,
+     .text = "Where AUTHINFO USER may send a password over a connection that "
+             "is not encrypted: local is the loopback alone.  Elsewhere it is "
+             "answered 483 and not offered."},
     {"allownewnews", KIND_FLAG, MEMBER(config, allownewnews),
      .fallback = "true", .text = "Is NEWNEWS answered."},
     {"syslog", KIND_FLAG, MEMBER(config, syslog), .fallback = "false",
@@ -177,11 +188,33 @@ const struct config_row config_peer_rows[] = {
 const size_t config_peer_row_count =
     sizeof(config_peer_rows) / sizeof(config_peer_rows[0]);
 
+const struct config_row config_access_rows[] = {
+    {"addresses", KIND_NETWORKS, LIST(config_access, addresses, address_count),
+     .fallback = "",
+     .text = "Addresses and networks of the clients it is for; empty: any."},
+    {"users", KIND_PATTERNS, LIST(config_access, users, user_count),
+     .fallback = "",
+     .text = "Patterns of the accounts it is for; \"*\" is everybody who has "
+             "logged in, and empty everybody, logged in or not."},
+    {"readable", KIND_WILDMAT, MEMBER(config_access, readable),
+     .fallback = "*",
+     .text = "Wildmat of the newsgroups they may read; \"!*\": none."},
+    {"postable", KIND_WILDMAT, MEMBER(config_access, postable),
+     .fallback = "*",
+     .text = "Wildmat of the newsgroups they may post to; \"!*\": none."},
+    {"peer", KIND_FLAG, MEMBER(config_access, peer), .fallback = "false",
+     .text = "May they send articles as a peer does (IHAVE, TAKETHIS)."},
+    {"feedable", KIND_WILDMAT, MEMBER(config_access, feedable),
+     .fallback = "*", .text = "Wildmat of the newsgroups they may send then."},
+};
+const size_t config_access_row_count =
+    sizeof(config_access_rows) / sizeof(config_access_rows[0]);
+
 bool
 config_row_is_list(const struct config_row *row)
 {
     return row->kind == KIND_ADDRESSES || row->kind == KIND_NETWORKS
-           || row->kind == KIND_NAMES;
+           || row->kind == KIND_NAMES || row->kind == KIND_PATTERNS;
 }
 
 static bool
@@ -279,7 +312,8 @@ config_row_accepts(const struct config_row *row, const char *text)
     case KIND_OVERVIEW:
         return text_is_overview(text);
     case KIND_WILDMAT:
-        return text[0] != '\0' && text_is_clean(text, false);
+        return text_is_clean(text, false)
+               && wildmat_check(text, strlen(text), NULL) == 0;
     case KIND_NUMBER:
         return number_parse(text, &number) && number >= row->minimum
                && number <= row->maximum;
@@ -293,6 +327,8 @@ config_row_accepts(const struct config_row *row, const char *text)
         return address_is_network(text);
     case KIND_NAMES:
         return text[0] != '\0' && text_is_pathhost(text);
+    case KIND_PATTERNS:
+        return text[0] != '\0' && text_is_clean(text, false);
     }
     return false;
 }
@@ -346,6 +382,9 @@ config_row_expected(const struct config_row *row, struct buffer *text)
     case KIND_NAMES:
         buffer_append_text(text,
                            "names of hosts (letters, digits, \"-\", \".\")");
+        break;
+    case KIND_PATTERNS:
+        buffer_append_text(text, "patterns without spaces");
         break;
     }
 }

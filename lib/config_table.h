@@ -27,6 +27,7 @@ enum config_kind {
     KIND_ADDRESSES, /* a list of addresses */
     KIND_NETWORKS,  /* a list of addresses and networks */
     KIND_NAMES,     /* a list of path identities */
+    KIND_PATTERNS,  /* a list of patterns without white space */
 };
 
 struct config_row {
@@ -48,6 +49,8 @@ extern const struct config_row config_rows[]; /* of struct config */
 extern const size_t config_row_count;
 extern const struct config_row config_peer_rows[]; /* of struct config_peer */
 extern const size_t config_peer_row_count;
+extern const struct config_row config_access_rows[]; /* of config_access */
+extern const size_t config_access_row_count;
 
 bool config_row_is_list(const struct config_row *row);
 /* Is text a value that this key may have? */

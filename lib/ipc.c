@@ -587,6 +587,40 @@ ipc_send(struct ipc *ipc, enum ipc_type type, const void *payload,
     ipc_sendv(ipc, type, &piece, 1, descriptor);
 }
 
+static void
+secret_free(const void *octets, size_t length, void *context)
+{
+    (void)octets; /* the same as context, but const */
+    explicit_bzero(context, length);
+    free(context);
+}
+
+void
+ipc_send_secret(struct ipc *ipc, enum ipc_type type, const void *payload,
+                size_t octets)
+{
+    struct ipc_head head = {
+        .payload_octets = (uint32_t)octets,
+        .type = (uint16_t)type,
+    };
+    size_t length = sizeof(head) + octets + padding(octets);
+    bool idle = evbuffer_get_length(ipc->output) == 0;
+    char *frame;
+
+    assert(octets <= IPC_PAYLOAD_MAX);
+    if (ipc->mute || !ipc_is_open(ipc))
+        return;
+    frame = xcalloc(1, length);
+    memcpy(frame, &head, sizeof(head));
+    memcpy(frame + sizeof(head), payload, octets);
+    if (evbuffer_add_reference(ipc->output, frame, length, secret_free, frame)
+        < 0)
+        die(EXIT_TEMPORARY, "out of memory: output of a connection");
+    ipc->queued += length;
+    if (idle)
+        event_active(ipc->writable, EV_WRITE, 0);
+}
+
 size_t
 ipc_queued(const struct ipc *ipc)
 {
@@ -997,4 +1031,49 @@ ipc_command_words(const struct ipc_frame *frame, const char **words_r,
         at = nul + 1;
     }
     return at == end ? (int)command.words : -1;
+}
+
+void
+ipc_login_build(struct buffer *payload,
+                const struct ipc_login_request *request)
+{
+    struct ipc_login login = {
+        .cookie = request->cookie,
+        .name_octets = (uint32_t)request->name_octets,
+        .password_octets = (uint32_t)request->password_octets,
+    };
+
+    assert(strlen(request->address) < sizeof(login.address));
+    memcpy(login.address, request->address, strlen(request->address));
+    /* At once, for a buffer that grows leaves copies behind. */
+    (void)buffer_reserve(payload, sizeof(login) + request->name_octets
+                                      + request->password_octets);
+    buffer_append(payload, &login, sizeof(login));
+    buffer_append(payload, request->name, request->name_octets);
+    buffer_append(payload, request->password, request->password_octets);
+}
+
+int
+ipc_login_parse(const struct ipc_frame *frame,
+                struct ipc_login_request *request_r)
+{
+    const struct ipc_login *login = frame->payload;
+    size_t room;
+
+    if (frame->octets < sizeof(*login)
+        || memchr(login->address, '\0', sizeof(login->address)) == NULL)
+        return -1;
+    room = frame->octets - sizeof(*login);
+    if (login->name_octets > room
+        || login->password_octets != room - login->name_octets)
+        return -1;
+    *request_r = (struct ipc_login_request){
+        .cookie = login->cookie,
+        .address = login->address,
+        .name = (const char *)(login + 1),
+        .name_octets = login->name_octets,
+        .password = (const char *)(login + 1) + login->name_octets,
+        .password_octets = login->password_octets,
+    };
+    return 0;
 }

@@ -27,7 +27,7 @@ struct buffer;
 struct event_base;
 
 /* Raise it with every change of a payload or of what a type means. */
-enum { IPC_VERSION = 1 };
+enum { IPC_VERSION = 2 };
 
 /* A frame longer than this is a mistake: an article of 16 MiB fits. */
 enum { IPC_PAYLOAD_MAX = 18 * 1024 * 1024 };
@@ -46,8 +46,9 @@ enum ipc_type {
     IPC_LOAD,   /* nnrpd -> master: clients held, and one address given back */
     IPC_WRITER, /* master -> nnrpd: your sockets to the (new) writer; one
                    descriptor a message, ipc_link says which */
-    IPC_WORKER, /* master -> writer: the other end of such a socket */
-    IPC_COMMAND, /* ctlinnd -> master, master -> writer: words of a command */
+    IPC_WORKER, /* master -> writer, auth: the other end of such a socket */
+    IPC_COMMAND, /* ctlinnd -> master, master -> writer or auth: words of a
+                    command */
     IPC_REPLY,   /* back: exit status and text */
     /* The sockets to the writer: a worker's feed and post, a tool's. */
     IPC_ARTICLE, /* -> writer: store this; the article follows inline */
@@ -58,6 +59,10 @@ enum ipc_type {
     IPC_FOUND,   /* writer ->: there, or nowhere */
     IPC_ACTIVE,  /* writer -> tool, after the hello: the groups; carries the
                     memfd of storage/active.h, read-only */
+    /* A worker's socket to the auth process. */
+    IPC_AUTH,  /* master -> nnrpd: your socket to the (new) auth process */
+    IPC_LOGIN, /* nnrpd -> auth: is this the password of that account? */
+    IPC_LOGIN_RESULT, /* auth -> nnrpd: that it is, or not */
 };
 
 struct ipc_head {
@@ -96,7 +101,12 @@ struct ipc_load {
 };
 _Static_assert(sizeof(struct ipc_load) == 16, "payload");
 
-enum ipc_link_kind { LINK_FEED = 1, LINK_POST = 2, LINK_TOOL = 3 };
+enum ipc_link_kind {
+    LINK_FEED = 1,
+    LINK_POST = 2,
+    LINK_TOOL = 3,
+    LINK_AUTH = 4,
+};
 
 struct ipc_link {
     uint32_t kind;   /* enum ipc_link_kind */
@@ -163,6 +173,29 @@ _Static_assert(sizeof(struct ipc_checked) == 16, "payload");
 _Static_assert(sizeof(struct ipc_find) == 24, "payload");
 _Static_assert(sizeof(struct ipc_found) == 32, "payload");
 
+/* The name and the password follow; ipc_login_build() and _parse(). */
+struct ipc_login {
+    uint64_t cookie;
+    char address[48]; /* of the client; numeric, NUL-terminated */
+    uint32_t name_octets;
+    uint32_t password_octets;
+};
+_Static_assert(sizeof(struct ipc_login) == 64, "payload");
+
+enum ipc_login_answer {
+    LOGIN_ACCEPTED = 1,
+    LOGIN_REFUSED, /* 481: another password, or no such account */
+    LOGIN_BUSY,    /* 400: too many wait for an answer */
+    LOGIN_FAILED,  /* 403: the accounts cannot be read at present */
+};
+
+struct ipc_login_result {
+    uint64_t cookie;
+    uint32_t answer; /* enum ipc_login_answer */
+    uint32_t role;   /* accepted: enum account_role */
+};
+_Static_assert(sizeof(struct ipc_login_result) == 16, "payload");
+
 /* --- a connection in an event loop --- */
 
 struct ipc;
@@ -208,6 +241,10 @@ void ipc_send(struct ipc *ipc, enum ipc_type type, const void *payload,
 /* The same from pieces; copies them. */
 void ipc_sendv(struct ipc *ipc, enum ipc_type type, const struct iovec *pieces,
                int count, int descriptor);
+/* The same for what nobody may find in memory later: wiped when it has gone.
+ */
+void ipc_send_secret(struct ipc *ipc, enum ipc_type type, const void *payload,
+                     size_t octets);
 /* Octets queued and not yet taken by the socket. */
 size_t ipc_queued(const struct ipc *ipc);
 /* Stop and resume calling handlers (nothing is lost; the sender blocks). */
@@ -240,5 +277,20 @@ void ipc_command_build(struct buffer *payload, uint64_t cookie, int words,
                        const char *const *word);
 int ipc_command_words(const struct ipc_frame *frame, const char **words_r,
                       int words_max);
+
+/* The same for an IPC_LOGIN.  What is parsed points into the frame; -1 when it
+   is not what a worker sends. */
+struct ipc_login_request {
+    uint64_t cookie;
+    const char *address;
+    const char *name;
+    size_t name_octets;
+    const char *password;
+    size_t password_octets;
+};
+void ipc_login_build(struct buffer *payload,
+                     const struct ipc_login_request *request);
+int ipc_login_parse(const struct ipc_frame *frame,
+                    struct ipc_login_request *request_r);
 
 #endif

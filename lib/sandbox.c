@@ -27,17 +27,19 @@ static const struct {
     enum reach spool;
     enum reach overview;
     enum reach db;
-    bool holds_keys; /* no core file may show them */
+    enum reach accounts; /* the two files of lib/account.h */
+    bool holds_keys;     /* no core file may show them */
 } roles[] = {
-    [SANDBOX_WRITER] = {REACH_WRITE, REACH_WRITE, REACH_WRITE, false},
+    [SANDBOX_WRITER] = {REACH_WRITE, REACH_WRITE, REACH_WRITE, REACH_NONE,
+                        false},
     /*
      * A reader opens the overview mode=ro, but SQLite's readers mark in the
      * file of shared memory (-shm) what they read, and write to it for that;
      * they create and remove nothing.
      */
-    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, false},
-    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, false},
-    [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_READ, true},
+    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
+    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
+    [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_MAP, true},
 };
 
 /* What the libraries read: files of time zones, of OpenSSL, of the system. */
@@ -110,6 +112,21 @@ ruleset_allow(int ruleset, const char *path, enum reach reach)
     close(rule.parent_fd);
 }
 
+/* Nothing else of pathdb: not the history, and no file that is not there. */
+static void
+accounts_allow(int ruleset, const struct config *config, enum reach reach)
+{
+    static const char *const names[] = {"accounts.sqlite",
+                                        "accounts.sqlite-journal"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        char *path = xasprintf("%s/%s", config->pathdb, names[i]);
+
+        ruleset_allow(ruleset, path, reach);
+        free(path);
+    }
+}
+
 static void
 landlock_enter(enum sandbox_role role, const struct config *config)
 {
@@ -133,6 +150,7 @@ landlock_enter(enum sandbox_role role, const struct config *config)
     ruleset_allow((int)ruleset, config->pathspool, roles[role].spool);
     ruleset_allow((int)ruleset, config->pathoverview, roles[role].overview);
     ruleset_allow((int)ruleset, config->pathdb, roles[role].db);
+    accounts_allow((int)ruleset, config, roles[role].accounts);
     /* A feeder keeps how far it is there, and has no other place to write. */
     feeds = xasprintf("%s/feeds", config->pathdb);
     ruleset_allow((int)ruleset, feeds,

@@ -78,6 +78,8 @@ struct shared {
     _Atomic uint32_t store_full;   /* 1: no room, new articles are refused */
     _Atomic uint32_t store_away;   /* 1: the overview is, for long; articles
                                       in hand wait for it */
+    _Atomic uint32_t accounts;     /* how many there are to log in to; the auth
+                                      process's */
     _Atomic int64_t started;       /* seconds since the epoch */
     struct shared_slot slots[SHARED_SLOTS];
 };

@@ -2,51 +2,197 @@
  * access -- see access.h.
  */
 #include <stdlib.h>
+#include <string.h>
 
+#include "lib/account.h"
 #include "lib/config.h"
 #include "lib/memory.h"
+#include "lib/wildmat.h"
 #include "nnrpd/access.h"
+#include "storage/active.h"
+#include "storage/spool.h"
+
+/* What each role may do at the most. */
+static const unsigned role_rights[ACCOUNT_ROLES] = {
+    [ACCOUNT_READER] = RIGHT_READ | RIGHT_NEWNEWS,
+    [ACCOUNT_POSTER] = RIGHT_READ | RIGHT_NEWNEWS | RIGHT_POST,
+    [ACCOUNT_MODERATOR] =
+        RIGHT_READ | RIGHT_NEWNEWS | RIGHT_POST | RIGHT_APPROVE,
+    [ACCOUNT_ADMIN] = RIGHT_READ | RIGHT_NEWNEWS | RIGHT_POST | RIGHT_APPROVE,
+    [ACCOUNT_PEER] = RIGHT_READ | RIGHT_NEWNEWS | RIGHT_FEED,
+};
+
+/* Who posts without an account is believed with Approved too: nobody knows
+   who he is, so nobody can be said to be a moderator. */
+static const unsigned anonymous_rights[] = {
+    [ACCESS_NONE] = 0,
+    [ACCESS_READ] = RIGHT_READ | RIGHT_NEWNEWS,
+    [ACCESS_POST] = RIGHT_READ | RIGHT_NEWNEWS | RIGHT_POST | RIGHT_APPROVE,
+};
 
 static bool
-peer_has_address(const struct config_peer *peer, const char *address)
+address_is_listed(const char *address, char *const *list, size_t count)
 {
-    size_t i;
-
-    for (i = 0; i < peer->address_count; i++)
-        if (address_matches(address, peer->addresses[i]))
+    for (size_t i = 0; i < count; i++)
+        if (address_matches(address, list[i]))
             return true;
     return false;
 }
 
-void
-access_evaluate(struct access *access, const struct config *config,
-                const char *address)
+static bool
+user_is_listed(const char *user, char *const *list, size_t count)
 {
-    size_t i;
+    for (size_t i = 0; user != NULL && i < count; i++)
+        if (wildmat_match_pattern(list[i], strlen(list[i]), user,
+                                  strlen(user)))
+            return true;
+    return false;
+}
 
-    *access = (struct access){0};
-    if (config->anonymous >= ACCESS_READ) {
-        access->rights |= RIGHT_READ;
-        if (config->allownewnews)
-            access->rights |= RIGHT_NEWNEWS;
+/* NULL: no section is for it. */
+static const struct config_access *
+section_find(const struct config *config, const char *address,
+             const char *user)
+{
+    for (size_t i = config->access_count; i-- > 0;) {
+        const struct config_access *section = &config->accesses[i];
+
+        if ((section->address_count == 0
+             || address_is_listed(address, section->addresses,
+                                  section->address_count))
+            && (section->user_count == 0
+                || user_is_listed(user, section->users, section->user_count)))
+            return section;
     }
-    if (config->anonymous >= ACCESS_POST)
-        access->rights |= RIGHT_POST;
-    for (i = 0; i < config->peer_count; i++) {
-        if (!peer_has_address(&config->peers[i], address))
+    return NULL;
+}
+
+/* "!*" matches no name: who may read no group may not read. */
+static bool
+wildmat_is_empty(const char *wildmat)
+{
+    return strcmp(wildmat, "!*") == 0;
+}
+
+static void
+access_set_peer(struct access *access, const char *name,
+                const char *newsgroups, uint32_t number)
+{
+    free(access->peer);
+    free(access->peer_newsgroups);
+    access->rights |= RIGHT_FEED;
+    access->peer = xstrdup(name);
+    access->peer_newsgroups = xstrdup(newsgroups);
+    access->peer_number = number;
+}
+
+static void
+access_apply_peers(struct access *access, const struct config *config,
+                   const char *address)
+{
+    for (size_t i = 0; i < config->peer_count; i++) {
+        const struct config_peer *peer = &config->peers[i];
+
+        if (!address_is_listed(address, peer->addresses, peer->address_count))
             continue;
-        access->rights |= RIGHT_FEED;
-        access->peer = xstrdup(config->peers[i].name);
-        access->peer_newsgroups = xstrdup(config->peers[i].newsgroups);
-        access->peer_number = (uint32_t)i + 1;
+        access_set_peer(access, peer->name, peer->newsgroups, (uint32_t)i + 1);
         return;
     }
+}
+
+static void
+access_apply_section(struct access *access,
+                     const struct config_access *section)
+{
+    unsigned most =
+        access->user == NULL ? anonymous_rights[ACCESS_POST] : access->rights;
+    unsigned reading = RIGHT_READ | RIGHT_NEWNEWS;
+    unsigned posting = RIGHT_POST | RIGHT_APPROVE;
+
+    access->rights &= ~(reading | posting);
+    if (!wildmat_is_empty(section->readable))
+        access->rights |= most & reading;
+    if (!wildmat_is_empty(section->postable))
+        access->rights |= most & posting;
+    access->readable = xstrdup(section->readable);
+    access->postable = xstrdup(section->postable);
+    if (section->peer)
+        access_set_peer(access,
+                        access->user != NULL ? access->user : section->name,
+                        section->feedable, access->peer_number);
+}
+
+void
+access_evaluate(struct access *access, const struct config *config,
+                const char *address, const char *user, unsigned role)
+{
+    const struct config_access *section = section_find(config, address, user);
+
+    access_free(access);
+    if (user != NULL) {
+        access->user = xstrdup(user);
+        if (role < ACCOUNT_ROLES)
+            access->rights = role_rights[role];
+    } else {
+        access->rights = anonymous_rights[config->anonymous];
+    }
+    if ((access->rights & RIGHT_FEED) != 0)
+        access_set_peer(access, user, "*", 0);
+    access_apply_peers(access, config, address);
+    if (section != NULL)
+        access_apply_section(access, section);
+    if (!config->allownewnews)
+        access->rights &= ~(unsigned)RIGHT_NEWNEWS;
 }
 
 void
 access_free(struct access *access)
 {
+    free(access->user);
+    free(access->readable);
+    free(access->postable);
     free(access->peer);
     free(access->peer_newsgroups);
     *access = (struct access){0};
+}
+
+static bool
+wildmat_allows(const char *wildmat, const char *name, size_t octets)
+{
+    return wildmat == NULL
+           || wildmat_match(wildmat, strlen(wildmat), name, octets);
+}
+
+bool
+access_reads_group(const struct access *access, const char *name,
+                   size_t octets)
+{
+    return wildmat_allows(access->readable, name, octets);
+}
+
+bool
+access_posts_to_group(const struct access *access, const char *name,
+                      size_t octets)
+{
+    return wildmat_allows(access->postable, name, octets);
+}
+
+bool
+access_reads_record(const struct access *access, const struct active *active,
+                    const struct record *record)
+{
+    if (access->readable == NULL)
+        return true;
+    for (size_t i = 0; i < record_group_count(record); i++) {
+        uint32_t group = record_group(record, i).group;
+        size_t octets;
+        const char *name;
+
+        if (active_flag(active, group) == 0)
+            continue;
+        name = active_name(active, group, &octets);
+        if (access_reads_group(access, name, octets))
+            return true;
+    }
+    return false;
 }

@@ -1,36 +1,63 @@
 /*
  * access -- who may do what.
  *
- * The one place that turns configuration and address into rights.  Evaluated
- * once, when a client connects; a reload changes nothing for those who are
- * already there.
+ * The one place that turns configuration, address and account into rights.
+ * Evaluated when a client connects and again when it has logged in; a reload
+ * changes nothing for those who are already there.
+ *
+ * The rights are, in this order:
+ *  1. without an account, what `anonymous` says; with one, its role's;
+ *  2. feeding, where the address is a peer section's, or the role peer;
+ *  3. the last access section that is for this address and account: which
+ *     groups it may read and post to, and whether it may feed.  It gives these
+ *     rights to who has not logged in, whatever `anonymous` says; to who has,
+ *     it gives reading and posting within his role, and feeding in any case.
  */
 #ifndef NNRPD_ACCESS_H
 #define NNRPD_ACCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+struct active;
 struct config;
+struct record;
 
 enum right {
     RIGHT_READ = 1 << 0,
     RIGHT_POST = 1 << 1,
     RIGHT_FEED = 1 << 2, /* IHAVE, CHECK, TAKETHIS */
     RIGHT_NEWNEWS = 1 << 3,
+    RIGHT_APPROVE = 1 << 4, /* post with Approved */
 };
 
+/* All strings are owned, since a reload frees the configuration. */
 struct access {
     unsigned rights;
-    bool login_helps; /* could AUTHINFO grant more?  480 then, not 502 */
-    /* RIGHT_FEED only; owned, since a reload frees the configuration */
+    char *user;     /* the account; NULL: not logged in */
+    char *readable; /* wildmats; NULL: every group */
+    char *postable;
+    /* RIGHT_FEED only */
     char *peer;            /* its name */
     char *peer_newsgroups; /* wildmat of what it may send */
-    uint32_t peer_number;  /* for the record head: from 1 */
+    uint32_t peer_number;  /* for the record head: from 1; 0: no section */
 };
 
+/* Replaces what access held, which must be zeroes at first.  user NULL: not
+   logged in; else role is lib/account.h's. */
 void access_evaluate(struct access *access, const struct config *config,
-                     const char *address);
+                     const char *address, const char *user, unsigned role);
 void access_free(struct access *access);
+
+/* May it read, or post to, a group of this name? */
+bool access_reads_group(const struct access *access, const char *name,
+                        size_t octets);
+bool access_posts_to_group(const struct access *access, const char *name,
+                           size_t octets);
+/* May it read an article that is in these groups: in one of them at least? */
+bool access_reads_record(const struct access *access,
+                         const struct active *active,
+                         const struct record *record);
 
 #endif

@@ -4,6 +4,8 @@
 #ifndef NNRPD_CMD_H
 #define NNRPD_CMD_H
 
+#include <stdint.h>
+
 #include "nnrpd/command.h"
 
 /* The first line of all (RFC 3977, 5.1). */
@@ -11,6 +13,8 @@ void cmd_greet(struct session *session);
 
 /* cmd_article.c: RFC 3977, 6.2 */
 command_func cmd_article, cmd_body, cmd_head, cmd_stat;
+/* cmd_auth.c: RFC 4643, 2.3 */
+command_func cmd_authinfo_pass, cmd_authinfo_user;
 /* cmd_group.c: RFC 3977, 6.1 */
 command_func cmd_group, cmd_last, cmd_listgroup, cmd_next;
 /* cmd_hdr.c: RFC 3977, 8.5; RFC 2980, 2.6 and 2.9 */
@@ -38,5 +42,9 @@ void cmd_takethis_refused(struct session *session, unsigned code,
 /* Why no article is taken at present, in words: paused, throttled, disk full,
    no writer; NULL when articles are taken.  Points to static memory. */
 const char *cmd_why_not_now(const struct session *session);
+
+/* The group of this name, if the client may read it; 0: 411 or 480 has been
+   replied. */
+uint32_t cmd_find_group(struct session *session, const char *name);
 
 #endif

@@ -72,6 +72,8 @@ article_send(struct article_work *work, const struct fetch_result *result)
     struct session *session = work->session;
     const struct record_head *head = &result->spooled->record.head;
 
+    if (!work->kind->head && !work->kind->body)
+        return;
     if (work->kind->head && work->kind->body) {
         session_write_spooled(session, result->spooled, 0,
                               head->payload_octets);
@@ -94,6 +96,14 @@ article_fetched(void *context, const struct fetch_result *result)
     work->fetch = NULL;
     work->told = true;
     session_wake(session);
+    /* By message-ID: of groups that he may read. */
+    if (result->status == FETCH_FOUND && work->id != NULL
+        && result->spooled != NULL
+        && !access_reads_record(&session->access, session->worker->active,
+                                &result->spooled->record)) {
+        session_reply(session, "%s", work->absent);
+        return;
+    }
     switch (result->status) {
     case FETCH_FOUND:
         if (work->id == NULL)
@@ -117,7 +127,8 @@ article_step(void *context)
 {
     struct article_work *work = context;
     struct worker *worker = work->session->worker;
-    bool record = work->kind->head || work->kind->body;
+    bool record = work->kind->head || work->kind->body
+                  || work->session->access.readable != NULL;
 
     if (!work->begun) {
         work->begun = true;

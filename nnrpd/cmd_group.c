@@ -163,15 +163,30 @@ group_begin(struct session *session, uint32_t group, bool numbers,
     session_begin(session, &group_work_kind, work);
 }
 
+uint32_t
+cmd_find_group(struct session *session, const char *name)
+{
+    uint32_t group = active_find(session->worker->active, name, strlen(name));
+
+    /* Whether there is a group that he may not read is not told. */
+    if (access_reads_group(&session->access, name, strlen(name))) {
+        if (group == 0)
+            session_reply(session, "411 No such group %s", name);
+        return group;
+    }
+    if (session_login_helps(session))
+        session_reply(session, "480 Log in to read %s", name);
+    else
+        session_reply(session, "411 No such group %s", name);
+    return 0;
+}
+
 void
 cmd_group(struct session *session, const struct arguments *arguments)
 {
-    const char *name = arguments->word[0];
-    uint32_t group = active_find(session->worker->active, name, strlen(name));
+    uint32_t group = cmd_find_group(session, arguments->word[0]);
 
-    if (group == 0)
-        session_reply(session, "411 No such group %s", name);
-    else
+    if (group != 0)
         group_begin(session, group, false, 0, 0);
 }
 
@@ -180,7 +195,6 @@ cmd_listgroup(struct session *session, const struct arguments *arguments)
 {
     uint64_t low = 0, high = UINT64_MAX;
     uint32_t group = session->group;
-    const char *name;
 
     if (arguments->count > 1
         && !article_range_parse(arguments->word[1], &low, &high)) {
@@ -188,12 +202,9 @@ cmd_listgroup(struct session *session, const struct arguments *arguments)
         return;
     }
     if (arguments->count > 0) {
-        name = arguments->word[0];
-        group = active_find(session->worker->active, name, strlen(name));
-        if (group == 0) {
-            session_reply(session, "411 No such group %s", name);
+        group = cmd_find_group(session, arguments->word[0]);
+        if (group == 0)
             return;
-        }
     } else if (group == 0) {
         session_reply(session, "412 No newsgroup selected");
         return;

@@ -216,20 +216,27 @@ hdr_fetched(void *context, const struct fetch_result *result)
 {
     struct hdr_work *work = context;
     struct buffer value = BUFFER_EMPTY;
+    enum fetch_status status = result->status;
     uint64_t number =
         work->id != NULL ? 0 : work->places[work->place++].number;
 
     work->asking = false;
     work->fetch = NULL;
     session_wake(work->session);
-    if (result->status == FETCH_FOUND) {
+    /* By message-ID: of groups that he may read. */
+    if (status == FETCH_FOUND && work->id != NULL
+        && !access_reads_record(&work->session->access,
+                                work->session->worker->active,
+                                &result->spooled->record))
+        status = FETCH_ABSENT;
+    if (status == FETCH_FOUND) {
         if (hdr_value(work, result->spooled, &value) && value.used > 0)
             hdr_write(work, number, value.data, value.used);
         else
             hdr_write_text(work, number, work->kind->missing);
     } else if (work->id != NULL) {
         session_reply(work->session, "%s",
-                      result->status == FETCH_ABSENT
+                      status == FETCH_ABSENT
                           ? "430 No such article"
                           : "403 Article cannot be read at present");
         work->done = true;

@@ -13,10 +13,12 @@
 #include "nnrpd/writer_link.h"
 
 /* 200 also for a peer that may not post: it sends articles (INN's word for
-   it is the same), and 201 would turn some senders away. */
+   it is the same), and 201 would turn some senders away; and where a login
+   may grant posting. */
 static void
 greet(struct session *session, bool may_post)
 {
+    may_post = may_post || session_login_helps(session);
     session_reply(session, "%d %s Renews news server ready (%s)",
                   may_post ? 200 : 201, session->worker->config->pathhost,
                   (session->access.rights & RIGHT_POST) != 0
@@ -34,7 +36,8 @@ void
 cmd_mode_reader(struct session *session, const struct arguments *arguments)
 {
     (void)arguments; /* there are none */
-    if ((session->access.rights & RIGHT_READ) == 0) {
+    if ((session->access.rights & RIGHT_READ) == 0
+        && !session_login_helps(session)) {
         session_reply(session, "502 Permission denied");
         session_end(session);
         return;

@@ -94,9 +94,10 @@ newnews_answer(void *context, const struct overview_answer *answer)
 }
 
 static bool
-record_is_in(const struct record *record, const struct active *active,
+record_is_in(const struct record *record, const struct session *session,
              const char *wildmat)
 {
+    const struct active *active = session->worker->active;
     size_t i, octets;
     const char *name;
     uint32_t group;
@@ -106,7 +107,8 @@ record_is_in(const struct record *record, const struct active *active,
         if (active_flag(active, group) == 0)
             continue;
         name = active_name(active, group, &octets);
-        if (wildmat_match(wildmat, strlen(wildmat), name, octets))
+        if (access_reads_group(&session->access, name, octets)
+            && wildmat_match(wildmat, strlen(wildmat), name, octets))
             return true;
     }
     return false;
@@ -130,7 +132,7 @@ newnews_fetched(void *context, const struct fetch_result *result)
         return;
     record = &result->spooled->record;
     if (record->head.type != RECORD_ARTICLE
-        || !record_is_in(record, session->worker->active, work->wildmat)
+        || !record_is_in(record, session, work->wildmat)
         || !head_find(record->payload, record->head.head_octets, "Message-ID",
                       &id))
         return;

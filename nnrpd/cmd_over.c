@@ -16,6 +16,7 @@
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "storage/overview.h"
+#include "storage/spool_reader.h"
 
 struct over_work {
     struct session *session;
@@ -104,6 +105,9 @@ over_fetched(void *context, const struct fetch_result *result)
     if (result->status == FETCH_FAILED) {
         session_reply(work->session, "403 Article cannot be read at present");
     } else if (result->status == FETCH_ABSENT
+               || !access_reads_record(&work->session->access,
+                                       work->session->worker->active,
+                                       &result->spooled->record)
                || !overview_line_build(&line, result->spooled)) {
         session_reply(work->session, "430 No such article");
     } else {

@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/message_id.h"
+#include "lib/newsgroup.h"
 #include "nnrpd/cmd.h"
 #include "nnrpd/incoming.h"
 #include "nnrpd/receive.h"
@@ -79,12 +80,34 @@ post_injection(const struct session *session, const struct receive *receive)
         .pathhost = config->pathhost,
         .client_host =
             config->addinjectionpostinghost ? session->address : NULL,
+        .account =
+            config->addinjectionpostingaccount ? session->access.user : NULL,
         .complaints =
             config->complaints[0] == '\0' ? NULL : config->complaints,
         .organization =
             config->organization[0] == '\0' ? NULL : config->organization,
         .message_id = receive->id,
     };
+}
+
+/* He may post to each of the groups, and approve only where he moderates. */
+static int
+post_check_access(const struct session *session, const struct article *proto,
+                  struct buffer *why)
+{
+    const struct field_value *field = &proto->fields[FIELD_NEWSGROUPS];
+    const char *name;
+    size_t octets, at = 0;
+
+    if (proto->fields[FIELD_APPROVED].octets != NULL
+        && (session->access.rights & RIGHT_APPROVE) == 0)
+        return why_set(why, "You may not approve articles");
+    while (
+        field->octets != NULL
+        && newsgroups_next(field->octets, field->length, &at, &name, &octets))
+        if (!access_posts_to_group(&session->access, name, octets))
+            return why_set(why, "You may not post to %.*s", (int)octets, name);
+    return 0;
 }
 
 /* Make the article of what was posted, and the submission of the article. */
@@ -102,6 +125,7 @@ post_build(struct session *session, const struct receive *receive,
 
     if (article_parse(&proto, receive->octets.data, receive->octets.used, why)
             < 0
+        || post_check_access(session, &proto, why) < 0
         || article_inject(&proto, &rules, &injection, &wire, why) < 0
         || article_parse(&article, wire.data, wire.used, why) < 0)
         goto out;

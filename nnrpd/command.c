@@ -25,6 +25,7 @@ enum capability {
     CAP_NEWNEWS,
     CAP_LIST, /* with the keywords of its rows */
     CAP_XPAT,
+    CAP_AUTHINFO, /* while a login helps */
 };
 
 /* In this order they are told. */
@@ -32,9 +33,11 @@ static const struct {
     enum capability capability;
     const char *text;
 } capabilities[] = {
-    {CAP_READER, "READER"},       {CAP_POST, "POST"}, {CAP_IHAVE, "IHAVE"},
-    {CAP_STREAMING, "STREAMING"}, {CAP_HDR, "HDR"},   {CAP_OVER, "OVER MSGID"},
-    {CAP_NEWNEWS, "NEWNEWS"},     {CAP_LIST, "LIST"}, {CAP_XPAT, "XPAT"},
+    {CAP_READER, "READER"},   {CAP_POST, "POST"},
+    {CAP_IHAVE, "IHAVE"},     {CAP_STREAMING, "STREAMING"},
+    {CAP_HDR, "HDR"},         {CAP_OVER, "OVER MSGID"},
+    {CAP_NEWNEWS, "NEWNEWS"}, {CAP_LIST, "LIST"},
+    {CAP_XPAT, "XPAT"},       {CAP_AUTHINFO, "AUTHINFO USER"},
 };
 
 struct command {
@@ -64,6 +67,10 @@ static const struct command commands[] = {
      handler, help */
     {"ARTICLE",      NULL,            0,  1,   READ, CAP_READER,
      cmd_article, "[message-ID|number]"},
+    {"AUTHINFO",     "PASS",          1,  1,   NONE, CAP_NONE,
+     cmd_authinfo_pass, "password"},
+    {"AUTHINFO",     "USER",          1,  1,   NONE, CAP_AUTHINFO,
+     cmd_authinfo_user, "name"},
     {"BODY",         NULL,            0,  1,   READ, CAP_READER,
      cmd_body, "[message-ID|number]"},
     {"CAPABILITIES", NULL,            0,  1,   NONE, CAP_NONE,
@@ -216,6 +223,12 @@ command_may_begin(struct session *session, const struct command_line *line)
     return !pending_has_takethis(session, &hash);
 }
 
+bool
+command_is_secret(const struct command_line *line)
+{
+    return line->count > 0 && strcasecmp(line->word[0], "AUTHINFO") == 0;
+}
+
 /* The line cannot be what its sender meant. */
 static void
 command_refuse(struct session *session, const struct command *command,
@@ -256,7 +269,7 @@ static void
 command_deny(struct session *session, const struct command *command,
              const struct command_line *line)
 {
-    unsigned code = session->access.login_helps ? 480 : 502;
+    unsigned code = session_login_helps(session) ? 480 : 502;
 
     if (command_offer(command) == OFFER_TAKETHIS)
         cmd_takethis_refused(session, code, line->word[1],
@@ -334,6 +347,13 @@ capability_is_offered(const struct session *session,
 {
     size_t i;
 
+    if (capability == CAP_AUTHINFO)
+        return session_login_helps(session);
+    /* A reader server to who has to log in first, too: without the word a
+       client would look for another one (INN says it, RFC 4643, 2.4.3 shows
+       it). */
+    if (capability == CAP_READER && session_login_helps(session))
+        return true;
     for (i = 0; i < COMMANDS; i++)
         if (commands[i].capability == capability
             && command_is_offered(session, &commands[i]))

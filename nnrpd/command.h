@@ -27,6 +27,8 @@ typedef void command_func(struct session *session,
    session. */
 bool command_may_begin(struct session *session,
                        const struct command_line *line);
+/* Is there a password in it, that nobody may find in memory later? */
+bool command_is_secret(const struct command_line *line);
 /* Answer the line, or begin to. */
 void command_dispatch(struct session *session,
                       const struct command_line *line);

@@ -38,6 +38,8 @@ group_list_wants(const struct group_list *list, uint32_t group)
        not undo in lists. */
     if (name[0] == '.')
         return false;
+    if (!access_reads_group(&list->session->access, name, octets))
+        return false;
     return list->wildmat == NULL
            || wildmat_match(list->wildmat, strlen(list->wildmat), name,
                             octets);

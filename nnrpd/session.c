@@ -66,11 +66,12 @@ session_new(struct worker *worker, const struct ipc_client *client, int fd)
     socket_set_options(fd);
     session->stream =
         stream_new(worker->base, fd, session_stream_changed, session);
-    access_evaluate(&session->access, worker->config, session->address);
+    access_evaluate(&session->access, worker->config, session->address, NULL,
+                    0);
     if (worker->draining) {
         session_reply(session, "400 Server is shutting down");
         session_end(session);
-    } else if (session->access.rights == 0) {
+    } else if (session->access.rights == 0 && !session_login_helps(session)) {
         session_reply(session, "502 You have no permission to talk to %s",
                       worker->config->pathhost);
         session_end(session);
@@ -128,6 +129,7 @@ session_free(struct session **session)
     pending_free(gone);
     stream_free(&gone->stream);
     access_free(&gone->access);
+    free(gone->login_name);
     TAILQ_REMOVE(&worker->sessions, gone, all);
     if (gone->queued)
         TAILQ_REMOVE(&worker->ready, gone, ready_entry);
@@ -144,6 +146,9 @@ session_name(const struct session *session)
 
     if (session->access.peer != NULL)
         evutil_snprintf(name, sizeof name, "peer %s", session->access.peer);
+    else if (session->access.user != NULL)
+        evutil_snprintf(name, sizeof name, "client %s user=%s",
+                        session->address, session->access.user);
     else
         evutil_snprintf(name, sizeof name, "client %s", session->address);
     return name;
@@ -332,6 +337,7 @@ session_step_command(struct session *session)
     struct command_line line;
     const char *octets;
     size_t length;
+    bool secret;
 
     if (session->worker->draining && session->pending.count == 0) {
         session_drain(session);
@@ -352,11 +358,16 @@ session_step_command(struct session *session)
     command_line_parse(&line, octets, length);
     if (!command_may_begin(session, &line))
         return false;
+    secret = command_is_secret(&line);
+    if (secret)
+        explicit_bzero((void *)(uintptr_t)octets, length);
     evbuffer_drain(input, length);
     session->commanded = true;
     session->active_ms = session->worker->now_ms;
     (void)session_spend(session, 1); /* asked at the next step */
     command_dispatch(session, &line);
+    if (secret)
+        explicit_bzero(&line, sizeof line);
     return true;
 }
 

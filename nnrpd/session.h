@@ -68,6 +68,8 @@ struct session {
     uint64_t client; /* the master's number for it */
     char address[48];
     struct access access;
+    char *login_name;        /* AUTHINFO USER's; NULL: none */
+    unsigned login_failures; /* wrong passwords */
 
     enum session_state state;
     bool queued;        /* in the ready list */
@@ -134,7 +136,11 @@ const char *session_reason(const char *why);
 /* Rows of a long reply were written: is the share of the turn used up? */
 bool session_spend(struct session *session, unsigned rows);
 
-/* Who it is, for the log: "client 192.0.2.1" or "peer news.example.net". */
+/* Could AUTHINFO grant it more, here and now?  480 then, not 502. */
+bool session_login_helps(const struct session *session);
+
+/* Who it is, for the log: "client 192.0.2.1", with "user=NAME" who has logged
+   in, or "peer news.example.net". */
 const char *session_name(const struct session *session);
 
 #endif

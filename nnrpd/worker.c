@@ -15,6 +15,7 @@
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
+#include "nnrpd/auth_link.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
@@ -42,6 +43,8 @@ worker_drain(struct worker *worker, unsigned at_most_ms)
     if (!worker->draining || until_ms < worker->drain_until_ms)
         worker->drain_until_ms = until_ms;
     worker->draining = true;
+    /* A wrong password may wait for its answer longer than we may. */
+    auth_link_give_up(worker->auth);
     for (session = TAILQ_FIRST(&worker->sessions); session != NULL;
          session = TAILQ_NEXT(session, all))
         session_drain(session);
@@ -111,6 +114,15 @@ control_writer(void *context, struct ipc *ipc, const struct ipc_frame *frame)
         (void)close(frame->descriptor); /* nothing was written to it */
 }
 
+static void
+control_auth(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct worker *worker = context;
+
+    (void)ipc; /* there is one */
+    auth_link_connect(worker->auth, frame->descriptor);
+}
+
 /* The master has gone: so do we, soon. */
 static void
 control_closed(void *context, struct ipc *ipc, const char *why)
@@ -129,6 +141,7 @@ static const struct ipc_handler handlers[] = {
     {IPC_DRAIN, 0, true, false, control_drain},
     {IPC_CLIENT, sizeof(struct ipc_client), true, true, control_client},
     {IPC_WRITER, sizeof(struct ipc_link), true, true, control_writer},
+    {IPC_AUTH, sizeof(struct ipc_link), true, true, control_auth},
 };
 
 void
@@ -183,6 +196,7 @@ worker_tick(evutil_socket_t fd, short events, void *context)
     (void)events; /* a timer has neither */
     worker->now_ms = worker_clock_ms();
     writer_link_tick(worker->writer);
+    auth_link_tick(worker->auth);
     for (session = TAILQ_FIRST(&worker->sessions); session != NULL;
          session = next) {
         next = TAILQ_NEXT(session, all);
@@ -225,6 +239,7 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
         die(EXIT_SYSTEM, "no event loop");
     worker->spool = spool_reader_new(worker->config->pathspool, worker->base);
     worker->writer = writer_link_new(worker);
+    worker->auth = auth_link_new(worker);
     worker->control =
         ipc_new(worker->base, CHILD_CONTROL_FD, handlers,
                 sizeof handlers / sizeof handlers[0], control_closed, worker);
@@ -312,6 +327,7 @@ worker_close(struct worker *worker)
     event_free(worker->tick);
     event_free(worker->terminated);
     ipc_free(&worker->control);
+    auth_link_free(&worker->auth);
     writer_link_free(&worker->writer);
     overview_reader_close(&worker->overview);
     spool_reader_free(&worker->spool);

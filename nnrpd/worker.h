@@ -17,6 +17,7 @@
 #include "lib/shared.h"
 
 struct active;
+struct auth_link;
 struct child_arguments;
 struct config;
 struct event;
@@ -48,6 +49,7 @@ struct worker {
     struct overview_reader *overview; /* NULL until the store is there */
     struct spool_reader *spool;
     struct writer_link *writer;
+    struct auth_link *auth;
     struct ipc *control;      /* NULL: the master has gone */
     struct event *tick;       /* each second */
     struct event *terminated; /* SIGTERM: as IPC_DRAIN */

@@ -49,6 +49,7 @@ OWN = {
     "nnrpd": [r".*/spool(/\w+\.seg)?", r".*/overview/overview\.sqlite.*"],
     "writer": [r".*/spool(/\w+\.(seg|new))?", r".*/spool/writer\.lock",
                r".*/db/.*", r".*/overview/overview\.sqlite.*"],
+    "auth": [r".*/db/accounts\.sqlite(-journal)?"],
 }
 
 
@@ -62,7 +63,7 @@ def used(server):
         client.long("OVER 1-")
 
 
-@pytest.mark.parametrize("role", ["nnrpd", "writer"])
+@pytest.mark.parametrize("role", ["nnrpd", "writer", "auth"])
 def test_a_child_holds_nothing_beyond_its_list(server, role):
     pids = server.children(role)
     assert pids

@@ -61,3 +61,34 @@ def test_net_nntp(server, client):
         "active 3 1 y".replace("3 1", "0000000003 0000000001"),
         "xhdr a test", "xpat 3", "since 3", "date 1", "listgroup 1 2 3",
         "post 1 240", "posted .dot", ".", "none 0 411"]
+
+
+LOGIN = r"""
+use strict; use warnings; use Net::NNTP;
+my $news = Net::NNTP->new('127.0.0.1', Port => $ARGV[0], Timeout => 20)
+    or die "no connection: $@";
+print "before ", (defined $news->group('local.test') ? 1 : 0), ' ',
+    $news->code, "\n";
+print "wrong ", ($news->authinfo('alice', 'wrong') ? 1 : 0), ' ',
+    $news->code, "\n";
+print "right ", ($news->authinfo('alice', 'geheim') ? 1 : 0), ' ',
+    $news->code, "\n";
+print "after ", (defined $news->group('local.test') ? 1 : 0), ' ',
+    $news->code, "\n";
+print "post ", ($news->post("From: a\@example.com\n",
+    "Newsgroups: local.test\n", "Subject: by perl\n", "\n", "text\n")
+    ? 1 : 0), ' ', $news->code, "\n";
+$news->quit;
+"""
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="perl is not there")
+def test_it_logs_in(start_server):
+    server = start_server("--group", "local.test", "--anonymous", "none",
+                          "--user", "alice:geheim")
+    done = subprocess.run(["perl", "-e", LOGIN, str(server.port)],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "before 0 480", "wrong 0 481", "right 1 281", "after 1 211",
+        "post 1 240"]

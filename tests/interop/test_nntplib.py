@@ -75,6 +75,27 @@ def test_it_posts_and_feeds(reader, server):
     assert reply.startswith("235 ")
 
 
+def test_it_logs_in(start_server):
+    server = start_server("--group", "local.test", "--anonymous", "none",
+                          "--user", "alice:geheim")
+    with nntplib.NNTP("127.0.0.1", server.port, user="alice",
+                      password="geheim", readermode=True,
+                      timeout=20) as one:
+        assert one.group("local.test")[4] == "local.test"
+        assert one.post([b"From: a@example.com", b"Newsgroups: local.test",
+                         b"Subject: logged in", b"", b"text"]).startswith(
+                             "240 ")
+    with nntplib.NNTP("127.0.0.1", server.port, timeout=20) as one:
+        with pytest.raises(nntplib.NNTPTemporaryError) as error:
+            one.group("local.test")
+        assert str(error.value).startswith("480")
+        with pytest.raises(nntplib.NNTPTemporaryError) as error:
+            one.login("alice", "wrong", usenetrc=False)
+        assert str(error.value).startswith("481")
+        one.login("alice", "geheim", usenetrc=False)
+        assert one.group("local.test")[4] == "local.test"
+
+
 def test_it_pulls_new_news(reader):
     import datetime
     yesterday = datetime.datetime.now() - datetime.timedelta(days=1)

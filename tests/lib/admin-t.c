@@ -13,9 +13,10 @@ static void
 test_the_words_of_inn_are_there(void **state)
 {
     static const char *const names[] = {
-        "newgroup", "rmgroup", "changegroup", "mode", "status",
-        "reload",   "pause",   "throttle",    "go",   "cancel",
-        "shutdown", "help",    "begin",       "drop", "feedinfo"};
+        "newgroup", "rmgroup", "changegroup", "mode",       "status",
+        "reload",   "pause",   "throttle",    "go",         "cancel",
+        "shutdown", "help",    "begin",       "drop",       "feedinfo",
+        "useradd",  "userdel", "userlist",    "userpasswd", "userrole"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -60,6 +61,23 @@ test_the_number_of_arguments_is_bounded_on_both_sides(void **state)
 }
 
 static void
+test_a_password_is_one_word_more_than_was_typed(void **state)
+{
+    const struct admin_word *useradd = admin_find("useradd");
+
+    (void)state;
+    assert_int_equal(useradd->place, ADMIN_AUTH_PASSWORD);
+    assert_true(admin_takes(useradd, 2));
+    assert_false(admin_takes(useradd, 4));
+    assert_false(admin_takes_sent(useradd, 2));
+    assert_true(admin_takes_sent(useradd, 3));
+    assert_true(admin_takes_sent(useradd, 4));
+    assert_false(admin_takes_sent(useradd, 5));
+    assert_true(admin_takes_sent(admin_find("userdel"), 2));
+    assert_false(admin_takes_sent(admin_find("userdel"), 3));
+}
+
+static void
 test_usage_and_help_name_the_arguments(void **state)
 {
     struct buffer text = BUFFER_EMPTY;
@@ -86,6 +104,7 @@ main(void)
         cmocka_unit_test(test_free_text_is_joined_and_nothing_else),
         cmocka_unit_test(
             test_the_number_of_arguments_is_bounded_on_both_sides),
+        cmocka_unit_test(test_a_password_is_one_word_more_than_was_typed),
         cmocka_unit_test(test_usage_and_help_name_the_arguments),
     };
 

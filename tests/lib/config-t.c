@@ -111,6 +111,36 @@ static const struct {
     {"peer x\nport = 1",
      "t.conf:2: peer: found no \"{\", expected peer \"NAME\" {...}",
      "a peer without section"},
+    {"access {}",
+     "t.conf:1: access: found no name, expected access \"NAME\" {...}",
+     "an access section without name"},
+    {"access x {}\naccess x {}",
+     "t.conf:2: x: found this name twice, expected another name for each "
+     "section",
+     "an access section twice"},
+    {"access x {\n  addresses = {nowhere}\n}",
+     "t.conf:2: addresses: found \"nowhere\", expected an address or a "
+     "network "
+     "(192.0.2.0/24)",
+     "an access section's address that is none"},
+    {"access x { users = {\"a b\"} }",
+     "t.conf:1: users: found \"a b\", expected patterns without spaces",
+     "a user with a space"},
+    {"access x { readable = \"a,,b\" }",
+     "t.conf:1: readable: found \"a,,b\", expected a wildmat without spaces",
+     "a wildmat with nothing between commas"},
+    {"access x { reedable = \"a\" }",
+     "t.conf:1: reedable: found an unknown key, expected a key of an access "
+     "section (readable?)",
+     "a key of an access section that is none"},
+    {"access x { peer = perhaps }",
+     "t.conf:1: peer: found \"perhaps\", expected true or false",
+     "a flag that is none"},
+    {"plaintext_login = sometimes",
+     "t.conf:1: plaintext_login: found \"sometimes\", expected never, local "
+     "or "
+     "always",
+     "a plaintext_login that is none"},
     {"peer x { newsgroups = \"*\" }",
      "t.conf:1: address: found none, expected at least one address or "
      "network, or a host",
@@ -145,7 +175,7 @@ static const struct {
      "a key of a peer at the top"},
     {"peer x { address = ::1 }\npeer x { address = ::2 }",
      "t.conf:2: x: found this name twice, expected another name for each "
-     "peer",
+     "section",
      "two peers of one name"},
     {"include(\"/nonexistent/renews\")",
      "t.conf:1: include: found \"/nonexistent/renews\" (No such file or "
@@ -518,7 +548,8 @@ static void
 test_the_manual_names_every_key(void **state)
 {
     struct buffer manual = BUFFER_EMPTY;
-    struct config *config = parse_good("peer x { address = ::1 }");
+    struct config *config =
+        parse_good("peer x { address = ::1 }\naccess x {}");
     struct buffer keys = BUFFER_EMPTY;
     char *save = NULL;
 

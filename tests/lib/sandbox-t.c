@@ -43,6 +43,7 @@ fixture_open(void **state)
     struct fixture *fixture = xcalloc(1, sizeof(*fixture));
     char *here = xstrdup(template);
     char *text;
+    int accounts;
     struct buffer why = BUFFER_EMPTY;
 
     assert_non_null(mkdtemp(here));
@@ -61,6 +62,11 @@ fixture_open(void **state)
         free(file);
         free(path);
     }
+    text = path_of(fixture, "db/accounts.sqlite");
+    accounts = open(text, O_CREAT | O_WRONLY, 0600);
+    assert_true(accounts >= 0);
+    close(accounts);
+    free(text);
     text =
         xasprintf("pathspool = \"%s/spool\"\npathoverview = \"%s/ov\"\n"
                   "pathdb = \"%s/db\"\n",
@@ -81,11 +87,14 @@ fixture_close(void **state)
         char *path = path_of(fixture, names[i]);
         char *file = xasprintf("%s/file", path);
         char *made = xasprintf("%s/new", path);
+        char *accounts = xasprintf("%s/accounts.sqlite", path);
 
         unlink(made);
         unlink(file);
+        unlink(accounts);
         assert_int_equal(rmdir(path), 0);
         free(made);
+        free(accounts);
         free(file);
         free(path);
     }
@@ -122,17 +131,25 @@ static const struct {
     {SANDBOX_WRITER, "db", DEED_MAKE, true, "and keeps a history"},
     {SANDBOX_WRITER, "other", DEED_READ, false, "and reads nothing else"},
     {SANDBOX_WRITER, "other", DEED_WRITE, false, "nor writes elsewhere"},
-    {SANDBOX_AUTH, "db", DEED_READ, true, "auth reads accounts"},
-    {SANDBOX_AUTH, "db", DEED_WRITE, false, "and changes none"},
+    {SANDBOX_AUTH, "db/accounts.sqlite", DEED_READ, true,
+     "auth reads accounts"},
+    {SANDBOX_AUTH, "db/accounts.sqlite", DEED_WRITE, true, "and writes them"},
+    {SANDBOX_AUTH, "db/accounts.sqlite", DEED_REMOVE, false,
+     "but cannot remove them"},
+    {SANDBOX_AUTH, "db", DEED_READ, false, "nor reach what lies beside them"},
+    {SANDBOX_AUTH, "db", DEED_MAKE, false, "nor make files there"},
     {SANDBOX_AUTH, "spool", DEED_READ, false, "and reads no articles"},
+    {SANDBOX_WRITER, "spool", DEED_READ, true, "the writer reads its own"},
 };
 
 /* 0: could, 1: could not, for want of the right; 2: for another reason. */
 static int
 deed_try(const struct fixture *fixture, const char *where, enum deed deed)
 {
-    char *file = xasprintf("%s/%s/%s", fixture->directory, where,
-                           deed == DEED_MAKE ? "new" : "file");
+    const char *name = deed == DEED_MAKE ? "/new" : "/file";
+    /* where is a directory, or a file in one. */
+    char *file = xasprintf("%s/%s%s", fixture->directory, where,
+                           strchr(where, '/') == NULL ? name : "");
     int result;
 
     if (deed == DEED_REMOVE)

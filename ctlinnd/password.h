@@ -1,0 +1,20 @@
+/*
+ * password -- the password of a useradd or userpasswd: asked for at the
+ * terminal, or read from a descriptor; never an argument, which anybody could
+ * see.  It does not leave this process: what is sent is its hash.
+ */
+#ifndef CTLINND_PASSWORD_H
+#define CTLINND_PASSWORD_H
+
+#include "lib/password.h"
+
+struct buffer;
+
+/*
+ * fd: where to read one line from; -1: ask twice at the terminal.  0 with the
+ * hash, or -1 with why.
+ */
+int password_obtain(int fd, char hash_r[PASSWORD_HASH_OCTETS],
+                    struct buffer *why);
+
+#endif

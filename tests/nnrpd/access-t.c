@@ -1,0 +1,176 @@
+/* Who may do what: one row for each case of access.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/account.h"
+#include "lib/buffer.h"
+#include "lib/config.h"
+#include "nnrpd/access.h"
+
+enum {
+    R = RIGHT_READ | RIGHT_NEWNEWS,
+    P = RIGHT_POST,
+    A = RIGHT_APPROVE,
+    F = RIGHT_FEED,
+    /* The columns "role" that are none. */
+    NOBODY = 0,
+};
+
+static const char sections[] =
+    "anonymous = read\n"
+    "peer 'feeder' { address = {192.0.2.7} newsgroups = 'comp.*' }\n"
+    "access 'lan' { addresses = {10.0.0.0/8} }\n"
+    "access 'staff' { users = {'staff-*'} readable = 'staff.*,local.*'"
+    " postable = 'staff.*' }\n"
+    "access 'guests' { addresses = {10.9.0.0/16} readable = 'local.*'"
+    " postable = '!*' }\n"
+    "access 'mirror' { users = {mirror} peer = true feedable = 'sci.*'"
+    " readable = '!*' postable = '!*' }\n"
+    "access 'boss at home' { users = {staff-boss} addresses = {::1} }\n";
+static const char closed[] = "anonymous = none\n"
+                             "access 'members' { users = {'*'} }\n";
+static const char no_newnews[] = "anonymous = post\nallownewnews = false\n";
+static const char open_to_all[] = "anonymous = post\n";
+
+static void
+test_rights_by_address_and_account(void **state)
+{
+    static const struct {
+        const char *configuration;
+        const char *address;
+        const char *user;
+        unsigned role;
+        unsigned rights;
+        const char *reads; /* a group it may read, NULL: none of the next */
+        const char *not_reads;
+        const char *promise;
+    } rows[] = {
+        {open_to_all, "192.0.2.1", NULL, NOBODY, R | P | A, "a.b", NULL,
+         "anonymous = post"},
+        {no_newnews, "192.0.2.1", NULL, NOBODY, RIGHT_READ | P | A, "a.b",
+         NULL, "no NEWNEWS where it is off"},
+        {sections, "192.0.2.1", NULL, NOBODY, R, "a.b", NULL,
+         "anonymous = read"},
+        {sections, "192.0.2.7", NULL, NOBODY, R | F, "a.b", NULL,
+         "a peer feeds, and is anonymous otherwise"},
+        {sections, "192.0.2.1", "u", ACCOUNT_READER, R, "a.b", NULL, "reader"},
+        {sections, "192.0.2.1", "u", ACCOUNT_POSTER, R | P, "a.b", NULL,
+         "poster"},
+        {sections, "192.0.2.1", "u", ACCOUNT_MODERATOR, R | P | A, "a.b", NULL,
+         "moderator"},
+        {sections, "192.0.2.1", "u", ACCOUNT_ADMIN, R | P | A, "a.b", NULL,
+         "admin"},
+        {sections, "192.0.2.1", "u", ACCOUNT_PEER, R | F, "a.b", NULL, "peer"},
+        {sections, "192.0.2.1", "u", 99, 0, "a.b", NULL,
+         "a role that is none has no rights"},
+        {sections, "10.1.2.3", NULL, NOBODY, R | P | A, "a.b", NULL,
+         "a section gives rights without login"},
+        {sections, "10.1.2.3", "u", ACCOUNT_READER, R, "a.b", NULL,
+         "a section gives no more than the role"},
+        {sections, "10.9.2.3", NULL, NOBODY, R, "local.x", "a.b",
+         "of two sections the last decides"},
+        {sections, "192.0.2.1", "staff-x", ACCOUNT_POSTER, R | P, "staff.x",
+         "a.b", "a section by account"},
+        {sections, "10.9.2.3", "staff-x", ACCOUNT_POSTER, R, "local.x",
+         "staff.x", "the last, by account or by address"},
+        {sections, "::1", "staff-boss", ACCOUNT_POSTER, R | P, "a.b", NULL,
+         "a section by both"},
+        {sections, "192.0.2.1", "staff-boss", ACCOUNT_POSTER, R | P, "staff.x",
+         "a.b", "... is for both only"},
+        {sections, "192.0.2.1", "mirror", ACCOUNT_READER, F, NULL, "a.b",
+         "a section makes a peer and takes reading"},
+        {closed, "127.0.0.1", NULL, NOBODY, 0, "a.b", NULL,
+         "a section for accounts is for nobody else"},
+        {closed, "127.0.0.1", "u", ACCOUNT_POSTER, R | P, "a.b", NULL,
+         "... and for all of them with *"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct buffer why = BUFFER_EMPTY;
+        struct config *config =
+            config_parse("t.conf", rows[i].configuration, &why);
+        struct access access = {0};
+
+        if (config == NULL)
+            fail_msg("%s", buffer_text(&why));
+        access_evaluate(&access, config, rows[i].address, rows[i].user,
+                        rows[i].role);
+        if (access.rights != rows[i].rights)
+            fail_msg("%s: rights %#x, not %#x", rows[i].promise, access.rights,
+                     rows[i].rights);
+        if (rows[i].reads != NULL
+            && !access_reads_group(&access, rows[i].reads,
+                                   strlen(rows[i].reads)))
+            fail_msg("%s: does not read %s", rows[i].promise, rows[i].reads);
+        if (rows[i].not_reads != NULL
+            && access_reads_group(&access, rows[i].not_reads,
+                                  strlen(rows[i].not_reads)))
+            fail_msg("%s: reads %s", rows[i].promise, rows[i].not_reads);
+        access_free(&access);
+        config_free(&config);
+    }
+}
+
+static void
+test_a_peer_has_a_name_and_what_it_may_send(void **state)
+{
+    struct buffer why = BUFFER_EMPTY;
+    struct config *config = config_parse("t.conf", sections, &why);
+    struct access access = {0};
+
+    (void)state;
+    assert_non_null(config);
+    access_evaluate(&access, config, "192.0.2.7", NULL, 0);
+    assert_string_equal(access.peer, "feeder");
+    assert_string_equal(access.peer_newsgroups, "comp.*");
+    assert_int_equal(access.peer_number, 1);
+    /* Again, after a login: nothing of the first is left. */
+    access_evaluate(&access, config, "192.0.2.1", "mirror", ACCOUNT_READER);
+    assert_string_equal(access.peer, "mirror");
+    assert_string_equal(access.peer_newsgroups, "sci.*");
+    assert_int_equal(access.peer_number, 0);
+    access_evaluate(&access, config, "192.0.2.1", "other", ACCOUNT_PEER);
+    assert_string_equal(access.peer, "other");
+    assert_string_equal(access.peer_newsgroups, "*");
+    access_evaluate(&access, config, "192.0.2.1", NULL, 0);
+    assert_null(access.peer);
+    assert_null(access.user);
+    access_free(&access);
+    config_free(&config);
+}
+
+static void
+test_posting_is_by_group_too(void **state)
+{
+    struct buffer why = BUFFER_EMPTY;
+    struct config *config = config_parse("t.conf", sections, &why);
+    struct access access = {0};
+
+    (void)state;
+    assert_non_null(config);
+    access_evaluate(&access, config, "192.0.2.1", "staff-x", ACCOUNT_POSTER);
+    assert_true(access_posts_to_group(&access, "staff.x", 7));
+    assert_false(access_posts_to_group(&access, "local.x", 7));
+    access_evaluate(&access, config, "192.0.2.1", NULL, 0);
+    assert_true(access_posts_to_group(&access, "local.x", 7));
+    access_free(&access);
+    config_free(&config);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rights_by_address_and_account),
+        cmocka_unit_test(test_a_peer_has_a_name_and_what_it_may_send),
+        cmocka_unit_test(test_posting_is_by_group_too),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
