@@ -182,11 +182,16 @@ word_mode(struct master *master, int words, const char *const *word,
     const struct process_table *table = &master->processes;
     const struct config *config = master->config;
     size_t ready = 0;
+    size_t workers = 0;
 
     (void)words;
     (void)word;
-    for (size_t i = 1; i < table->count; i++)
-        ready += table->rows[i].state == PROCESS_READY;
+    for (size_t i = 1; i < table->count; i++) {
+        if (table->rows[i].role == ROLE_NNRPD) {
+            workers++;
+            ready += table->rows[i].state == PROCESS_READY;
+        }
+    }
     buffer_append_text(answer, "Server ");
     mode_print(master, answer);
     buffer_append_format(
@@ -197,7 +202,7 @@ word_mode(struct master *master, int words, const char *const *word,
         "Clients %zu\nWorkers %zu of %zu ready\nWriter %s",
         master->accepting ? "Allowing" : "Not allowing", config->artcutoff,
         config->maxartsize, config->maxconnections, config->clienttimeout,
-        clients_count(master->clients), ready, table->count - 1,
+        clients_count(master->clients), ready, workers,
         state_names[process_writer(table)->state]);
     return 0;
 }

@@ -18,6 +18,7 @@
 #include "innd/daemon.h"
 #include "innd/listener.h"
 #include "innd/place.h"
+#include "lib/address.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
@@ -58,7 +59,7 @@ worker_choose(struct master *master)
         struct process *worker = &master->processes.rows[i];
         bool waits;
 
-        if (worker->state != PROCESS_READY || worker->control == NULL)
+        if (worker->role != ROLE_NNRPD || worker->state != PROCESS_READY || worker->control == NULL)
             continue;
         waits = ipc_queued(worker->control) > 0;
         if (best == NULL || (best_waits && !waits)
@@ -71,10 +72,10 @@ worker_choose(struct master *master)
 }
 
 static void
-on_client(void *context, int fd, const char *address, unsigned port)
+client_hand(struct master *master, int fd, const char *address, unsigned port,
+            enum ipc_listener listener)
 {
-    struct master *master = context;
-    struct ipc_client client = {.listener = LISTENER_PLAIN, .port = port};
+    struct ipc_client client = {.listener = listener, .port = port};
     const char *refusal =
         clients_refusal(master->clients, master->config, address);
     struct process *worker = worker_choose(master);
@@ -91,6 +92,57 @@ on_client(void *context, int fd, const char *address, unsigned port)
     memcpy(client.address, address, strlen(address));
     worker->clients++;
     ipc_send(worker->control, IPC_CLIENT, &client, sizeof(client), fd);
+}
+
+static void
+on_client(void *context, int fd, const char *address, unsigned port)
+{
+    client_hand(context, fd, address, port, LISTENER_PLAIN);
+}
+
+static bool
+socket_option_is(int fd, int option, int wanted)
+{
+    int value = -1;
+    socklen_t size = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0
+           && value == wanted;
+}
+
+/* The bridge reads what comes from browsers: what it sends is believed no
+   further than this. */
+static bool
+bridge_client_is_good(const struct ipc_bridge *client, int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+
+    return memchr(client->address, '\0', sizeof(client->address)) != NULL
+           && address_is_valid(client->address) && client->port <= 65535
+           && socket_option_is(fd, SO_DOMAIN, AF_UNIX)
+           && socket_option_is(fd, SO_TYPE, SOCK_STREAM)
+           && getpeername(fd, (struct sockaddr *)&peer, &size) == 0;
+}
+
+static void
+on_bridge(void *context, struct process *process,
+          const struct ipc_bridge *client, int fd)
+{
+    struct master *master = context;
+
+    if (!bridge_client_is_good(client, fd)) {
+        warn("%s: pid %d sent no client but something else, and is killed",
+             process_name(process), (int)process->pid);
+        close(fd);
+        process_kill(process, SIGKILL);
+        return;
+    }
+    if (master->stopping)
+        client_refuse(fd, "Server is stopping");
+    else
+        client_hand(master, fd, client->address, client->port,
+                    LISTENER_BRIDGE);
 }
 
 /* Clients wait in the kernel while no worker is there. */
@@ -139,11 +191,25 @@ links_make(struct master *master, struct process *worker)
 {
     struct process *writer = process_writer(&master->processes);
 
-    if (writer->state != PROCESS_READY || writer->control == NULL
-        || worker->state != PROCESS_READY || worker->control == NULL)
+    if (worker->role != ROLE_NNRPD || writer->state != PROCESS_READY
+        || writer->control == NULL || worker->state != PROCESS_READY || worker->control == NULL)
         return;
     link_make(writer, worker, LINK_FEED);
     link_make(writer, worker, LINK_POST);
+}
+
+static unsigned
+workers_count(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (config->workers > 0)
+        return (unsigned)config->workers;
+    if (cores < 1)
+        cores = 1;
+    if (cores > PROCESS_WORKERS_MAX / WORKERS_PER_CORE)
+        cores = PROCESS_WORKERS_MAX / WORKERS_PER_CORE;
+    return (unsigned)cores * WORKERS_PER_CORE;
 }
 
 /* Once: every process has served. */
@@ -159,8 +225,8 @@ announce_ready(struct master *master)
             return;
     master->announced = true;
     listeners_describe(master->listeners, &where);
-    notice("ready on %s workers=%zu", buffer_text(&where),
-           master->processes.count - 1);
+    notice("ready on %s workers=%u", buffer_text(&where),
+           workers_count(master->config));
     buffer_free(&where);
     (void)sd_notifyf(0, "READY=1\nMAINPID=%ld", (long)getpid());
     daemon_ready();
@@ -237,7 +303,7 @@ on_ended(void *context, struct process *process, int status)
     if (process->role == ROLE_WRITER) {
         atomic_store(&master->shared->writer_ready, 0);
         control_set_writer(master->control, NULL);
-    } else {
+    } else if (process->role == ROLE_NNRPD) {
         clients_remove_worker(master->clients, process->worker);
         process->clients = 0;
     }
@@ -267,6 +333,7 @@ static const struct process_hooks process_hooks = {
     .ended = on_ended,
     .load = on_load,
     .reply = on_reply,
+    .bridge = on_bridge,
 };
 
 /* --- stopping --- */
@@ -285,6 +352,8 @@ master_stop(struct master *master, const char *why)
     /* A client that comes now is refused at once and goes elsewhere; in the
        kernel's queue it would wait for our end. */
     listeners_close(&master->listeners);
+    listeners_close(&master->bridge_listeners);
+    master->processes.bridge_fd_count = 0;
     master->accepting = false;
     for (size_t i = 1; i < master->processes.count; i++)
         process_drain(&master->processes.rows[i]);
@@ -455,11 +524,11 @@ events_open(struct master *master)
 /* --- opening and closing --- */
 
 /*
- * The program of the workers: in the tree of a build it lies beside us, as
+ * A program that we start: in the tree of a build it lies beside us, as
  * nnrpd/nnrpd; installed, in libexec.
  */
 static char *
-nnrpd_find(void)
+program_find(const char *name)
 {
     char self[4096];
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -468,29 +537,33 @@ nnrpd_find(void)
     if (length > 0) {
         self[length] = '\0';
         *strrchr(self, '/') = '\0';
-        path = xasprintf("%s/../nnrpd/nnrpd", self);
+        path = xasprintf("%s/../%s/%s", self, name, name);
         if (access(path, X_OK) == 0)
             return path;
         free(path);
     }
-    path = xstrdup(LIBEXECDIR "/nnrpd");
+    path = xasprintf(LIBEXECDIR "/%s", name);
     if (access(path, X_OK) < 0)
-        sysdie(EXIT_SYSTEM, "the reader program %s", path);
+        sysdie(EXIT_SYSTEM, "the program %s", path);
     return path;
 }
 
-static unsigned
-workers_count(const struct config *config)
+static void
+bridge_open(struct master *master)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct process_table *table = &master->processes;
+    struct buffer why = BUFFER_EMPTY;
 
-    if (config->workers > 0)
-        return (unsigned)config->workers;
-    if (cores < 1)
-        cores = 1;
-    if (cores > PROCESS_WORKERS_MAX / WORKERS_PER_CORE)
-        cores = PROCESS_WORKERS_MAX / WORKERS_PER_CORE;
-    return (unsigned)cores * WORKERS_PER_CORE;
+    master->bridge_listeners = listeners_open_bridge(master->config, &why);
+    if (master->bridge_listeners == NULL)
+        die(EXIT_SYSTEM, "bridge: %s", buffer_text(&why));
+    table->bridge_fd_count =
+        listeners_fds(master->bridge_listeners, &table->bridge_fds);
+    if (table->bridge_fd_count > PROCESS_BRIDGE_SOCKETS_MAX)
+        die(EXIT_CONFIG, "http_listen: more than four addresses");
+    if (table->bridge_fd_count > 0)
+        table->bridge_path = program_find("wsbridge");
+    buffer_free(&why);
 }
 
 void
@@ -502,13 +575,14 @@ master_open(struct master *master, const char *config_path,
     memset(master, 0, sizeof(*master));
     master->config_path = xstrdup(config_path);
     master->config = config;
-    master->processes.nnrpd_path = nnrpd_find();
+    master->processes.nnrpd_path = program_find("nnrpd");
     place_make(config);
     place_check_other(config);
     place_raise_limits(config);
     master->listeners = listeners_open(config, &why);
     if (master->listeners == NULL)
         die(EXIT_SYSTEM, "%s", buffer_text(&why));
+    bridge_open(master);
     buffer_free(&why);
 }
 
@@ -593,6 +667,7 @@ master_close(struct master *master)
     struct process_table *table = &master->processes;
 
     listeners_close(&master->listeners);
+    listeners_close(&master->bridge_listeners);
     process_table_close(table);
     control_close(&master->control);
     clients_free(&master->clients);
@@ -608,6 +683,7 @@ master_close(struct master *master)
     event_free(master->report);
     event_base_free(master->base);
     place_leave(master->config, master->pid_fd);
+    free(table->bridge_path);
     free(table->nnrpd_path);
     config_free(&master->config);
     free(master->config_path);

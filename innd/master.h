@@ -37,6 +37,7 @@ struct master {
     struct config *config;
     struct event_base *base;
     struct listeners *listeners;
+    struct listeners *bridge_listeners; /* held for the next bridge */
     int pid_fd; /* holds the lock on the pid file */
     struct shared *shared;
     struct active *active; /* read-only, for status */

@@ -21,7 +21,7 @@
 #include "lib/shared.h"
 
 enum {
-    DESCRIPTORS_MAX = CHILD_FIRST_FREE_FD + 1,
+    DESCRIPTORS_MAX = CHILD_FIRST_FREE_FD + PROCESS_BRIDGE_SOCKETS_MAX,
     /* Where descriptors wait, out of the way of their places. */
     DESCRIPTOR_ASIDE = 64,
     PAUSE_MS_MAX = 30000,
@@ -45,6 +45,8 @@ process_name(const struct process *process)
 
     if (process->role == ROLE_WRITER)
         return "writer";
+    if (process->role == ROLE_BRIDGE)
+        return "wsbridge";
     snprintf(name, sizeof(name), "nnrpd %u", process->worker);
     return name;
 }
@@ -63,6 +65,11 @@ descriptors_fill(const struct process *process, int control,
     fds[CHILD_CONFIG_FD] = table->config_fd;
     fds[CHILD_SHARED_FD] = table->shared_fd;
     fds[CHILD_ACTIVE_FD] = writer ? table->active_fd : table->active_read_fd;
+    if (process->role == ROLE_BRIDGE) {
+        memcpy(fds + CHILD_FIRST_FREE_FD, table->bridge_fds,
+               table->bridge_fd_count * sizeof(fds[0]));
+        return CHILD_FIRST_FREE_FD + table->bridge_fd_count;
+    }
     fds[CHILD_FIRST_FREE_FD] = table->tools_fd;
     return writer ? CHILD_FIRST_FREE_FD + 1 : CHILD_FIRST_FREE_FD;
 }
@@ -99,15 +106,28 @@ signals_restore(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static const char *
+program_of(const struct process *process)
+{
+    switch (process->role) {
+    case ROLE_NNRPD:
+        return process->table->nnrpd_path;
+    case ROLE_BRIDGE:
+        return process->table->bridge_path;
+    case ROLE_WRITER:
+    case ROLE_NONE:
+        break;
+    }
+    return "/proc/self/exe";
+}
+
 /* In the child, after fork; never returns.  No exit(): what the master has
    registered to run at its own end is none of ours. */
 static void
 child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
               size_t count)
 {
-    const char *program = process->role == ROLE_WRITER
-                              ? "/proc/self/exe"
-                              : process->table->nnrpd_path;
+    const char *program = program_of(process);
     char role[] = "--role=writer";
     char slot[32];
     char worker[32];
@@ -166,6 +186,16 @@ on_reply(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     process->table->hooks->reply(process->table->context, frame);
 }
 
+static void
+on_bridge(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct process *process = context;
+
+    (void)ipc;
+    process->table->hooks->bridge(process->table->context, process,
+                                  frame->payload, frame->descriptor);
+}
+
 /* Everything that a child may tell the master on its control socket. */
 static const struct ipc_handler writer_handlers[] = {
     {IPC_READY, 0, true, false, on_ready},
@@ -174,6 +204,22 @@ static const struct ipc_handler writer_handlers[] = {
 static const struct ipc_handler nnrpd_handlers[] = {
     {IPC_READY, 0, true, false, on_ready},
     {IPC_LOAD, sizeof(struct ipc_load), true, false, on_load},
+};
+
+static const struct ipc_handler bridge_handlers[] = {
+    {IPC_READY, 0, true, false, on_ready},
+    {IPC_BRIDGE, sizeof(struct ipc_bridge), true, true, on_bridge},
+};
+
+#define COUNT_OF(rows) (sizeof(rows) / sizeof(*(rows)))
+
+static const struct {
+    const struct ipc_handler *handlers;
+    size_t count;
+} control_tables[] = {
+    [ROLE_WRITER] = {writer_handlers, COUNT_OF(writer_handlers)},
+    [ROLE_NNRPD] = {nnrpd_handlers, COUNT_OF(nnrpd_handlers)},
+    [ROLE_BRIDGE] = {bridge_handlers, COUNT_OF(bridge_handlers)},
 };
 
 /* Its end closes the control socket too; what hangs on without one is killed
@@ -213,7 +259,6 @@ child_adopt(struct process *process, pid_t pid, int control)
 {
     struct process_table *table = process->table;
     struct shared_slot *slot = &table->shared->slots[process->slot];
-    bool writer = process->role == ROLE_WRITER;
 
     process->pid = pid;
     process->state = PROCESS_STARTING;
@@ -224,11 +269,10 @@ child_adopt(struct process *process, pid_t pid, int control)
     process->starts++;
     atomic_store(&slot->pid, (uint32_t)pid);
     atomic_store(&slot->role, process->role);
-    process->control = ipc_new(
-        table->base, control, writer ? writer_handlers : nnrpd_handlers,
-        writer ? sizeof(writer_handlers) / sizeof(*writer_handlers)
-               : sizeof(nnrpd_handlers) / sizeof(*nnrpd_handlers),
-        on_control_closed, process);
+    process->control =
+        ipc_new(table->base, control, control_tables[process->role].handlers,
+                control_tables[process->role].count, on_control_closed,
+                process);
     debug("%s: started pid=%d", process_name(process), (int)pid);
 }
 
@@ -443,16 +487,19 @@ void
 process_table_open(struct process_table *table, unsigned workers)
 {
     struct timeval second = {1, 0};
+    bool bridge = table->bridge_fd_count > 0;
 
-    table->count = workers + 1;
+    table->count = workers + 1 + (bridge ? 1 : 0);
     table->rows = xcalloc(table->count, sizeof(*table->rows));
     for (unsigned i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
 
         process->table = table;
-        process->role = i == 0 ? ROLE_WRITER : ROLE_NNRPD;
+        process->role = i == 0         ? ROLE_WRITER
+                        : i <= workers ? ROLE_NNRPD
+                                       : ROLE_BRIDGE;
         process->slot = i;
-        process->worker = i == 0 ? 0 : i - 1;
+        process->worker = process->role == ROLE_NNRPD ? i - 1 : 0;
         process->restart = evtimer_new(table->base, on_restart, process);
         if (process->restart == NULL)
             die(EXIT_TEMPORARY, "out of memory: table of processes");

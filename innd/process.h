@@ -19,6 +19,7 @@ struct config;
 struct event;
 struct event_base;
 struct ipc;
+struct ipc_bridge;
 struct ipc_frame;
 struct process;
 struct shared;
@@ -29,10 +30,11 @@ enum {
     PROCESS_LOST_SECONDS = 5,   /* without a control socket, or after SIGABRT:
                                    SIGKILL */
     PROCESS_WORKERS_MAX = 128,
+    PROCESS_BRIDGE_SOCKETS_MAX = 8, /* four addresses, two ports */
 };
 
 /* Kept in shared_slot.role. */
-enum process_role { ROLE_NONE, ROLE_WRITER, ROLE_NNRPD };
+enum process_role { ROLE_NONE, ROLE_WRITER, ROLE_NNRPD, ROLE_BRIDGE };
 
 enum process_state {
     PROCESS_AWAY,     /* not running: to be started, or never again */
@@ -51,6 +53,9 @@ struct process_hooks {
     void (*load)(void *context, struct process *process, uint64_t closed);
     /* IPC_REPLY, from the writer. */
     void (*reply)(void *context, const struct ipc_frame *frame);
+    /* IPC_BRIDGE, from the bridge: a client; fd is the callee's. */
+    void (*bridge)(void *context, struct process *process,
+                   const struct ipc_bridge *client, int fd);
 };
 
 struct process {
@@ -82,9 +87,13 @@ struct process_table {
     int active_read_fd; /* the same memory, opened read-only */
     int tools_fd;       /* the writer's listening socket */
     char *nnrpd_path;
+    char *bridge_path;
+    const int *bridge_fds; /* its listening sockets; none: no bridge */
+    size_t bridge_fd_count;
     const struct process_hooks *hooks;
     void *context;
-    struct process *rows; /* [0] is the writer, then the workers */
+    struct process *rows; /* [0] is the writer, then the workers, and last
+                             the bridge where there is one */
     size_t count;
     struct event *watch; /* each second */
 };

@@ -25,6 +25,7 @@ enum config_kind {
     KIND_CHOICE,   /* one of choices; the struct holds its place in the list */
     KIND_ADDRESSES, /* a list of addresses */
     KIND_NETWORKS,  /* a list of addresses and networks, not empty */
+    KIND_ORIGINS,   /* a list of origins of web pages (RFC 6454) */
 };
 
 struct config_row {

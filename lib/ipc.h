@@ -27,7 +27,7 @@ struct buffer;
 struct event_base;
 
 /* Raise it with every change of a payload or of what a type means. */
-enum { IPC_VERSION = 1 };
+enum { IPC_VERSION = 2 };
 
 /* A frame longer than this is a mistake: an article of 16 MiB fits. */
 enum { IPC_PAYLOAD_MAX = 18 * 1024 * 1024 };
@@ -58,6 +58,9 @@ enum ipc_type {
     IPC_FOUND,   /* writer ->: there, or nowhere */
     IPC_ACTIVE,  /* writer -> tool, after the hello: the groups; carries the
                     memfd of storage/active.h, read-only */
+    /* The control socket of the bridge. */
+    IPC_BRIDGE, /* wsbridge -> master: a client of mine; carries one end of
+                   its socketpair */
 };
 
 struct ipc_head {
@@ -95,6 +98,14 @@ struct ipc_load {
     uint32_t zero;
 };
 _Static_assert(sizeof(struct ipc_load) == 16, "payload");
+
+/* Whom the bridge speaks for; the master believes no one else this. */
+struct ipc_bridge {
+    uint32_t port;
+    uint32_t zero;
+    char address[48]; /* numeric, NUL-terminated */
+};
+_Static_assert(sizeof(struct ipc_bridge) == 56, "payload");
 
 enum ipc_link_kind { LINK_FEED = 1, LINK_POST = 2, LINK_TOOL = 3 };
 
