@@ -129,7 +129,6 @@ function threadList(overviews) {
 async function articleOpen(number) {
   const {lines} = await news.expect(`ARTICLE ${number}`, 220);
   shown = await articleParse(lines);
-  currentMark("threads", (one) => one.dataset.number === String(number));
   const head = element("dl");
   for (const [name, value] of [["From", shown.from], ["Date", shown.date],
     ["Newsgroups", shown.newsgroups]])
@@ -143,6 +142,7 @@ async function articleOpen(number) {
   $("article").replaceChildren(element("h2", "subject", shown.subject), head,
     text, ...partsShow(shown.parts), reply);
   $("article").scrollTop = 0;
+  currentMark("threads", (one) => one.dataset.number === String(number));
 }
 
 function partsShow(parts) {

@@ -5,6 +5,7 @@
  * HTML: whoever shows a text puts it in by textContent.
  */
 import PostalMime, {decodeWords} from "./vendor/postal-mime/postal-mime.js";
+import {htmlToText} from "./vendor/postal-mime/text-format.js";
 import {joinLines} from "./nntp.js";
 
 const utf8 = new TextDecoder("utf-8", {fatal: true});
@@ -62,13 +63,6 @@ function withCharset(lines) {
     "Content-Transfer-Encoding: 8bit", "", body].join("\r\n");
 }
 
-/* HTML is not shown: its text is, with every tag left out. */
-function htmlText(html) {
-  const page = new DOMParser().parseFromString(html, "text/html");
-  for (const one of page.querySelectorAll("script, style")) one.remove();
-  return page.body.textContent;
-}
-
 function mailbox(one) {
   if (!one) return "";
   return one.name && one.address ? `${one.name} <${one.address}>`
@@ -85,7 +79,8 @@ export async function articleParse(lines) {
     date: header("date"), newsgroups: header("newsgroups"),
     id: mail.messageId ?? header("message-id"),
     references: header("references"), followupTo: header("followup-to"),
-    text: mail.text ?? (mail.html ? htmlText(mail.html) : ""),
+    /* HTML is not shown: its text is, with every tag left out. */
+    text: mail.text ?? htmlToText(mail.html ?? ""),
     parts: mail.attachments.map((one) =>
       ({name: one.filename ?? "", type: one.mimeType})),
   };

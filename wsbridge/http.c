@@ -29,6 +29,7 @@ static const char policy[] =
 struct http {
     struct buffer body;
     size_t done;
+    bool last; /* of its connection: what was sent with it is not read */
 };
 
 const size_t http_octets = sizeof(struct http);
@@ -133,7 +134,7 @@ body_send(struct lws *wsi, struct http *http)
     }
     buffer_free(&http->body);
     http->done = 0;
-    return lws_http_transaction_completed(wsi) ? -1 : 0;
+    return http->last || lws_http_transaction_completed(wsi) ? -1 : 0;
 }
 
 /* --- what is asked --- */
@@ -181,9 +182,11 @@ request_take(struct lws *wsi, struct http *http, const char *path)
     struct answer answer = {.status = HTTP_STATUS_OK};
 
     if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) == 0
-        && lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) == 0)
+        && lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) == 0) {
+        http->last = true;
         return text_send(wsi, http, HTTP_STATUS_METHOD_NOT_ALLOWED,
                          "only GET and HEAD\n");
+    }
     if (strcmp(path, "/metrics") == 0 || strcmp(path, "/healthz") == 0)
         return watch_send(wsi, http, path);
     page = pages_find(bridge_of(wsi)->pages, path);
@@ -316,7 +319,7 @@ http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_HTTP_BODY:
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
     case LWS_CALLBACK_HTTP_FILE_COMPLETION:
-        return -1; /* nothing that has one is taken */
+        return 0; /* nothing that has one is taken; 405 is on its way */
     default:
         return lws_callback_http_dummy(wsi, reason, user, in, octets);
     }
