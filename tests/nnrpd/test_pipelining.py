@@ -51,6 +51,8 @@ def commands(count):
                 "local.test,local.other", name, subject=f"{len(all_)}",
                 body=b"x" * chance.randrange(3000) + b"\n"))
             taken.append(name)
+            if chance.random() < 0.3:
+                one(f"CHECK {name}")
         elif kind == 6:
             one(f"TAKETHIS {some_name()}", article(
                 message_id=name, fields={"From": None}))
