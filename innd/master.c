@@ -59,7 +59,8 @@ worker_choose(struct master *master)
         struct process *worker = &master->processes.rows[i];
         bool waits;
 
-        if (worker->role != ROLE_NNRPD || worker->state != PROCESS_READY || worker->control == NULL)
+        if (worker->role != ROLE_NNRPD || worker->state != PROCESS_READY
+            || worker->control == NULL)
             continue;
         waits = ipc_queued(worker->control) > 0;
         if (best == NULL || (best_waits && !waits)
@@ -192,7 +193,8 @@ links_make(struct master *master, struct process *worker)
     struct process *writer = process_writer(&master->processes);
 
     if (worker->role != ROLE_NNRPD || writer->state != PROCESS_READY
-        || writer->control == NULL || worker->state != PROCESS_READY || worker->control == NULL)
+        || writer->control == NULL || worker->state != PROCESS_READY
+        || worker->control == NULL)
         return;
     link_make(writer, worker, LINK_FEED);
     link_make(writer, worker, LINK_POST);

@@ -38,7 +38,7 @@ struct master {
     struct event_base *base;
     struct listeners *listeners;
     struct listeners *bridge_listeners; /* held for the next bridge */
-    int pid_fd; /* holds the lock on the pid file */
+    int pid_fd;                         /* holds the lock on the pid file */
     struct shared *shared;
     struct active *active; /* read-only, for status */
     struct process_table processes;

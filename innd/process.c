@@ -269,10 +269,9 @@ child_adopt(struct process *process, pid_t pid, int control)
     process->starts++;
     atomic_store(&slot->pid, (uint32_t)pid);
     atomic_store(&slot->role, process->role);
-    process->control =
-        ipc_new(table->base, control, control_tables[process->role].handlers,
-                control_tables[process->role].count, on_control_closed,
-                process);
+    process->control = ipc_new(
+        table->base, control, control_tables[process->role].handlers,
+        control_tables[process->role].count, on_control_closed, process);
     debug("%s: started pid=%d", process_name(process), (int)pid);
 }
 

@@ -108,13 +108,18 @@ async function groupOpen(name) {
     : element("p", "empty", "There are no articles here."));
 }
 
+/* A From without its address. */
+function nameOf(from) {
+  return from.replace(/\s*<[^>]*>$/, "").replace(/^"(.*)"$/, "$1") || from;
+}
+
 function threadList(overviews) {
   const list = element("ol");
   for (const one of overviews) {
     const button = element("button");
     button.dataset.number = one.number;
     button.append(element("span", "subject", one.subject || "(no subject)"),
-      element("span", "from", one.from.replace(/\s*<[^>]*>$/, "")));
+      element("span", "from", nameOf(one.from)));
     button.addEventListener("click", doing(() => articleOpen(one.number)));
     const row = element("li");
     row.append(button);

@@ -56,7 +56,7 @@ bridge_peer_address(struct lws *wsi, char address[48], unsigned *port_r)
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } peer;
+    } peer = {.v6 = {0}};
     socklen_t size = sizeof(peer);
     const uint8_t *octets = peer.v6.sin6_addr.s6_addr;
 
@@ -253,8 +253,8 @@ listener_callback(struct lws *wsi, enum lws_callback_reasons reason,
         return -1; /* no subprotocol for anyone outside */
     case LWS_CALLBACK_RAW_RX_FILE:
         if (!bridge_of(wsi)->draining)
-            listener_accept(bridge_of(wsi), (int)(intptr_t)
-                            lws_get_opaque_user_data(wsi));
+            listener_accept(bridge_of(wsi),
+                            (int)(intptr_t)lws_get_opaque_user_data(wsi));
         return 0;
     default:
         return 0;
@@ -364,9 +364,8 @@ descriptors_join(struct bridge *bridge)
     if (control < 0)
         sysdie(EXIT_SYSTEM, "control socket");
     bridge->control_wsi = descriptor_join(bridge, control, "-control");
-    for (int fd = CHILD_FIRST_FREE_FD; bridge->listener_count
-                                       < BRIDGE_SOCKETS_MAX;
-         fd++) {
+    for (int fd = CHILD_FIRST_FREE_FD;
+         bridge->listener_count < BRIDGE_SOCKETS_MAX; fd++) {
         if (!socket_listens(fd))
             break;
         bridge->listeners[bridge->listener_count++] =
@@ -430,9 +429,9 @@ bridge_open(struct bridge *bridge, const struct child_arguments *arguments)
     bridge->base = event_base_new();
     if (bridge->base == NULL)
         die(EXIT_SYSTEM, "no event loop");
-    bridge->control =
-        ipc_new(bridge->base, CHILD_CONTROL_FD, handlers,
-                sizeof(handlers) / sizeof(handlers[0]), control_closed, bridge);
+    bridge->control = ipc_new(bridge->base, CHILD_CONTROL_FD, handlers,
+                              sizeof(handlers) / sizeof(handlers[0]),
+                              control_closed, bridge);
     loop_open(bridge);
     descriptors_join(bridge);
     the_bridge = bridge;

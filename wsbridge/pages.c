@@ -55,8 +55,8 @@ page_load(struct pages *pages, const char *path, const char *name, size_t size,
     file = fopen(path, "re");
     if (file == NULL)
         return why_set_errno(why, "%s", path);
-    pages->pages = xreallocarray(pages->pages, pages->count + 1,
-                                 sizeof(*pages->pages));
+    pages->pages =
+        xreallocarray(pages->pages, pages->count + 1, sizeof(*pages->pages));
     page = &pages->pages[pages->count++];
     *page = (struct page){.name = xstrdup(name), .type = type};
     page->octets = xcalloc(1, size + 1);

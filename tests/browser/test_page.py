@@ -203,8 +203,8 @@ def test_a_post_and_its_follow_up_are_seen_in_a_thread(page, bridge):
     assert page.find("#threads ol ol .subject").text.startswith("Re: ")
     with Client(bridge.port) as reader:
         reader.command("GROUP local.other")
-        first, second = reader.long("OVER 1-2")[-2:]
-    assert first.split("\t")[4] == second.split("\t")[5]
+        first, second = reader.long("OVER 1-2")[1]
+    assert first.split(b"\t")[4] == second.split(b"\t")[5]
 
 
 def test_a_post_that_is_refused_says_why_and_keeps_the_text(page):

@@ -185,7 +185,8 @@ def test_a_client_that_reads_late_gets_every_line(bridge):
     count = 40000
     with WebSocket(bridge.http, timeout=60) as client:
         client.line()
-        octets = b"".join(frame(b"HELP\r\n" * 100) for _ in range(count // 400))
+        octets = b"".join(frame(b"HELP\r\n" * 100)
+                          for _ in range(count // 400))
         client.socket.settimeout(60)
         pid = os.fork()
         if pid == 0:
