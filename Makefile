@@ -83,6 +83,7 @@ configure: configure.ac build-aux/packages
 	build-aux/install-packages build
 	autoheader
 	autoconf
+	@touch configure
 
 config.h.in: configure ;
 

@@ -67,7 +67,8 @@ process_print(const struct master *master, const struct process *process,
                          state_names[process->state], process->starts);
     if (process->role == ROLE_NNRPD)
         buffer_append_format(text, " clients=%u", process->clients);
-    for (enum counter i = COUNTER_CLIENTS_SERVED; i < COUNTER_COUNT; i++) {
+    for (enum counter i = COUNTER_CLIENTS_SERVED;
+         i < COUNTER_COUNT && process->role != ROLE_BRIDGE; i++) {
         bool writers = i >= COUNTER_STORED;
 
         if (writers == (process->role == ROLE_WRITER))

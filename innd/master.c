@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 #include "innd/admin_master.h"
+#include "innd/bridge_client.h"
 #include "innd/client.h"
 #include "innd/control.h"
 #include "innd/daemon.h"
 #include "innd/listener.h"
 #include "innd/place.h"
-#include "lib/address.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
@@ -99,31 +99,6 @@ static void
 on_client(void *context, int fd, const char *address, unsigned port)
 {
     client_hand(context, fd, address, port, LISTENER_PLAIN);
-}
-
-static bool
-socket_option_is(int fd, int option, int wanted)
-{
-    int value = -1;
-    socklen_t size = sizeof(value);
-
-    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0
-           && value == wanted;
-}
-
-/* The bridge reads what comes from browsers: what it sends is believed no
-   further than this. */
-static bool
-bridge_client_is_good(const struct ipc_bridge *client, int fd)
-{
-    struct sockaddr_storage peer;
-    socklen_t size = sizeof(peer);
-
-    return memchr(client->address, '\0', sizeof(client->address)) != NULL
-           && address_is_valid(client->address) && client->port <= 65535
-           && socket_option_is(fd, SO_DOMAIN, AF_UNIX)
-           && socket_option_is(fd, SO_TYPE, SOCK_STREAM)
-           && getpeername(fd, (struct sockaddr *)&peer, &size) == 0;
 }
 
 static void
