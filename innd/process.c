@@ -41,13 +41,17 @@ now_ms(void)
 const char *
 process_name(const struct process *process)
 {
-    static char name[32];
+    static char name[272];
 
     if (process->role == ROLE_WRITER)
         return "writer";
     if (process->role == ROLE_BRIDGE)
         return "wsbridge";
-    snprintf(name, sizeof(name), "nnrpd %u", process->worker);
+    if (process->role == ROLE_FEEDER)
+        snprintf(name, sizeof(name), "feeder %s",
+                 process->peer != NULL ? process->peer : "");
+    else
+        snprintf(name, sizeof(name), "nnrpd %u", process->worker);
     return name;
 }
 
@@ -107,18 +111,20 @@ signals_restore(void)
 }
 
 static const char *
-program_of(const struct process *process)
+program_path(const struct process *process)
 {
     switch (process->role) {
-    case ROLE_NNRPD:
-        return process->table->nnrpd_path;
+    case ROLE_WRITER:
+        return "/proc/self/exe";
+    case ROLE_FEEDER:
+        return process->table->feeder_path;
     case ROLE_BRIDGE:
         return process->table->bridge_path;
-    case ROLE_WRITER:
+    case ROLE_NNRPD:
     case ROLE_NONE:
         break;
     }
-    return "/proc/self/exe";
+    return process->table->nnrpd_path;
 }
 
 /* In the child, after fork; never returns.  No exit(): what the master has
@@ -127,11 +133,12 @@ static void
 child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
               size_t count)
 {
-    const char *program = program_of(process);
+    const char *program = program_path(process);
     char role[] = "--role=writer";
     char slot[32];
     char worker[32];
-    char *words[5] = {(char *)(uintptr_t)process_name(process)};
+    char since[48];
+    char *words[7] = {(char *)(uintptr_t)process_name(process)};
     size_t next = 1;
 
     snprintf(slot, sizeof(slot), "--slot=%u", process->slot);
@@ -140,6 +147,11 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
         words[next++] = role;
     words[next++] = slot;
     words[next++] = worker;
+    if (process->role == ROLE_FEEDER) {
+        snprintf(since, sizeof(since), "--since=%" PRIu64, process->since);
+        words[next++] = xasprintf("--peer=%s", process->peer);
+        words[next++] = since;
+    }
     words[next] = NULL;
     /* The master alone speaks with systemd. */
     unsetenv("NOTIFY_SOCKET");
@@ -205,21 +217,23 @@ static const struct ipc_handler nnrpd_handlers[] = {
     {IPC_READY, 0, true, false, on_ready},
     {IPC_LOAD, sizeof(struct ipc_load), true, false, on_load},
 };
-
+static const struct ipc_handler feeder_handlers[] = {
+    {IPC_READY, 0, true, false, on_ready},
+};
 static const struct ipc_handler bridge_handlers[] = {
     {IPC_READY, 0, true, false, on_ready},
     {IPC_BRIDGE, sizeof(struct ipc_bridge), true, true, on_bridge},
 };
 
-#define COUNT_OF(rows) (sizeof(rows) / sizeof(*(rows)))
-
+#define TABLE(rows) (rows), sizeof(rows) / sizeof((rows)[0])
 static const struct {
-    const struct ipc_handler *handlers;
+    const struct ipc_handler *rows;
     size_t count;
-} control_tables[] = {
-    [ROLE_WRITER] = {writer_handlers, COUNT_OF(writer_handlers)},
-    [ROLE_NNRPD] = {nnrpd_handlers, COUNT_OF(nnrpd_handlers)},
-    [ROLE_BRIDGE] = {bridge_handlers, COUNT_OF(bridge_handlers)},
+} handlers[] = {
+    [ROLE_WRITER] = {TABLE(writer_handlers)},
+    [ROLE_NNRPD] = {TABLE(nnrpd_handlers)},
+    [ROLE_FEEDER] = {TABLE(feeder_handlers)},
+    [ROLE_BRIDGE] = {TABLE(bridge_handlers)},
 };
 
 /* Its end closes the control socket too; what hangs on without one is killed
@@ -269,9 +283,9 @@ child_adopt(struct process *process, pid_t pid, int control)
     process->starts++;
     atomic_store(&slot->pid, (uint32_t)pid);
     atomic_store(&slot->role, process->role);
-    process->control = ipc_new(
-        table->base, control, control_tables[process->role].handlers,
-        control_tables[process->role].count, on_control_closed, process);
+    process->control =
+        ipc_new(table->base, control, handlers[process->role].rows,
+                handlers[process->role].count, on_control_closed, process);
     debug("%s: started pid=%d", process_name(process), (int)pid);
 }
 
@@ -488,15 +502,17 @@ process_table_open(struct process_table *table, unsigned workers)
     struct timeval second = {1, 0};
     bool bridge = table->bridge_fd_count > 0;
 
-    table->count = workers + 1 + (bridge ? 1 : 0);
+    table->workers = workers;
+    table->count = 1 + workers + PROCESS_FEEDERS_MAX + (bridge ? 1 : 0);
     table->rows = xcalloc(table->count, sizeof(*table->rows));
     for (unsigned i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
 
         process->table = table;
-        process->role = i == 0         ? ROLE_WRITER
-                        : i <= workers ? ROLE_NNRPD
-                                       : ROLE_BRIDGE;
+        process->role = i == 0                               ? ROLE_WRITER
+                        : i <= workers                       ? ROLE_NNRPD
+                        : i <= workers + PROCESS_FEEDERS_MAX ? ROLE_FEEDER
+                                                             : ROLE_BRIDGE;
         process->slot = i;
         process->worker = process->role == ROLE_NNRPD ? i - 1 : 0;
         process->restart = evtimer_new(table->base, on_restart, process);
@@ -516,6 +532,7 @@ process_table_close(struct process_table *table)
         if (table->rows[i].control != NULL)
             ipc_free(&table->rows[i].control);
         event_free(table->rows[i].restart);
+        free(table->rows[i].peer);
     }
     event_free(table->watch);
     free(table->rows);

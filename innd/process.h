@@ -31,10 +31,17 @@ enum {
                                    SIGKILL */
     PROCESS_WORKERS_MAX = 128,
     PROCESS_BRIDGE_SOCKETS_MAX = 8, /* four addresses, two ports */
+    PROCESS_FEEDERS_MAX = 64,
 };
 
 /* Kept in shared_slot.role. */
-enum process_role { ROLE_NONE, ROLE_WRITER, ROLE_NNRPD, ROLE_BRIDGE };
+enum process_role {
+    ROLE_NONE,
+    ROLE_WRITER,
+    ROLE_NNRPD,
+    ROLE_FEEDER,
+    ROLE_BRIDGE
+};
 
 enum process_state {
     PROCESS_AWAY,     /* not running: to be started, or never again */
@@ -64,6 +71,9 @@ struct process {
     enum process_state state;
     unsigned slot;
     unsigned worker; /* which, from 0; the writer: 0 */
+    char *peer;      /* a feeder's, owned; NULL: the row is free */
+    uint64_t since;  /* a feeder's: where a new peer begins in the log */
+    bool dropped;    /* a feeder's: ctlinnd drop */
     pid_t pid;       /* 0: not running */
     struct ipc *control;
     struct event *restart;
@@ -92,8 +102,11 @@ struct process_table {
     size_t bridge_fd_count;
     const struct process_hooks *hooks;
     void *context;
-    struct process *rows; /* [0] is the writer, then the workers, and last
-                             the bridge where there is one */
+    char *feeder_path;
+    struct process *rows; /* [0] is the writer, then the workers, then rows
+                             for feeders (innd/feed.h), and last the bridge
+                             where there is one */
+    size_t workers;
     size_t count;
     struct event *watch; /* each second */
 };

@@ -24,7 +24,8 @@ enum config_kind {
     KIND_FLAG,     /* true or false */
     KIND_CHOICE,   /* one of choices; the struct holds its place in the list */
     KIND_ADDRESSES, /* a list of addresses */
-    KIND_NETWORKS,  /* a list of addresses and networks, not empty */
+    KIND_NETWORKS,  /* a list of addresses and networks */
+    KIND_NAMES,     /* a list of path identities */
     KIND_ORIGINS,   /* a list of origins of web pages (RFC 6454) */
 };
 
