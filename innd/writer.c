@@ -106,7 +106,15 @@ drain_look(struct writer *writer)
 {
     const struct link *link;
 
-    if (!writer->draining || store_pending(writer->store) > 0)
+    if (!writer->draining)
+        return;
+    /* What waits for the overview has no outcome; the next start replays. */
+    if (store_is_waiting(writer->store)) {
+        warn("the overview is away: articles without an outcome=%zu",
+             store_pending(writer->store));
+        _exit(EXIT_TEMPORARY);
+    }
+    if (store_pending(writer->store) > 0)
         return;
     for (link = TAILQ_FIRST(&writer->links); link != NULL;
          link = TAILQ_NEXT(link, next))
@@ -205,6 +213,7 @@ on_second(evutil_socket_t fd, short what, void *context)
                  commits - writer->commits);
     writer->commits = commits;
     atomic_store(&writer->shared->store_full, store_is_full(writer->store));
+    atomic_store(&writer->shared->store_away, store_is_away(writer->store));
 }
 
 /* --- links --- */

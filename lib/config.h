@@ -76,7 +76,7 @@ struct config {
     char *pathrun;      /* sockets, pid */
     char *runasuser;    /* "" : stay who we are */
     char *runasgroup;
-    char *overview; /* "sqlite" */
+    char *overview; /* "sqlite" or "postgresql://..." */
     /* how many */
     int64_t workers;        /* 0: two for each core */
     int64_t maxconnections; /* whole server */

@@ -22,8 +22,6 @@ enum { MIB = 1024 * 1024, DAYS_MAX = 36500 };
 
 static const char *const access_words[] = {"none", "read", "post", NULL};
 static const char *const level_words[] = {"warn", "notice", "debug", NULL};
-/* The one overview there is now; its word is kept as text in the struct. */
-static const char *const overview_words[] = {"sqlite", NULL};
 
 /* In the order of the manual page and of the sample. */
 const struct config_row config_rows[] = {
@@ -84,9 +82,12 @@ const struct config_row config_rows[] = {
     {"runasgroup", KIND_WORD, MEMBER(config, runasgroup), .fallback = "",
      .restart = true,
      .text = "The group it takes then; empty: the user's own."},
-    {"overview", KIND_CHOICE, MEMBER(config, overview), .fallback = "sqlite",
-     .choices = overview_words, .restart = true,
-     .text = "Where the overview is kept."},
+    {"overview", KIND_OVERVIEW, MEMBER(config, overview),
+     .fallback = "sqlite", .restart = true,
+     .text = "Where the overview is kept: sqlite, a file in pathoverview; or "
+             "postgresql://USER@HOST/DATABASE, a database of its own (a "
+             "password belongs into a file: "
+             "?passfile=/etc/renews/pgpass)."},
     {"workers", KIND_NUMBER, MEMBER(config, workers), .fallback = "0",
      .minimum = 0, .maximum = 128, .unit = "", .restart = true,
      .text = "Reader processes; 0: two for each core."},
@@ -283,6 +284,17 @@ text_is_origin(const char *text)
            && host[0] != '\0' && strpbrk(host, "/?#@*") == NULL;
 }
 
+/* libpq looks at the rest of the URL. */
+static bool
+text_is_overview(const char *text)
+{
+    static const char scheme[] = "postgresql://";
+
+    return strcmp(text, "sqlite") == 0
+           || (strncmp(text, scheme, sizeof(scheme) - 1) == 0
+               && text_is_clean(text, false));
+}
+
 bool
 config_row_accepts(const struct config_row *row, const char *text)
 {
@@ -298,6 +310,8 @@ config_row_accepts(const struct config_row *row, const char *text)
         return text_is_pathhost(text);
     case KIND_PATH:
         return text[0] == '/' && text_is_clean(text, true);
+    case KIND_OVERVIEW:
+        return text_is_overview(text);
     case KIND_WILDMAT:
         return text[0] != '\0' && text_is_clean(text, false);
     case KIND_NUMBER:
@@ -335,6 +349,9 @@ config_row_expected(const struct config_row *row, struct buffer *text)
         break;
     case KIND_PATH:
         buffer_append_text(text, "an absolute path");
+        break;
+    case KIND_OVERVIEW:
+        buffer_append_text(text, "sqlite or a URL that begins with postgresql://");
         break;
     case KIND_WILDMAT:
         buffer_append_text(text, "a wildmat without spaces");
@@ -384,12 +401,10 @@ row_count(const struct config_row *row, void *object)
     return (size_t *)(void *)((char *)object + row->count_offset);
 }
 
-/* Choices are int64_t, an enum, or, for the overview, the word itself. */
 static bool
 row_is_text(const struct config_row *row)
 {
-    return row->kind <= KIND_WILDMAT
-           || (row->kind == KIND_CHOICE && row->choices == overview_words);
+    return row->kind <= KIND_WILDMAT;
 }
 
 void

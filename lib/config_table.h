@@ -19,6 +19,7 @@ enum config_kind {
     KIND_WORD,     /* a name: no white space; may be empty */
     KIND_PATHHOST, /* a path identity (RFC 5536, 3.1.5) */
     KIND_PATH,     /* an absolute path */
+    KIND_OVERVIEW, /* "sqlite" or a URL of PostgreSQL's */
     KIND_WILDMAT,  /* not empty, no white space */
     KIND_NUMBER,   /* minimum to maximum */
     KIND_FLAG,     /* true or false */

@@ -76,6 +76,8 @@ struct shared {
     _Atomic uint32_t writer_ready; /* 1 from the writer's IPC_READY until its
                                       death */
     _Atomic uint32_t store_full;   /* 1: no room, new articles are refused */
+    _Atomic uint32_t store_away;   /* 1: the overview is, for long; articles
+                                      in hand wait for it */
     _Atomic int64_t started;       /* seconds since the epoch */
     struct shared_slot slots[SHARED_SLOTS];
 };

@@ -55,12 +55,17 @@ group_first(void *context, const struct overview_answer *answer)
     work->asking = false;
     work->question = NULL;
     session_wake(work->session);
-    if (answer->status < 0) {
+    if (answer->status < 0 && work->numbers) {
         session_reply(work->session, "403 Overview cannot be read at present");
         work->done = true;
         return;
     }
-    group_answer_first(work, answer->count > 0 ? answer->lines[0].number : 0);
+    /* The low mark is right but for a moment behind a removal. */
+    if (answer->status < 0)
+        group_answer_first(work, work->marks.low);
+    else
+        group_answer_first(work,
+                           answer->count > 0 ? answer->lines[0].number : 0);
 }
 
 static void
@@ -96,6 +101,8 @@ group_step(void *context)
     struct group_work *work = context;
     struct overview_query query = {.group = work->group};
 
+    if (work->done) /* by an answer that came later */
+        return STEP_DONE;
     if (work->asking)
         return STEP_WAIT;
     work->asking = true;

@@ -277,6 +277,8 @@ hdr_step(void *context)
 {
     struct hdr_work *work = context;
 
+    if (work->done) /* by an answer that came later */
+        return STEP_DONE;
     if (work->asking)
         return STEP_WAIT;
     if (work->place < work->place_count

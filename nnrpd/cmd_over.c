@@ -125,6 +125,8 @@ over_step(void *context)
                                    .high = work->rows.high,
                                    .limit = SESSION_ROWS};
 
+    if (work->done) /* by an answer that came later */
+        return STEP_DONE;
     if (work->asking)
         return STEP_WAIT;
     work->asking = true;

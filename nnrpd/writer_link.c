@@ -291,19 +291,38 @@ writer_is_away(const struct writer_link *link)
     return worker_clock_ms() > link->there_ms + WRITER_AWAY_MS;
 }
 
+/* Take what is given up out of the messages: articles, or everything. */
+static void
+messages_take(struct writer_link *link, bool articles_only,
+              struct message_list *taken)
+{
+    struct message *message, *next;
+
+    for (message = TAILQ_FIRST(&link->messages); message != NULL;
+         message = next) {
+        next = TAILQ_NEXT(message, order);
+        if (articles_only && message->type != IPC_ARTICLE)
+            continue;
+        TAILQ_REMOVE(&link->messages, message, order);
+        TAILQ_INSERT_TAIL(taken, message, order);
+    }
+}
+
 void
 writer_link_tick(struct writer_link *link)
 {
     struct message_list given_up = TAILQ_HEAD_INITIALIZER(given_up);
+    bool store_away = atomic_load(&link->worker->shared->store_away) != 0;
     struct message *message;
     size_t i;
 
     if (link_has_writer(link))
         link->there_ms = worker_clock_ms();
-    if (!writer_is_away(link))
+    if (!writer_is_away(link) && !store_away)
         return;
-    /* An answer may lead to a new question: not in this list. */
-    TAILQ_CONCAT(&given_up, &link->messages, order);
+    /* A writer that waits for the overview answers questions all the same.
+       An answer may lead to a new question: not in this list. */
+    messages_take(link, !writer_is_away(link), &given_up);
     while ((message = TAILQ_FIRST(&given_up)) != NULL) {
         TAILQ_REMOVE(&given_up, message, order);
         LIST_REMOVE(message, bucket);

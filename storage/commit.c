@@ -166,24 +166,34 @@ flush_run(void *context)
 /* --- the index thread --- */
 
 static int
-index_commits(struct store *store, struct folding *folding,
-              struct commit *const *taken, size_t count, struct buffer *why)
+index_overview(struct store *store, struct folding *folding,
+               struct commit *const *taken, size_t count, struct buffer *why)
 {
     size_t articles = 0;
 
-    for (size_t i = 0; i < count; i++)
-        articles += taken[i]->article_count;
-    if (index_history(store, taken, count, why) < 0
-        || transaction_begin(store, why) < 0)
+    if (transaction_begin(store, why) < 0)
         return -1;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        articles += taken[i]->article_count;
         if (overview_put_commit(store, taken[i], why) < 0)
             return -1;
+    }
     if (fold_beside(store, folding, articles, why) < 0)
         return -1;
     store->applied = taken[count - 1]->last_sequence;
-    if (transaction_end(store, why) < 0
-        || publish(store, taken, count, why) < 0)
+    return transaction_end(store, why);
+}
+
+static int
+index_commits(struct store *store, struct folding *folding,
+              struct commit *const *taken, size_t count, struct buffer *why)
+{
+    if (index_history(store, taken, count, why) < 0)
+        return -1;
+    while (index_overview(store, folding, taken, count, why) < 0)
+        if (!overview_is_back(store, why))
+            return -1;
+    if (publish(store, taken, count, why) < 0)
         return -1;
     folding->last_commit_ms = clock_ms();
     return 0;
@@ -295,6 +305,8 @@ index_run(void *context)
             busy = true;
         } else {
             result = index_idle(store, &folding, &why);
+            if (result < 0 && overview_is_back(store, &why))
+                result = 1;
             busy = result > 0;
         }
         if (result >= 0 && index_restart_log(store, &why) < 0)

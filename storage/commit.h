@@ -30,6 +30,12 @@ void wake_caller(struct store *store);
 /* The overview's transaction, begun when none is open. */
 int transaction_begin(struct store *store, struct buffer *why);
 int transaction_end(struct store *store, struct buffer *why);
+/*
+ * The overview failed.  Was it only away, and is it back?  Then all since the
+ * last commit is to be done again.  Meanwhile articles are put off: what is in
+ * hand gets its outcome when it is there again.
+ */
+bool overview_is_back(struct store *store, struct buffer *why);
 /* Put commit groups, in order of sequence; the overview's transaction is left
    open. */
 int index_history(struct store *store, struct commit *const *taken,

@@ -36,6 +36,20 @@ transaction_end(struct store *store, struct buffer *why)
     return 0;
 }
 
+bool
+overview_is_back(struct store *store, struct buffer *why)
+{
+    int result;
+
+    atomic_store(&store->waiting_ms, clock_ms());
+    result = overview_resume(store->overview, why);
+    atomic_store(&store->waiting_ms, 0);
+    if (result < 0)
+        return false;
+    store->transaction = false;
+    return true;
+}
+
 /* What the history learns from a commit group, in order of sequence. */
 static void
 history_collect(struct index_scratch *scratch, const struct commit *commit)

@@ -98,9 +98,11 @@ save_marks(struct store *store, uint32_t id, struct buffer *why)
 
     row.creator = buffer_text(&creator);
     row.description = buffer_text(&description);
-    if (transaction_begin(store, why) == 0
-        && overview_put_group(store->overview, &row, why) == 0)
-        result = transaction_end(store, why);
+    do {
+        if (transaction_begin(store, why) == 0
+            && overview_put_group(store->overview, &row, why) == 0)
+            result = transaction_end(store, why);
+    } while (result < 0 && overview_is_back(store, why));
     buffer_free(&creator);
     buffer_free(&description);
     return result;

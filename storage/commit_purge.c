@@ -76,19 +76,23 @@ reader_ask(struct store *store, const struct overview_query *query,
 {
     struct overview_request *request;
 
-    found->status = -1;
-    found->count = 0;
     if (store->reader == NULL)
         store->reader =
             overview_reader_open(store->overview_url, store->pathoverview,
                                  store->active, NULL, why);
     if (store->reader == NULL)
         return -1;
-    request = overview_ask(store->reader, query, lines_found, found);
-    overview_reader_turn_ended(store->reader);
-    assert(request == NULL && "without a loop the answer comes at once");
-    (void)request;
-    return found->status < 0 ? why_set(why, "the overview cannot be read") : 0;
+    do {
+        found->status = -1;
+        found->count = 0;
+        request = overview_ask(store->reader, query, lines_found, found);
+        overview_reader_turn_ended(store->reader);
+        assert(request == NULL && "without a loop the answer comes at once");
+        (void)request;
+        if (found->status < 0)
+            why_set(why, "the overview cannot be read");
+    } while (found->status < 0 && overview_is_back(store, why));
+    return found->status < 0 ? -1 : 0;
 }
 
 static int
@@ -132,9 +136,9 @@ purge_step(struct store *store, struct buffer *why)
         || reader_ask(store, &query, &found, why) < 0)
         return -1;
     if (found.count > 0) {
-        purge->from = found.lines[found.count - 1].number + 1;
         if (purge_lines(store, purge->group, &found, why) < 0)
             return -1;
+        purge->from = found.lines[found.count - 1].number + 1;
         active_note_removal(store->active);
         return 0;
     }

@@ -7,6 +7,7 @@
 
 static const struct overview_ops *const backends[] = {
     &overview_sqlite,
+    &overview_postgresql,
 };
 
 /* url is a backend's name, alone or with ":" and what only it understands. */
@@ -90,6 +91,12 @@ overview_commit(struct overview *overview, uint64_t applied,
                 struct buffer *why)
 {
     return overview->ops->commit(overview, applied, why);
+}
+
+int
+overview_resume(struct overview *overview, struct buffer *why)
+{
+    return overview->ops->resume(overview, why);
 }
 
 int

@@ -55,7 +55,9 @@ typedef int overview_group_func(void *context,
                                 const struct overview_group *group);
 
 /*
- * url: "sqlite" (in directory path, which is made if need be).  NULL with why;
+ * url: "sqlite" (in directory path, which is made if need be) or
+ * "postgresql://..." (whose tables are there; path has the name of the store
+ * that they belong to).  NULL with why;
  * a file of another version is named and left alone.  What is there and
  * damaged is moved aside with a warning, and an empty one made:
  * overview_applied() is then 0, and the replay makes it anew from the spool.
@@ -107,6 +109,15 @@ int overview_remove(struct overview *overview, uint64_t sequence,
                     bool last, struct buffer *why);
 int overview_commit(struct overview *overview, uint64_t applied,
                     struct buffer *why);
+
+/*
+ * After a -1: was the overview only away (a database that was stopped)?  Then
+ * this waits, with a warning and longer and longer pauses, until it is back,
+ * and returns 0: all since overview_begin() is undone, and a commit that was
+ * under way may be done or not; do it again from overview_begin() on.  -1 when
+ * that was not it, or will not do: as after any other failure.
+ */
+int overview_resume(struct overview *overview, struct buffer *why);
 
 /*
  * Fold a little: at most one block or 64 rows, inside the open transaction.

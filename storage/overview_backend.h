@@ -44,6 +44,7 @@ struct overview_ops {
                   bool last, struct buffer *why);
     int (*commit)(struct overview *overview, uint64_t applied,
                   struct buffer *why);
+    int (*resume)(struct overview *overview, struct buffer *why);
     int (*fold)(struct overview *overview, size_t keep, struct buffer *why);
     size_t (*recent)(const struct overview *overview);
     uint64_t (*log_octets)(const struct overview *overview);
@@ -68,5 +69,6 @@ struct overview_ops {
 };
 
 extern const struct overview_ops overview_sqlite;
+extern const struct overview_ops overview_postgresql;
 
 #endif

@@ -227,39 +227,31 @@ int
 sqlite_groups(sqlite3_stmt *statement, int column, struct buffer *list,
               const struct record_group **groups_r)
 {
-    const char *octets = sqlite3_column_blob(statement, column);
-    size_t length = (size_t)sqlite3_column_bytes(statement, column);
+    const void *octets = sqlite3_column_blob(statement, column);
 
-    if (length % sizeof(struct record_group) != 0)
-        return -1;
-    buffer_clear(list);
-    for (size_t at = 0; at < length; at += sizeof(struct record_group)) {
-        struct record_group group;
-
-        memcpy(&group, octets + at, sizeof(group));
-        group.group = le32toh(group.group);
-        group.number = le64toh(group.number);
-        if (group.group > SQLITE_GROUP_MAX)
-            return -1;
-        buffer_append(list, &group, sizeof(group));
-    }
-    *groups_r = (const struct record_group *)list->data;
-    return (int)(length / sizeof(struct record_group));
+    return overview_groups_read(
+        list, octets, (size_t)sqlite3_column_bytes(statement, column),
+        groups_r);
 }
 
-void
-sqlite_put_groups(struct buffer *list, const struct record_group *groups,
-                  size_t count)
+int
+sqlite_recent_row(sqlite3_stmt *statement, struct buffer *list,
+                  struct recent_row *row_r)
 {
-    buffer_clear(list);
-    for (size_t i = 0; i < count; i++) {
-        struct record_group group = {
-            .group = htole32(groups[i].group),
-            .number = htole64(groups[i].number),
-        };
+    int count;
 
-        buffer_append(list, &group, sizeof(group));
-    }
+    *row_r = (struct recent_row){
+        .sequence = sqlite_number(statement, 0),
+        .arrival = sqlite3_column_int64(statement, 1),
+        .token = sqlite_token(statement, 2),
+        .line = sqlite3_column_blob(statement, 6),
+        .line_octets = (uint32_t)sqlite3_column_bytes(statement, 6),
+    };
+    if (row_r->line == NULL) /* SQLite's spelling of an empty blob */
+        row_r->line = "";
+    count = sqlite_groups(statement, 5, list, &row_r->groups);
+    row_r->group_count = count < 0 ? 0 : (uint32_t)count;
+    return count < 0 ? -1 : 0;
 }
 
 /* --- opening --- */
@@ -470,11 +462,10 @@ sqlite_close(struct overview *base)
     struct sqlite_overview *overview = sqlite_overview(base);
 
     disconnect(overview);
-    sqlite_fold_free(&overview->fold);
+    overview_writer_clear(&overview->writer);
     buffer_free(&overview->file);
     buffer_free(&overview->block);
     buffer_free(&overview->text);
-    free(overview->folded);
     free(overview);
 }
 
@@ -486,11 +477,12 @@ sqlite_open(const char *url, const char *path, size_t cache_octets,
     enum opened opened = OPEN_DAMAGED;
 
     (void)url; /* "sqlite" says it all */
-    overview->base.ops = &overview_sqlite;
+    overview->writer.base.ops = &overview_sqlite;
+    overview->writer.rows = &sqlite_rows;
     sqlite_file(&overview->file, path);
     if (mkdir(path, 0750) < 0 && errno != EEXIST) {
         why_set_errno(why, "cannot make %s", path);
-        sqlite_close(&overview->base);
+        sqlite_close(&overview->writer.base);
         return NULL;
     }
     if (is_marked_damaged(overview))
@@ -507,25 +499,13 @@ sqlite_open(const char *url, const char *path, size_t cache_octets,
                      : OPEN_FAILED;
     }
     if (opened != OPENED) {
-        sqlite_close(&overview->base);
+        sqlite_close(&overview->writer.base);
         return NULL;
     }
-    return &overview->base;
+    return &overview->writer.base;
 }
 
 /* --- transactions, the log --- */
-
-static uint64_t
-sqlite_applied(const struct overview *overview)
-{
-    return ((const struct sqlite_overview *)overview)->applied;
-}
-
-static size_t
-sqlite_recent(const struct overview *overview)
-{
-    return ((const struct sqlite_overview *)overview)->recent;
-}
 
 static uint64_t
 sqlite_log_octets(const struct overview *overview)
@@ -539,10 +519,10 @@ sqlite_begin(struct overview *base, struct buffer *why)
 {
     struct sqlite_overview *overview = sqlite_overview(base);
 
-    assert(!overview->in_transaction);
+    assert(!overview->writer.in_transaction);
     if (sqlite_run(overview, STATEMENT_BEGIN, why) < 0)
         return -1;
-    overview->in_transaction = true;
+    overview->writer.in_transaction = true;
     return 0;
 }
 
@@ -552,12 +532,12 @@ sqlite_commit(struct overview *base, uint64_t applied, struct buffer *why)
     struct sqlite_overview *overview = sqlite_overview(base);
     sqlite3_stmt *set = overview->statements[STATEMENT_SET_META];
 
-    assert(overview->in_transaction);
-    if (overview->removed_noted
+    assert(overview->writer.in_transaction);
+    if (overview->writer.removed_noted
         && sqlite_run(overview, STATEMENT_TRIM_REMOVED, why) < 0)
         return -1;
-    overview->removed_noted = false;
-    if (applied != overview->applied) {
+    overview->writer.removed_noted = false;
+    if (applied != overview->writer.applied) {
         sqlite3_bind_text(set, 1, "applied", -1, SQLITE_STATIC);
         sqlite_bind(set, 2, applied);
         if (sqlite_run(overview, STATEMENT_SET_META, why) < 0)
@@ -565,8 +545,8 @@ sqlite_commit(struct overview *base, uint64_t applied, struct buffer *why)
     }
     if (sqlite_run(overview, STATEMENT_COMMIT, why) < 0)
         return -1;
-    overview->in_transaction = false;
-    overview->applied = applied;
+    overview->writer.in_transaction = false;
+    overview->writer.applied = applied;
     return 0;
 }
 
@@ -611,7 +591,7 @@ sqlite_restart_log(struct overview *base, struct buffer *why)
     struct sqlite_overview *overview = sqlite_overview(base);
     int result;
 
-    assert(!overview->in_transaction);
+    assert(!overview->writer.in_transaction);
     if (atomic_load(&overview->log_octets) > LONG_LOG_OCTETS)
         sqlite3_busy_handler(overview->db, wait_for_readers, NULL);
     else
@@ -631,19 +611,29 @@ sqlite_restart_log(struct overview *base, struct buffer *why)
     return 1;
 }
 
+/* A file does not go away and come back. */
+static int
+sqlite_resume(struct overview *overview, struct buffer *why)
+{
+    (void)overview;
+    (void)why;
+    return -1;
+}
+
 const struct overview_ops overview_sqlite = {
     .name = "sqlite",
     .open = sqlite_open,
     .close = sqlite_close,
-    .applied = sqlite_applied,
+    .applied = overview_writer_applied,
     .groups = sqlite_overview_groups,
     .begin = sqlite_begin,
     .put = sqlite_put,
     .put_group = sqlite_put_group,
-    .remove = sqlite_remove,
+    .remove = overview_writer_remove,
     .commit = sqlite_commit,
-    .fold = sqlite_fold,
-    .recent = sqlite_recent,
+    .resume = sqlite_resume,
+    .fold = overview_writer_fold,
+    .recent = overview_writer_recent,
     .log_octets = sqlite_log_octets,
     .checkpoint = sqlite_checkpoint,
     .restart_log = sqlite_restart_log,

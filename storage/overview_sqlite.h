@@ -2,8 +2,8 @@
  * overview_sqlite -- the overview in one SQLite file: PATH/overview.sqlite.
  *
  * This header is for the files overview_sqlite*.c alone: the connection
- * (overview_sqlite.c), what the writer puts and removes (_writer.c), the fold
- * (_fold.c), and readers (_reader.c, _answer.c).  Numbers within octets (the
+ * (overview_sqlite.c), what the writer does with rows (_writer.c), and readers
+ * (_reader.c).  Numbers within octets (the
  * column numbers) are little-endian, as in the spool.
  *
  * The tables:
@@ -25,13 +25,9 @@
 #include <stdatomic.h>
 
 #include "lib/buffer.h"
-#include "storage/overview_backend.h"
+#include "storage/overview_writer.h"
 
-enum {
-    SQLITE_SCHEMA_VERSION = 1,
-    /* A group's number above this is damage: nobody has so many. */
-    SQLITE_GROUP_MAX = 1 << 24,
-};
+enum { SQLITE_SCHEMA_VERSION = 1 };
 
 /* Every statement of the writer's connection, kept prepared. */
 enum statement {
@@ -61,67 +57,15 @@ enum statement {
     STATEMENT_COUNT
 };
 
-/* A row of recent that is being folded. */
-struct fold_row {
-    uint64_t sequence;
-    int64_t arrival;
-    struct token token;
-    size_t line; /* offset in the fold's lines */
-    uint32_t line_octets;
-    bool gone; /* removed meanwhile: it gets no article row */
-};
-
-/* One number of such a row. */
-struct fold_place {
-    uint64_t number;
-    uint32_t group;
-    uint32_t row; /* index of its fold_row */
-    bool gone;    /* removed meanwhile */
-};
-
-enum fold_stage {
-    FOLD_NONE,
-    FOLD_LOAD,   /* rows are read; nothing has been written */
-    FOLD_BLOCKS, /* next: the first place not yet in its block */
-    FOLD_GROUPS, /* next: the first place whose group is not yet counted */
-    FOLD_ROWS,   /* next: the first row not yet moved to article */
-};
-
-/*
- * The fold under way.  It is memory only: a writer that dies loses it, and
- * the next one folds the same rows again, which are still in recent, over
- * what is already in the blocks.
- */
-struct fold {
-    enum fold_stage stage;
-    size_t wanted; /* rows */
-    size_t next;
-    struct fold_row *rows; /* ascending by sequence */
-    size_t row_count;
-    size_t row_size;
-    struct fold_place *places; /* sorted by group and number, once loaded */
-    size_t place_count;
-    size_t place_size;
-    struct buffer lines;
-};
-
 struct sqlite_overview {
-    struct overview base;
+    struct overview_writer writer;
     struct buffer file; /* its path */
     sqlite3 *db;
     sqlite3 *checkpoint_db; /* the checkpoint thread's own connection */
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    uint64_t applied;
-    uint64_t last_put; /* the highest sequence ever put */
-    size_t recent;     /* rows */
-    uint64_t *folded;  /* by group: its row counts articles up to this */
-    size_t folded_size;
-    bool in_transaction;
-    bool removed_noted; /* in this transaction */
     _Atomic uint64_t log_octets;
-    struct fold fold;
     struct buffer block; /* a block being written */
-    struct buffer text;  /* lines on their way into it */
+    struct buffer text;  /* a column of octets, a list of groups */
 };
 
 static inline struct sqlite_overview *
@@ -167,16 +111,17 @@ sqlite_number(sqlite3_stmt *statement, int column)
 void sqlite_bind_token(sqlite3_stmt *statement, int column,
                        const struct token *token);
 struct token sqlite_token(sqlite3_stmt *statement, int column);
-/*
- * The list of groups in a column.  Returns their count, or -1 when it is no
- * such list.  *groups_r borrows from list, which is cleared first.
- */
+/* As overview_groups_read(), of a column. */
 int sqlite_groups(sqlite3_stmt *statement, int column, struct buffer *list,
                   const struct record_group **groups_r);
-void sqlite_put_groups(struct buffer *list, const struct record_group *groups,
-                       size_t count);
+/* A row of recent, from the columns sequence, arrival, token, numbers, line;
+   the groups borrow from list.  -1: its list of groups is none. */
+int sqlite_recent_row(sqlite3_stmt *statement, struct buffer *list,
+                      struct recent_row *row_r);
 
 /* --- overview_sqlite_writer.c --- */
+
+extern const struct overview_rows sqlite_rows;
 
 int sqlite_load(struct sqlite_overview *overview, struct buffer *why);
 int sqlite_overview_groups(struct overview *overview,
@@ -186,32 +131,9 @@ int sqlite_put(struct overview *overview, const struct overview_entry *entries,
                size_t count, struct buffer *why);
 int sqlite_put_group(struct overview *overview,
                      const struct overview_group *group, struct buffer *why);
-int sqlite_remove(struct overview *overview, uint64_t sequence,
-                  const struct record_group *groups, size_t group_count,
-                  bool last, struct buffer *why);
 int sqlite_locate(struct overview *overview, uint64_t sequence,
                   struct token *token_r, int64_t *arrival_r,
                   struct buffer *why);
-/* The lines of a block, borrowed from the statement until it is reset; -1
-   with why, 0 when there is no such block. */
-int sqlite_get_block(struct sqlite_overview *overview, int64_t key,
-                     struct overview_line lines[], struct buffer *why);
-/* Write a block, or drop it when it has no lines. */
-int sqlite_put_block(struct sqlite_overview *overview, int64_t key,
-                     const struct overview_line *lines, size_t count,
-                     struct buffer *why);
-uint64_t sqlite_folded(const struct sqlite_overview *overview, uint32_t group);
-void sqlite_set_folded(struct sqlite_overview *overview, uint32_t group,
-                       uint64_t sequence);
-
-/* --- overview_sqlite_fold.c --- */
-
-int sqlite_fold(struct overview *overview, size_t keep, struct buffer *why);
-/* A row that may be in the fold under way has left these groups. */
-void sqlite_fold_remove(struct sqlite_overview *overview, uint64_t sequence,
-                        const struct record_group *groups, size_t group_count,
-                        bool last);
-void sqlite_fold_free(struct fold *fold);
 
 /* --- overview_sqlite_reader.c --- */
 

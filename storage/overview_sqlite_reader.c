@@ -85,8 +85,8 @@ sqlite_reader_number(struct sqlite_reader *reader,
 static void
 reader_forget_recent(struct sqlite_reader *reader)
 {
-    overview_recent_free(&reader->recent);
-    reader->recent = overview_recent_new();
+    overview_recent_free(&reader->answering.recent);
+    reader->answering.recent = overview_recent_new();
     reader->loaded = false;
     reader->last = 0;
 }
@@ -157,26 +157,16 @@ read_recent(struct sqlite_reader *reader)
 
     sqlite_bind(rows, 1, reader->last);
     while ((result = sqlite_reader_step(reader, READ_RECENT)) > 0) {
-        struct recent_row row = {
-            .sequence = sqlite_number(rows, 0),
-            .arrival = sqlite3_column_int64(rows, 1),
-            .token = sqlite_token(rows, 2),
-            .line = sqlite3_column_blob(rows, 6),
-            .line_octets = (uint32_t)sqlite3_column_bytes(rows, 6),
-        };
-        int count = sqlite_groups(rows, 5, &reader->list, &row.groups);
+        struct recent_row row;
 
-        if (count < 0) {
+        if (sqlite_recent_row(rows, &reader->list, &row) < 0) {
             (void)sqlite3_reset(rows);
             return why_set(&reader->why,
                            "overview: the groups of %llu in recent are"
                            " damaged",
                            (unsigned long long)row.sequence);
         }
-        row.group_count = (uint32_t)count;
-        if (row.line == NULL) /* SQLite's spelling of an empty blob */
-            row.line = "";
-        overview_recent_add(reader->recent, &row);
+        overview_recent_add(reader->answering.recent, &row);
         reader->last = row.sequence;
     }
     return result;
@@ -202,8 +192,8 @@ read_removed(struct sqlite_reader *reader)
             return sqlite_reader_number(reader, READ_LAST_REMOVED, 0,
                                         &reader->last_removed);
         }
-        overview_recent_remove(reader->recent, sqlite_number(rows, 1), groups,
-                               (size_t)count,
+        overview_recent_remove(reader->answering.recent,
+                               sqlite_number(rows, 1), groups, (size_t)count,
                                sqlite3_column_int(rows, 2) != 0);
         reader->last_removed = id;
     }
@@ -232,7 +222,7 @@ reader_refresh(struct sqlite_reader *reader, uint64_t published,
         if (read_removed(reader) < 0)
             return -1;
     }
-    overview_recent_drop_below(reader->recent, first);
+    overview_recent_drop_below(reader->answering.recent, first);
     if (!reader->loaded || published != reader->published)
         if (read_recent(reader) < 0)
             return -1;
@@ -329,12 +319,10 @@ sqlite_reader_close(struct overview_reader *base)
     struct sqlite_reader *reader = sqlite_reader(base);
 
     reader_disconnect(reader);
-    overview_recent_free(&reader->recent);
+    overview_answering_free(&reader->answering);
     buffer_free(&reader->file);
-    buffer_free(&reader->text);
     buffer_free(&reader->list);
     buffer_free(&reader->why);
-    free(reader->lines);
     free(reader);
 }
 

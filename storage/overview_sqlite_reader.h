@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-#include "storage/overview_recent.h"
+#include "storage/overview_answer.h"
 #include "storage/overview_sqlite.h"
 
 enum reader_statement {
@@ -39,16 +39,10 @@ struct sqlite_reader {
     /* The counters of active, read just before the transaction began. */
     uint64_t published;
     uint64_t removals;
-    /* recent as of the transaction. */
-    struct overview_recent *recent;
+    struct overview_answering answering; /* recent as of the transaction */
     bool loaded;
     uint64_t last;         /* sequence of the last row ever read */
     uint64_t last_removed; /* id */
-    /* The answer being made: every text touches the next. */
-    struct overview_line *lines;
-    size_t line_count;
-    size_t line_size;
-    struct buffer text;
     struct buffer list;
     struct buffer why;
     uint64_t failures;

@@ -17,28 +17,6 @@ damaged(struct sqlite_overview *overview, struct buffer *why, const char *what)
                    buffer_text(&overview->file), what);
 }
 
-uint64_t
-sqlite_folded(const struct sqlite_overview *overview, uint32_t group)
-{
-    return group < overview->folded_size ? overview->folded[group] : 0;
-}
-
-void
-sqlite_set_folded(struct sqlite_overview *overview, uint32_t group,
-                  uint64_t sequence)
-{
-    if (group >= overview->folded_size) {
-        size_t size = (size_t)group + 64 + group / 2;
-
-        overview->folded =
-            xreallocarray(overview->folded, size, sizeof(*overview->folded));
-        memset(overview->folded + overview->folded_size, 0,
-               (size - overview->folded_size) * sizeof(*overview->folded));
-        overview->folded_size = size;
-    }
-    overview->folded[group] = sequence;
-}
-
 /* --- what an open file holds --- */
 
 /* One number by a statement used only now; -1 with why. */
@@ -69,7 +47,7 @@ sqlite_load(struct sqlite_overview *overview, struct buffer *why)
     int result;
 
     if (load_number(overview, "SELECT value FROM meta WHERE key = 'applied'",
-                    &overview->applied, why)
+                    &overview->writer.applied, why)
             < 0
         || load_number(overview, "SELECT count(*) FROM recent", &rows, why) < 0
         || load_number(overview,
@@ -77,68 +55,44 @@ sqlite_load(struct sqlite_overview *overview, struct buffer *why)
                        why)
                < 0)
         return -1;
-    overview->recent = rows;
-    overview->last_put = last > overview->applied ? last : overview->applied;
+    overview->writer.recent = rows;
+    overview->writer.last_put =
+        last > overview->writer.applied ? last : overview->writer.applied;
     while ((result = sqlite_step(overview, STATEMENT_GROUPS, why)) > 0) {
         uint64_t group = sqlite_number(groups, 0);
 
-        if (group <= SQLITE_GROUP_MAX)
-            sqlite_set_folded(overview, (uint32_t)group,
-                              sqlite_number(groups, 7));
+        if (group <= OVERVIEW_GROUP_MAX)
+            overview_writer_set_folded(&overview->writer, (uint32_t)group,
+                                       sqlite_number(groups, 7));
     }
     return result;
 }
 
-/* What recent adds to a group's row. */
-struct group_recent {
-    uint64_t high;
-    uint64_t count;
-};
-
-/* An array by group; the caller frees it. */
+/* What recent adds to the groups' rows. */
 static int
-count_recent(struct sqlite_overview *overview, struct group_recent **by_r,
-             size_t *size_r, struct buffer *why)
+count_recent(struct sqlite_overview *overview, struct overview_tally *tally,
+             struct buffer *why)
 {
     sqlite3_stmt *rows = overview->statements[STATEMENT_GROUPS_RECENT];
-    struct group_recent *by = NULL;
-    size_t size = 0;
     int result;
 
     while ((result = sqlite_step(overview, STATEMENT_GROUPS_RECENT, why))
            > 0) {
-        uint64_t sequence = sqlite_number(rows, 0);
         const struct record_group *groups;
         int count = sqlite_groups(rows, 1, &overview->text, &groups);
 
         if (count < 0) {
             (void)sqlite3_reset(rows);
-            result = damaged(overview, why, "a list of groups in recent");
-            break;
+            return damaged(overview, why, "a list of groups in recent");
         }
-        for (int i = 0; i < count; i++) {
-            uint32_t group = groups[i].group;
-
-            if (group >= size) {
-                size_t larger = (size_t)group + 64 + group / 2;
-
-                by = xreallocarray(by, larger, sizeof(*by));
-                memset(by + size, 0, (larger - size) * sizeof(*by));
-                size = larger;
-            }
-            if (groups[i].number > by[group].high)
-                by[group].high = groups[i].number;
-            if (sequence > sqlite_folded(overview, group))
-                by[group].count++;
-        }
+        overview_tally_add(tally, &overview->writer, sqlite_number(rows, 0),
+                           groups, (size_t)count);
     }
-    *by_r = by;
-    *size_r = size;
     return result;
 }
 
 static struct overview_group
-group_row(sqlite3_stmt *row, const struct group_recent *by, size_t by_size)
+group_row(sqlite3_stmt *row, const struct overview_tally *tally)
 {
     struct overview_group group = {
         .group = (uint32_t)sqlite_number(row, 0),
@@ -153,11 +107,7 @@ group_row(sqlite3_stmt *row, const struct group_recent *by, size_t by_size)
         .description = (const char *)sqlite3_column_text(row, 10),
     };
 
-    if (group.group < by_size) {
-        if (by[group.group].high > group.high)
-            group.high = by[group.group].high;
-        group.count += by[group.group].count;
-    }
+    overview_tally_apply(tally, &group);
     return group;
 }
 
@@ -167,13 +117,12 @@ sqlite_overview_groups(struct overview *base, overview_group_func *func,
 {
     struct sqlite_overview *overview = sqlite_overview(base);
     sqlite3_stmt *row = overview->statements[STATEMENT_GROUPS];
-    struct group_recent *by = NULL;
-    size_t by_size = 0;
-    int result = count_recent(overview, &by, &by_size, why);
+    struct overview_tally tally = {0};
+    int result = count_recent(overview, &tally, why);
 
     while (result >= 0
            && (result = sqlite_step(overview, STATEMENT_GROUPS, why)) > 0) {
-        struct overview_group group = group_row(row, by, by_size);
+        struct overview_group group = group_row(row, &tally);
 
         if (group.name == NULL || group.creator == NULL
             || group.description == NULL) {
@@ -189,7 +138,7 @@ sqlite_overview_groups(struct overview *base, overview_group_func *func,
         }
     }
     (void)sqlite3_reset(row);
-    free(by);
+    overview_tally_free(&tally);
     return result;
 }
 
@@ -202,16 +151,18 @@ sqlite_put(struct overview *base, const struct overview_entry *entries,
     struct sqlite_overview *overview = sqlite_overview(base);
     sqlite3_stmt *put = overview->statements[STATEMENT_PUT_RECENT];
 
-    assert(overview->in_transaction);
+    assert(overview->writer.in_transaction);
     for (size_t i = 0; i < count; i++) {
         const struct overview_entry *entry = &entries[i];
 
         assert(entry->sequence > 0 && entry->sequence <= INT64_MAX);
         /* A replay brings again what we have, perhaps folded already: a row
            in recent that is older than folded ones would hide those. */
-        if (entry->sequence <= overview->last_put)
+        if (entry->sequence <= overview->writer.last_put)
             continue;
-        sqlite_put_groups(&overview->text, entry->groups, entry->group_count);
+        buffer_clear(&overview->text);
+        overview_groups_write(&overview->text, entry->groups,
+                              entry->group_count);
         sqlite_bind(put, 1, entry->sequence);
         sqlite3_bind_int64(put, 2, entry->arrival);
         sqlite_bind_token(put, 3, &entry->token);
@@ -223,8 +174,8 @@ sqlite_put(struct overview *base, const struct overview_entry *entries,
                           SQLITE_STATIC);
         if (sqlite_run(overview, STATEMENT_PUT_RECENT, why) < 0)
             return -1;
-        overview->last_put = entry->sequence;
-        overview->recent++;
+        overview->writer.last_put = entry->sequence;
+        overview->writer.recent++;
     }
     return 0;
 }
@@ -236,7 +187,7 @@ sqlite_put_group(struct overview *base, const struct overview_group *group,
     struct sqlite_overview *overview = sqlite_overview(base);
     sqlite3_stmt *put = overview->statements[STATEMENT_PUT_GROUP];
 
-    assert(overview->in_transaction);
+    assert(overview->writer.in_transaction);
     sqlite_bind(put, 1, group->group);
     sqlite_bind(put, 2, (unsigned char)group->flag);
     sqlite_bind(put, 3, group->alias);
@@ -249,12 +200,43 @@ sqlite_put_group(struct overview *base, const struct overview_group *group,
     return sqlite_run(overview, STATEMENT_PUT_GROUP, why);
 }
 
-/* --- blocks --- */
+/* --- rows --- */
 
-int
-sqlite_get_block(struct sqlite_overview *overview, int64_t key,
-                 struct overview_line lines[], struct buffer *why)
+static struct sqlite_overview *
+sqlite_writer(struct overview_writer *writer)
 {
+    return (struct sqlite_overview *)writer;
+}
+
+static int64_t
+load_rows(struct overview_writer *writer, uint64_t after, size_t limit,
+          struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *rows = overview->statements[STATEMENT_FOLD_RECENT];
+    int64_t loaded = 0;
+    int result;
+
+    sqlite_bind(rows, 1, after);
+    sqlite_bind(rows, 2, limit);
+    while ((result = sqlite_step(overview, STATEMENT_FOLD_RECENT, why)) > 0) {
+        struct recent_row row;
+
+        if (sqlite_recent_row(rows, &overview->text, &row) < 0) {
+            (void)sqlite3_reset(rows);
+            return damaged(overview, why, "a list of groups in recent");
+        }
+        overview_fold_add(&writer->fold, &row);
+        loaded++;
+    }
+    return result < 0 ? -1 : loaded;
+}
+
+static int
+get_block(struct overview_writer *writer, int64_t key,
+          struct overview_line lines[], struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
     sqlite3_stmt *get = overview->statements[STATEMENT_GET_BLOCK];
     struct buffer reason = BUFFER_EMPTY;
     int count;
@@ -272,158 +254,188 @@ sqlite_get_block(struct sqlite_overview *overview, int64_t key,
     return count;
 }
 
-int
-sqlite_put_block(struct sqlite_overview *overview, int64_t key,
-                 const struct overview_line *lines, size_t count,
-                 struct buffer *why)
+static void
+done_block(struct overview_writer *writer)
 {
+    (void)sqlite3_reset(
+        sqlite_writer(writer)->statements[STATEMENT_GET_BLOCK]);
+}
+
+static int
+put_block(struct overview_writer *writer, int64_t key,
+          const struct overview_line *lines, size_t count, struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
     sqlite3_stmt *put = overview->statements[STATEMENT_PUT_BLOCK];
 
     if (count == 0) {
-        (void)sqlite3_reset(overview->statements[STATEMENT_GET_BLOCK]);
+        done_block(writer);
         sqlite3_bind_int64(overview->statements[STATEMENT_DROP_BLOCK], 1, key);
         return sqlite_run(overview, STATEMENT_DROP_BLOCK, why);
     }
     overview_block_write(&overview->block, lines, count);
     /* The texts may have been those of the block as it was. */
-    (void)sqlite3_reset(overview->statements[STATEMENT_GET_BLOCK]);
+    done_block(writer);
     sqlite3_bind_int64(put, 1, key);
     sqlite3_bind_blob(put, 2, overview->block.data, (int)overview->block.used,
                       SQLITE_STATIC);
     return sqlite_run(overview, STATEMENT_PUT_BLOCK, why);
 }
 
-/* --- removing --- */
-
-static bool
-is_listed(const struct record_group *groups, size_t count,
-          const struct record_group *sought)
+static int
+count_group(struct overview_writer *writer, const struct fold_count *count,
+            struct buffer *why)
 {
-    for (size_t i = 0; i < count; i++)
-        if (groups[i].group == sought->group
-            && groups[i].number == sought->number)
-            return true;
-    return false;
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *put = overview->statements[STATEMENT_FOLD_GROUP];
+
+    sqlite_bind(put, 1, count->group);
+    sqlite_bind(put, 2, count->high);
+    sqlite_bind(put, 3, count->count);
+    sqlite_bind(put, 4, count->folded);
+    return sqlite_run(overview, STATEMENT_FOLD_GROUP, why);
 }
 
-/* Take a row of recent out of these groups, or away. */
 static int
-remove_recent(struct sqlite_overview *overview, uint64_t sequence,
-              const struct record_group *groups, size_t group_count, bool last,
+move_rows(struct overview_writer *writer, const struct fold_row *rows,
+          size_t count, struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *put = overview->statements[STATEMENT_PUT_ARTICLE];
+    sqlite3_stmt *drop = overview->statements[STATEMENT_FOLDED_RECENT];
+
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].gone)
+            continue;
+        sqlite_bind(put, 1, rows[i].sequence);
+        sqlite_bind_token(put, 2, &rows[i].token);
+        sqlite3_bind_int64(put, 5, rows[i].arrival);
+        if (sqlite_run(overview, STATEMENT_PUT_ARTICLE, why) < 0)
+            return -1;
+    }
+    sqlite_bind(drop, 1, rows[count - 1].sequence);
+    if (sqlite_run(overview, STATEMENT_FOLDED_RECENT, why) < 0)
+        return -1;
+    writer->recent -= (size_t)sqlite3_changes(overview->db);
+    return 0;
+}
+
+static int
+recent_groups(struct overview_writer *writer, uint64_t sequence,
+              const struct record_group **groups_r, size_t *count_r,
               struct buffer *why)
 {
+    struct sqlite_overview *overview = sqlite_writer(writer);
     sqlite3_stmt *get = overview->statements[STATEMENT_GET_RECENT];
-    sqlite3_stmt *set = overview->statements[STATEMENT_SET_RECENT];
-    sqlite3_stmt *note = overview->statements[STATEMENT_NOTE_REMOVED];
-    const struct record_group *there;
-    struct record_group *kept;
-    size_t kept_count = 0;
     int count;
 
     sqlite_bind(get, 1, sequence);
     count = sqlite_step(overview, STATEMENT_GET_RECENT, why);
     if (count <= 0)
         return count;
-    count = sqlite_groups(get, 0, &overview->text, &there);
+    count = sqlite_groups(get, 0, &overview->text, groups_r);
     (void)sqlite3_reset(get);
     if (count < 0)
         return damaged(overview, why, "a list of groups in recent");
-    kept = xcalloc((size_t)count + 1, sizeof(*kept));
-    for (int i = 0; i < count; i++)
-        if (!is_listed(groups, group_count, &there[i]))
-            kept[kept_count++] = there[i];
-    sqlite_put_groups(&overview->text, kept, kept_count);
-    free(kept);
-    if (last) {
-        sqlite_bind(overview->statements[STATEMENT_DROP_RECENT], 1, sequence);
-        if (sqlite_run(overview, STATEMENT_DROP_RECENT, why) < 0)
-            return -1;
-        overview->recent--;
-    } else {
-        sqlite_bind(set, 1, sequence);
-        sqlite3_bind_blob(set, 2, buffer_text(&overview->text),
-                          (int)overview->text.used, SQLITE_STATIC);
-        if (sqlite_run(overview, STATEMENT_SET_RECENT, why) < 0)
-            return -1;
-    }
-    sqlite_put_groups(&overview->text, groups, group_count);
-    sqlite_bind(note, 1, sequence);
-    sqlite_bind(note, 2, last);
-    sqlite3_bind_blob(note, 3, buffer_text(&overview->text),
-                      (int)overview->text.used, SQLITE_STATIC);
-    overview->removed_noted = true;
-    return sqlite_run(overview, STATEMENT_NOTE_REMOVED, why);
-}
-
-/* Take a line out of its block.  1 when it was there, 0, -1. */
-static int
-remove_line(struct sqlite_overview *overview, uint64_t sequence,
-            const struct record_group *group, struct buffer *why)
-{
-    struct overview_line lines[OVERVIEW_BLOCK_NUMBERS];
-    int64_t key = overview_block_key(group->group, group->number);
-    int count = sqlite_get_block(overview, key, lines, why);
-    int found = -1;
-
-    if (count < 0)
-        return -1;
-    for (int i = 0; i < count; i++)
-        if (lines[i].number == group->number && lines[i].sequence == sequence)
-            found = i;
-    if (found < 0) {
-        (void)sqlite3_reset(overview->statements[STATEMENT_GET_BLOCK]);
-        return 0;
-    }
-    memmove(&lines[found], &lines[found + 1],
-            (size_t)(count - found - 1) * sizeof(lines[0]));
-    if (sqlite_put_block(overview, key, lines, (size_t)count - 1, why) < 0)
-        return -1;
+    *count_r = (size_t)count;
     return 1;
 }
 
-/* Take a number out of a group: its line, and what the group's row counts. */
+/* A list of groups as a statement's column. */
+static void
+bind_groups(struct sqlite_overview *overview, sqlite3_stmt *statement,
+            int column, const struct record_group *groups, size_t count)
+{
+    buffer_clear(&overview->block);
+    overview_groups_write(&overview->block, groups, count);
+    sqlite3_bind_blob(statement, column, buffer_text(&overview->block),
+                      (int)overview->block.used, SQLITE_STATIC);
+}
+
 static int
-remove_number(struct sqlite_overview *overview, uint64_t sequence,
-              const struct record_group *group, struct buffer *why)
+set_recent(struct overview_writer *writer, uint64_t sequence,
+           const struct record_group *groups, size_t count, struct buffer *why)
 {
-    sqlite3_stmt *less = overview->statements[STATEMENT_LESS_GROUP];
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *set = overview->statements[STATEMENT_SET_RECENT];
+
+    sqlite_bind(set, 1, sequence);
+    bind_groups(overview, set, 2, groups, count);
+    return sqlite_run(overview, STATEMENT_SET_RECENT, why);
+}
+
+static int
+note_removed(struct overview_writer *writer, uint64_t sequence,
+             const struct record_group *groups, size_t count, bool last,
+             struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *note = overview->statements[STATEMENT_NOTE_REMOVED];
+
+    sqlite_bind(note, 1, sequence);
+    sqlite_bind(note, 2, last);
+    bind_groups(overview, note, 3, groups, count);
+    return sqlite_run(overview, STATEMENT_NOTE_REMOVED, why);
+}
+
+/* A statement that has one number. */
+static int
+run_with(struct overview_writer *writer, enum statement statement,
+         uint64_t number, struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
+
+    sqlite_bind(overview->statements[statement], 1, number);
+    return sqlite_run(overview, statement, why);
+}
+
+static int
+drop_recent(struct overview_writer *writer, uint64_t sequence,
+            struct buffer *why)
+{
+    return run_with(writer, STATEMENT_DROP_RECENT, sequence, why);
+}
+
+static int
+less_group(struct overview_writer *writer, uint32_t group, struct buffer *why)
+{
+    return run_with(writer, STATEMENT_LESS_GROUP, group, why);
+}
+
+static int
+drop_article(struct overview_writer *writer, uint64_t sequence,
+             struct buffer *why)
+{
+    return run_with(writer, STATEMENT_DROP_ARTICLE, sequence, why);
+}
+
+static int
+raise_group(struct overview_writer *writer, const struct record_group *place,
+            struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
     sqlite3_stmt *raise = overview->statements[STATEMENT_RAISE_GROUP];
-    int found = remove_line(overview, sequence, group, why);
 
-    if (found < 0)
-        return -1;
-    if (sequence > sqlite_folded(overview, group->group)) {
-        /* The row does not count it yet, and never will.  But the number was
-           given: with the last row that has it, high must not fall. */
-        sqlite_bind(raise, 1, group->group);
-        sqlite_bind(raise, 2, group->number);
-        return sqlite_run(overview, STATEMENT_RAISE_GROUP, why);
-    }
-    if (found == 0)
-        return 0;
-    sqlite_bind(less, 1, group->group);
-    return sqlite_run(overview, STATEMENT_LESS_GROUP, why);
+    sqlite_bind(raise, 1, place->group);
+    sqlite_bind(raise, 2, place->number);
+    return sqlite_run(overview, STATEMENT_RAISE_GROUP, why);
 }
 
-int
-sqlite_remove(struct overview *base, uint64_t sequence,
-              const struct record_group *groups, size_t group_count, bool last,
-              struct buffer *why)
-{
-    struct sqlite_overview *overview = sqlite_overview(base);
-
-    assert(overview->in_transaction);
-    if (remove_recent(overview, sequence, groups, group_count, last, why) < 0)
-        return -1;
-    sqlite_fold_remove(overview, sequence, groups, group_count, last);
-    for (size_t i = 0; i < group_count; i++)
-        if (remove_number(overview, sequence, &groups[i], why) < 0)
-            return -1;
-    if (!last)
-        return 0;
-    sqlite_bind(overview->statements[STATEMENT_DROP_ARTICLE], 1, sequence);
-    return sqlite_run(overview, STATEMENT_DROP_ARTICLE, why);
-}
+const struct overview_rows sqlite_rows = {
+    .load = load_rows,
+    .get_block = get_block,
+    .done_block = done_block,
+    .put_block = put_block,
+    .count_group = count_group,
+    .move_rows = move_rows,
+    .recent_groups = recent_groups,
+    .set_recent = set_recent,
+    .drop_recent = drop_recent,
+    .note_removed = note_removed,
+    .less_group = less_group,
+    .raise_group = raise_group,
+    .drop_article = drop_article,
+};
 
 int
 sqlite_locate(struct overview *base, uint64_t sequence, struct token *token_r,

@@ -271,6 +271,22 @@ store_is_full(struct store *store)
     return !spool_has_room(store->spool);
 }
 
+/* --- the overview --- */
+
+bool
+store_is_waiting(struct store *store)
+{
+    return atomic_load(&store->waiting_ms) != 0;
+}
+
+bool
+store_is_away(struct store *store)
+{
+    int64_t since = atomic_load(&store->waiting_ms);
+
+    return since != 0 && clock_ms() - since >= STORE_AWAY_MS;
+}
+
 /* --- the commit group that is being built --- */
 
 static struct commit *
@@ -582,7 +598,9 @@ store_check(struct store *store, const struct message_hash *hash)
     found = store_lookup(store, hash, &entry);
     if (found > 0)
         return CHECK_KNOWN;
-    return found < 0 || store_is_full(store) ? CHECK_LATER : CHECK_WANTED;
+    return found < 0 || store_is_full(store) || store_is_away(store)
+               ? CHECK_LATER
+               : CHECK_WANTED;
 }
 
 int

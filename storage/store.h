@@ -99,6 +99,15 @@ size_t store_pending(const struct store *store);
    itself when there is room again. */
 bool store_is_full(struct store *store);
 
+/*
+ * Is the overview away (a database that was stopped)?  What is in hand gets no
+ * outcome then, until it is back.  From STORE_AWAY_MS on it counts as away:
+ * new articles get STORE_LATER.
+ */
+enum { STORE_AWAY_MS = 10 * 1000 };
+bool store_is_waiting(struct store *store);
+bool store_is_away(struct store *store);
+
 /* Transactions so far, each of one commit group or several. */
 uint64_t store_commits(struct store *store);
 

@@ -259,6 +259,8 @@ struct store {
     struct purge *purges; /* the index thread takes from it */
     uint64_t committed_articles;
     uint64_t commits;
+    _Atomic int64_t waiting_ms; /* since when the index thread waits for the
+                                   overview; 0: it does not */
 
     int event_fd; /* done or broken has something for the caller */
     pthread_t threads[STORE_THREADS];

@@ -401,6 +401,8 @@ store_submit(struct store *store, const void *payload, size_t octets,
         intake_answer(&intake, STORE_REFUSED, "larger than a segment");
     else if (store_is_full(store))
         intake_answer(&intake, STORE_LATER, "no room on this server now");
+    else if (store_is_away(store))
+        intake_answer(&intake, STORE_LATER, "the overview is away");
     else if (choose_groups(store, &intake.view) < 0)
         intake_answer(&intake, STORE_REFUSED, buffer_text(&store->why));
     else

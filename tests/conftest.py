@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
+from support.database import Database  # noqa: E402
 from support.corpus import corpus_directory  # noqa: E402
 from support.server import Server  # noqa: E402
 
@@ -13,6 +14,10 @@ from support.server import Server  # noqa: E402
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true",
                      help="run the tests marked long too, in their long form")
+    parser.addoption("--overview", choices=("sqlite", "postgresql"),
+                     default="sqlite",
+                     help="where the servers' overviews are; PostgreSQL is "
+                     "started, and runs what concerns the store")
 
 
 def pytest_configure(config):
@@ -28,6 +33,25 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session")
 def is_long(request):
     return request.config.getoption("--long")
+
+
+@pytest.fixture(scope="session")
+def database():
+    """A private PostgreSQL."""
+    one = Database()
+    try:
+        yield one.start()
+    finally:
+        one.remove()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def overviews(request):
+    """With --overview postgresql every server has its overview there."""
+    if request.config.getoption("--overview") == "postgresql":
+        Server.database = request.getfixturevalue("database")
+    yield
+    Server.database = None
 
 
 @pytest.fixture(scope="module")

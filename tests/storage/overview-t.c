@@ -19,6 +19,7 @@
 #include "lib/memory.h"
 #include "storage/active.h"
 #include "storage/overview.h"
+#include "tests/storage/postgresql_world.h"
 
 /*
  * The model: all articles ever put, in an array.  What the overview answers
@@ -35,6 +36,7 @@ struct model_article {
 };
 
 struct world {
+    char url[200];
     char directory[64];
     char path[80];
     struct active *active;
@@ -61,7 +63,7 @@ static void
 open_writer(struct world *world)
 {
     world->overview =
-        overview_open("sqlite", world->path, 1 << 20, &world->why);
+        overview_open(world->url, world->path, 1 << 20, &world->why);
     if (world->overview == NULL)
         fail_msg("%s", buffer_text(&world->why));
 }
@@ -69,8 +71,8 @@ open_writer(struct world *world)
 static void
 open_reader(struct world *world)
 {
-    world->reader = overview_reader_open("sqlite", world->path, world->active,
-                                         NULL, &world->why);
+    world->reader = overview_reader_open(world->url, world->path,
+                                         world->active, NULL, &world->why);
     if (world->reader == NULL)
         fail_msg("%s", buffer_text(&world->why));
 }
@@ -125,6 +127,10 @@ world_new(unsigned seed)
     snprintf(world->path, sizeof(world->path), "%s/overview",
              world->directory);
     world->random = seed;
+    if (postgresql_directory[0] == '\0')
+        snprintf(world->url, sizeof(world->url), "sqlite");
+    else
+        postgresql_make_schema(world->url, sizeof(world->url));
     world->active = active_new(GROUPS);
     return world;
 }
@@ -1189,7 +1195,7 @@ test_another_version_is_named_and_left_alone(void **state)
     overview_reader_close(&world->reader);
     execute(world, "UPDATE meta SET value = 77 WHERE key = 'version'");
     world->overview =
-        overview_open("sqlite", world->path, 1 << 20, &world->why);
+        overview_open(world->url, world->path, 1 << 20, &world->why);
     assert_null(world->overview);
     assert_non_null(strstr(buffer_text(&world->why), "version 77"));
     execute(world, "UPDATE meta SET value = 1 WHERE key = 'version'");
@@ -1295,7 +1301,7 @@ test_a_reader_may_come_before_the_first_writer(void **state)
     struct seen seen = {.world = world};
 
     (void)state;
-    assert_null(overview_reader_open("sqlite", world->path, world->active,
+    assert_null(overview_reader_open(world->url, world->path, world->active,
                                      NULL, &world->why));
     assert_int_equal(mkdir(world->path, 0700), 0);
     open_reader(world);
@@ -1322,30 +1328,33 @@ test_an_unknown_kind_of_overview_is_named(void **state)
     buffer_free(&why);
 }
 
+/* What holds whatever the tables lie in. */
+#define TESTS_OF_ANY                                                          \
+    cmocka_unit_test(test_what_is_put_is_answered_before_and_after_folding),  \
+        cmocka_unit_test(test_readers_see_the_model_through_random_changes),  \
+        cmocka_unit_test(                                                     \
+            test_a_fold_cut_short_may_be_done_again_with_fewer_rows),         \
+        cmocka_unit_test(test_records_put_again_change_nothing),              \
+        cmocka_unit_test(                                                     \
+            test_a_transaction_that_is_not_committed_leaves_nothing),         \
+        cmocka_unit_test(                                                     \
+            test_a_writer_killed_at_any_step_loses_and_doubles_nothing),      \
+        cmocka_unit_test(                                                     \
+            test_a_reader_beside_folds_sees_no_number_twice_and_no_gap),      \
+        cmocka_unit_test(test_a_number_is_seen_as_soon_as_it_is_committed),   \
+        cmocka_unit_test(test_a_number_is_seen_as_soon_as_a_mark_shows_it),   \
+        cmocka_unit_test(test_a_removal_is_seen_as_soon_as_it_is_noted),      \
+        cmocka_unit_test(test_a_removal_while_a_fold_reads_its_rows_is_kept), \
+        cmocka_unit_test(test_many_removals_at_once_are_all_seen),            \
+        cmocka_unit_test(                                                     \
+            test_the_high_mark_outlives_a_recent_article_that_is_removed),    \
+        cmocka_unit_test(test_marks_only_rise)
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            test_what_is_put_is_answered_before_and_after_folding),
-        cmocka_unit_test(test_readers_see_the_model_through_random_changes),
-        cmocka_unit_test(
-            test_a_fold_cut_short_may_be_done_again_with_fewer_rows),
-        cmocka_unit_test(test_records_put_again_change_nothing),
-        cmocka_unit_test(
-            test_a_transaction_that_is_not_committed_leaves_nothing),
-        cmocka_unit_test(
-            test_a_writer_killed_at_any_step_loses_and_doubles_nothing),
-        cmocka_unit_test(
-            test_a_reader_beside_folds_sees_no_number_twice_and_no_gap),
-        cmocka_unit_test(test_a_number_is_seen_as_soon_as_it_is_committed),
-        cmocka_unit_test(test_a_number_is_seen_as_soon_as_a_mark_shows_it),
-        cmocka_unit_test(test_a_removal_is_seen_as_soon_as_it_is_noted),
-        cmocka_unit_test(test_a_removal_while_a_fold_reads_its_rows_is_kept),
-        cmocka_unit_test(test_many_removals_at_once_are_all_seen),
-        cmocka_unit_test(
-            test_the_high_mark_outlives_a_recent_article_that_is_removed),
-        cmocka_unit_test(test_marks_only_rise),
+    const struct CMUnitTest sqlite[] = {
+        TESTS_OF_ANY,
         cmocka_unit_test(test_the_log_stays_small_while_a_reader_turns),
         cmocka_unit_test(
             test_the_log_is_bounded_beside_readers_that_never_rest),
@@ -1359,6 +1368,12 @@ main(void)
         cmocka_unit_test(test_a_reader_may_come_before_the_first_writer),
         cmocka_unit_test(test_an_unknown_kind_of_overview_is_named),
     };
+    const struct CMUnitTest postgresql[] = {
+        TESTS_OF_ANY,
+    };
+    int failed = cmocka_run_group_tests_name("sqlite", sqlite, NULL, NULL);
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return failed
+           + cmocka_run_group_tests_name("postgresql", postgresql,
+                                         postgresql_begin, postgresql_end);
 }

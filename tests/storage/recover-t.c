@@ -583,5 +583,9 @@ main(void)
             test_what_was_answered_survives_sigkill_once_with_its_number),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);
+
+    return failed
+           + cmocka_run_group_tests_name("postgresql", tests,
+                                         postgresql_begin, postgresql_end);
 }

@@ -317,7 +317,8 @@ test_a_group_whose_numbers_are_used_up_refuses(void **state)
 
     row.group = world_id(world, "local.one");
     world_close(world);
-    overview = overview_open("sqlite", world->config->pathoverview, 1 << 20,
+    overview = overview_open(world->config->overview,
+                             world->config->pathoverview, 1 << 20,
                              &world->why);
     assert_non_null(overview);
     applied = overview_applied(overview);
@@ -730,5 +731,9 @@ main(void)
         PROMISE(test_a_store_that_another_holds_is_not_opened),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);
+
+    return failed
+           + cmocka_run_group_tests_name("postgresql", tests,
+                                         postgresql_begin, postgresql_end);
 }

@@ -25,6 +25,7 @@
 #include "storage/overview.h"
 #include "storage/spool_reader.h"
 #include "storage/store.h"
+#include "tests/storage/postgresql_world.h"
 
 struct world {
     char directory[64];
@@ -70,9 +71,13 @@ world_init(struct world *world, const char *extra)
 {
     struct buffer text = BUFFER_EMPTY;
     const char *d = world->directory;
+    char overview[200];
 
     *world = (struct world){.directory = "/tmp/renews-store-XXXXXX"};
     assert_non_null(mkdtemp(world->directory));
+    snprintf(overview, sizeof(overview), "sqlite");
+    if (postgresql_directory[0] != '\0')
+        postgresql_make_schema(overview, sizeof(overview));
     buffer_append_format(&text,
                          "pathhost = \"news.example\"\n"
                          "pathspool = \"%s/spool\"\npathdb = \"%s/db\"\n"
@@ -80,8 +85,9 @@ world_init(struct world *world, const char *extra)
                          "pathrun = \"%s/run\"\n"
                          "segment_octets = 1048576\ngroups_max = 64\n"
                          "history_cache_octets = 1048576\n"
-                         "overview_cache_octets = 1048576\n%s",
-                         d, d, d, d, extra);
+                         "overview_cache_octets = 1048576\n"
+                         "overview = \"%s\"\n%s",
+                         d, d, d, d, overview, extra);
     world->config = config_parse("test", text.data, &world->why);
     if (world->config == NULL)
         fail_msg("config: %s", buffer_text(&world->why));
@@ -106,6 +112,11 @@ world_delete(struct world *world, const char *part)
 
     snprintf(path, sizeof(path), "%s/%s", world->directory, part);
     assert_int_equal(nftw(path, world_remove, 16, FTW_DEPTH | FTW_PHYS), 0);
+    if (strcmp(part, "overview") == 0
+        && strcmp(world->config->overview, "sqlite") != 0)
+        postgresql_execute(world->config->overview,
+                           "DROP TABLE meta, groups, recent, block, article,"
+                           " removed");
 }
 
 static inline void
@@ -289,9 +300,9 @@ world_lines(struct world *world, const char *group, uint64_t low,
     struct world_line line = {.world = world};
 
     if (world->reader == NULL)
-        world->reader =
-            overview_reader_open("sqlite", world->config->pathoverview,
-                                 world->active, NULL, &world->why);
+        world->reader = overview_reader_open(world->config->overview,
+                                             world->config->pathoverview,
+                                             world->active, NULL, &world->why);
     assert_non_null(world->reader);
     buffer_clear(&world->text);
     assert_null(overview_ask(world->reader, &query, world_line_found, &line));

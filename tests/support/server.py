@@ -59,10 +59,14 @@ def process_title(pid):
 class Server:
     """options: the words for tests/serve start, without --dir and --port."""
 
+    database = None  # where the overviews of all servers are; None: SQLite
+
     def __init__(self, *options, conf=(), environment=None):
         self.dir = tempfile.mkdtemp(prefix="renews-test-")
         self.port = free_port()
         self.options = list(options)
+        if Server.database is not None and "--overview" not in options:
+            self.options += ["--overview", Server.database.overview()]
         for line in [*SMALL, *conf]:
             self.options += ["--conf", line]
         self.environment = dict(os.environ, **(environment or {}))

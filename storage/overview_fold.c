@@ -1,11 +1,10 @@
-#include "storage/overview_sqlite.h"
+#include "storage/overview_writer.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/memory.h"
-#include "storage/overview_block.h"
 
 enum {
     /*
@@ -23,11 +22,12 @@ enum {
 };
 
 void
-sqlite_fold_free(struct fold *fold)
+overview_fold_free(struct fold *fold)
 {
     free(fold->rows);
     free(fold->places);
     buffer_free(&fold->lines);
+    buffer_free(&fold->text);
     *fold = (struct fold){0};
 }
 
@@ -36,7 +36,7 @@ static void
 fold_end(struct fold *fold)
 {
     if (fold->lines.size > FOLD_KEEP_OCTETS) {
-        sqlite_fold_free(fold);
+        overview_fold_free(fold);
         return;
     }
     buffer_clear(&fold->lines);
@@ -61,35 +61,24 @@ fold_add_place(struct fold *fold, const struct record_group *group)
     };
 }
 
-static int
-fold_add_row(struct sqlite_overview *overview, struct buffer *why)
+void
+overview_fold_add(struct fold *fold, const struct recent_row *row)
 {
-    struct fold *fold = &overview->fold;
-    sqlite3_stmt *row = overview->statements[STATEMENT_FOLD_RECENT];
-    const struct record_group *groups;
-    int count = sqlite_groups(row, 5, &overview->text, &groups);
-    size_t line_octets = (size_t)sqlite3_column_bytes(row, 6);
-
-    if (count < 0) {
-        sqlite_note_damage(overview);
-        return why_set(why, "overview: a list of groups is damaged");
-    }
     if (fold->row_count == fold->row_size) {
         fold->row_size = fold->row_size * 2 + 256;
         fold->rows =
             xreallocarray(fold->rows, fold->row_size, sizeof(*fold->rows));
     }
     fold->rows[fold->row_count++] = (struct fold_row){
-        .sequence = sqlite_number(row, 0),
-        .arrival = sqlite3_column_int64(row, 1),
-        .token = sqlite_token(row, 2),
+        .sequence = row->sequence,
+        .arrival = row->arrival,
+        .token = row->token,
         .line = fold->lines.used,
-        .line_octets = (uint32_t)line_octets,
+        .line_octets = row->line_octets,
     };
-    buffer_append(&fold->lines, sqlite3_column_blob(row, 6), line_octets);
-    for (int i = 0; i < count; i++)
-        fold_add_place(fold, &groups[i]);
-    return 0;
+    buffer_append(&fold->lines, row->line, row->line_octets);
+    for (uint32_t i = 0; i < row->group_count; i++)
+        fold_add_place(fold, &row->groups[i]);
 }
 
 static int
@@ -141,30 +130,20 @@ fold_sort(struct fold *fold)
 }
 
 static int
-fold_load(struct sqlite_overview *overview, struct buffer *why)
+fold_load(struct overview_writer *writer, struct buffer *why)
 {
-    struct fold *fold = &overview->fold;
-    sqlite3_stmt *rows = overview->statements[STATEMENT_FOLD_RECENT];
+    struct fold *fold = &writer->fold;
     uint64_t after =
         fold->row_count > 0 ? fold->rows[fold->row_count - 1].sequence : 0;
     size_t step = fold->wanted - fold->row_count;
-    size_t loaded = 0;
-    int result;
+    int64_t loaded;
 
     if (step > STEP_LOAD_ROWS)
         step = STEP_LOAD_ROWS;
-    sqlite_bind(rows, 1, after);
-    sqlite_bind(rows, 2, step);
-    while ((result = sqlite_step(overview, STATEMENT_FOLD_RECENT, why)) > 0) {
-        loaded++;
-        if (fold_add_row(overview, why) < 0) {
-            (void)sqlite3_reset(rows);
-            return -1;
-        }
-    }
-    if (result < 0)
+    loaded = writer->rows->load(writer, after, step, why);
+    if (loaded < 0)
         return -1;
-    if (loaded == step && fold->row_count < fold->wanted
+    if ((size_t)loaded == step && fold->row_count < fold->wanted
         && fold->lines.used < FOLD_LINES_OCTETS_MAX)
         return 0;
     assert(fold->row_count > 0 && "recent holds the rows it counts");
@@ -176,21 +155,20 @@ fold_load(struct sqlite_overview *overview, struct buffer *why)
 
 /* --- blocks --- */
 
-/* The lines of the fold's next block, with their texts in overview->text:
+/* The lines of the fold's next block, with their texts in fold->text:
    offsets become pointers when all are there. */
 static size_t
-fold_block_lines(struct sqlite_overview *overview, int64_t key,
+fold_block_lines(struct fold *fold, int64_t key,
                  struct overview_line lines[OVERVIEW_BLOCK_NUMBERS])
 {
-    struct fold *fold = &overview->fold;
     size_t offsets[OVERVIEW_BLOCK_NUMBERS];
     size_t count = 0;
 
-    buffer_clear(&overview->text);
+    buffer_clear(&fold->text);
     for (; fold->next < fold->place_count; fold->next++) {
         const struct fold_place *place = &fold->places[fold->next];
         const struct fold_row *row = &fold->rows[place->row];
-        size_t used = overview->text.used;
+        size_t used = fold->text.used;
 
         if (overview_block_key(place->group, place->number) != key)
             break;
@@ -199,18 +177,18 @@ fold_block_lines(struct sqlite_overview *overview, int64_t key,
         /* A number given twice: the later one has it. */
         if (count > 0 && lines[count - 1].number == place->number)
             count--;
-        overview_block_text(&overview->text, place->number,
+        overview_block_text(&fold->text, place->number,
                             fold->lines.data + row->line, row->line_octets);
         offsets[count] = used;
         lines[count++] = (struct overview_line){
             .number = place->number,
             .sequence = row->sequence,
             .token = row->token,
-            .octets = (uint32_t)(overview->text.used - used),
+            .octets = (uint32_t)(fold->text.used - used),
         };
     }
     for (size_t i = 0; i < count; i++)
-        lines[i].text = overview->text.data + offsets[i];
+        lines[i].text = fold->text.data + offsets[i];
     return count;
 }
 
@@ -242,9 +220,9 @@ merge_lines(struct overview_line *merged, const struct overview_line *old,
 }
 
 static int
-fold_block(struct sqlite_overview *overview, struct buffer *why)
+fold_block(struct overview_writer *writer, struct buffer *why)
 {
-    struct fold *fold = &overview->fold;
+    struct fold *fold = &writer->fold;
     struct overview_line old[OVERVIEW_BLOCK_NUMBERS];
     struct overview_line new[OVERVIEW_BLOCK_NUMBERS];
     struct overview_line merged[OVERVIEW_BLOCK_NUMBERS];
@@ -259,14 +237,14 @@ fold_block(struct sqlite_overview *overview, struct buffer *why)
         return 0;
     }
     key = overview_block_key(place->group, place->number);
-    new_count = fold_block_lines(overview, key, new);
+    new_count = fold_block_lines(fold, key, new);
     if (new_count == 0)
         return 0;
-    old_count = sqlite_get_block(overview, key, old, why);
+    old_count = writer->rows->get_block(writer, key, old, why);
     if (old_count < 0)
         return -1;
-    return sqlite_put_block(
-        overview, key, merged,
+    return writer->rows->put_block(
+        writer, key, merged,
         merge_lines(merged, old, (size_t)old_count, new, new_count), why);
 }
 
@@ -274,40 +252,35 @@ fold_block(struct sqlite_overview *overview, struct buffer *why)
 
 /* Count the next group's places into its row. */
 static int
-fold_group(struct sqlite_overview *overview, uint64_t last, struct buffer *why)
+fold_group(struct overview_writer *writer, uint64_t last, struct buffer *why)
 {
-    struct fold *fold = &overview->fold;
-    sqlite3_stmt *put = overview->statements[STATEMENT_FOLD_GROUP];
-    uint32_t group = fold->places[fold->next].group;
-    uint64_t folded = sqlite_folded(overview, group);
-    uint64_t high = 0, count = 0;
+    struct fold *fold = &writer->fold;
+    struct fold_count count = {.group = fold->places[fold->next].group,
+                               .folded = last};
+    uint64_t folded = overview_writer_folded(writer, count.group);
 
     for (; fold->next < fold->place_count; fold->next++) {
         const struct fold_place *place = &fold->places[fold->next];
 
-        if (place->group != group)
+        if (place->group != count.group)
             break;
-        high = place->number;
+        count.high = place->number;
         /* What an interrupted fold has counted is not counted again. */
         if (!place->gone && fold->rows[place->row].sequence > folded)
-            count++;
+            count.count++;
     }
-    sqlite_bind(put, 1, group);
-    sqlite_bind(put, 2, high);
-    sqlite_bind(put, 3, count);
-    sqlite_bind(put, 4, last);
-    if (sqlite_run(overview, STATEMENT_FOLD_GROUP, why) < 0)
+    if (writer->rows->count_group(writer, &count, why) < 0)
         return -1;
     /* A fold that was cut short may have taken more rows than this one. */
     if (last > folded)
-        sqlite_set_folded(overview, group, last);
+        overview_writer_set_folded(writer, count.group, last);
     return 0;
 }
 
 static int
-fold_groups(struct sqlite_overview *overview, struct buffer *why)
+fold_groups(struct overview_writer *writer, struct buffer *why)
 {
-    struct fold *fold = &overview->fold;
+    struct fold *fold = &writer->fold;
     uint64_t last = fold->rows[fold->row_count - 1].sequence;
 
     for (int i = 0; i < STEP_ROWS; i++) {
@@ -316,7 +289,7 @@ fold_groups(struct sqlite_overview *overview, struct buffer *why)
             fold->next = 0;
             return 0;
         }
-        if (fold_group(overview, last, why) < 0)
+        if (fold_group(writer, last, why) < 0)
             return -1;
     }
     return 0;
@@ -326,30 +299,17 @@ fold_groups(struct sqlite_overview *overview, struct buffer *why)
 
 /* The next rows go from recent to article. */
 static int
-fold_rows(struct sqlite_overview *overview, struct buffer *why)
+fold_rows(struct overview_writer *writer, struct buffer *why)
 {
-    struct fold *fold = &overview->fold;
-    sqlite3_stmt *put = overview->statements[STATEMENT_PUT_ARTICLE];
-    sqlite3_stmt *drop = overview->statements[STATEMENT_FOLDED_RECENT];
-    size_t end = fold->next + STEP_ROWS;
+    struct fold *fold = &writer->fold;
+    size_t count = fold->row_count - fold->next;
 
-    if (end > fold->row_count)
-        end = fold->row_count;
-    for (; fold->next < end; fold->next++) {
-        const struct fold_row *row = &fold->rows[fold->next];
-
-        if (row->gone)
-            continue;
-        sqlite_bind(put, 1, row->sequence);
-        sqlite_bind_token(put, 2, &row->token);
-        sqlite3_bind_int64(put, 5, row->arrival);
-        if (sqlite_run(overview, STATEMENT_PUT_ARTICLE, why) < 0)
-            return -1;
-    }
-    sqlite_bind(drop, 1, fold->rows[end - 1].sequence);
-    if (sqlite_run(overview, STATEMENT_FOLDED_RECENT, why) < 0)
+    if (count > STEP_ROWS)
+        count = STEP_ROWS;
+    if (writer->rows->move_rows(writer, fold->rows + fold->next, count, why)
+        < 0)
         return -1;
-    overview->recent -= (size_t)sqlite3_changes(overview->db);
+    fold->next += count;
     if (fold->next == fold->row_count)
         fold_end(fold);
     return 0;
@@ -358,38 +318,39 @@ fold_rows(struct sqlite_overview *overview, struct buffer *why)
 /* --- the fold --- */
 
 int
-sqlite_fold(struct overview *base, size_t keep, struct buffer *why)
+overview_writer_fold(struct overview *overview, size_t keep,
+                     struct buffer *why)
 {
-    struct sqlite_overview *overview = sqlite_overview(base);
-    struct fold *fold = &overview->fold;
+    struct overview_writer *writer = overview_writer(overview);
+    struct fold *fold = &writer->fold;
     int status = 0;
 
-    assert(overview->in_transaction);
+    assert(writer->in_transaction);
     switch (fold->stage) {
     case FOLD_NONE:
-        if (overview->recent <= keep)
+        if (writer->recent <= keep)
             return 0;
-        fold->wanted = overview->recent - keep;
+        fold->wanted = writer->recent - keep;
         if (fold->wanted > FOLD_ROWS_MAX)
             fold->wanted = FOLD_ROWS_MAX;
         fold->stage = FOLD_LOAD;
         /* fall through */
     case FOLD_LOAD:
-        status = fold_load(overview, why);
+        status = fold_load(writer, why);
         break;
     case FOLD_BLOCKS:
-        status = fold_block(overview, why);
+        status = fold_block(writer, why);
         break;
     case FOLD_GROUPS:
-        status = fold_groups(overview, why);
+        status = fold_groups(writer, why);
         break;
     case FOLD_ROWS:
-        status = fold_rows(overview, why);
+        status = fold_rows(writer, why);
         break;
     }
     if (status < 0)
         return -1;
-    return fold->stage != FOLD_NONE || overview->recent > keep;
+    return fold->stage != FOLD_NONE || writer->recent > keep;
 }
 
 /* --- removals meanwhile --- */
@@ -436,11 +397,10 @@ fold_remove_place(struct fold *fold, uint32_t row,
 }
 
 void
-sqlite_fold_remove(struct sqlite_overview *overview, uint64_t sequence,
-                   const struct record_group *groups, size_t group_count,
-                   bool last)
+overview_fold_remove(struct fold *fold, uint64_t sequence,
+                     const struct record_group *groups, size_t group_count,
+                     bool last)
 {
-    struct fold *fold = &overview->fold;
     struct fold_row *row;
 
     if (fold->stage == FOLD_NONE)

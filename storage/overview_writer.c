@@ -1,0 +1,244 @@
+#include "storage/overview_writer.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/memory.h"
+
+/* --- what the tables said --- */
+
+void
+overview_writer_clear(struct overview_writer *writer)
+{
+    overview_fold_free(&writer->fold);
+    free(writer->folded);
+    writer->folded = NULL;
+    writer->folded_size = 0;
+    writer->applied = writer->last_put = 0;
+    writer->recent = 0;
+    writer->in_transaction = writer->removed_noted = false;
+}
+
+uint64_t
+overview_writer_folded(const struct overview_writer *writer, uint32_t group)
+{
+    return group < writer->folded_size ? writer->folded[group] : 0;
+}
+
+void
+overview_writer_set_folded(struct overview_writer *writer, uint32_t group,
+                           uint64_t sequence)
+{
+    if (group >= writer->folded_size) {
+        size_t size = (size_t)group + 64 + group / 2;
+
+        writer->folded =
+            xreallocarray(writer->folded, size, sizeof(*writer->folded));
+        memset(writer->folded + writer->folded_size, 0,
+               (size - writer->folded_size) * sizeof(*writer->folded));
+        writer->folded_size = size;
+    }
+    writer->folded[group] = sequence;
+}
+
+uint64_t
+overview_writer_applied(const struct overview *overview)
+{
+    return ((const struct overview_writer *)overview)->applied;
+}
+
+size_t
+overview_writer_recent(const struct overview *overview)
+{
+    return ((const struct overview_writer *)overview)->recent;
+}
+
+/* --- lists of groups --- */
+
+void
+overview_groups_write(struct buffer *octets, const struct record_group *groups,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct record_group group = {
+            .group = htole32(groups[i].group),
+            .number = htole64(groups[i].number),
+        };
+
+        buffer_append(octets, &group, sizeof(group));
+    }
+}
+
+int
+overview_groups_read(struct buffer *list, const void *octets, size_t length,
+                     const struct record_group **groups_r)
+{
+    const char *from = octets;
+
+    if (length % sizeof(struct record_group) != 0)
+        return -1;
+    buffer_clear(list);
+    for (size_t at = 0; at < length; at += sizeof(struct record_group)) {
+        struct record_group group;
+
+        memcpy(&group, from + at, sizeof(group));
+        group.group = le32toh(group.group);
+        group.number = le64toh(group.number);
+        if (group.group > OVERVIEW_GROUP_MAX)
+            return -1;
+        buffer_append(list, &group, sizeof(group));
+    }
+    *groups_r = (const struct record_group *)list->data;
+    return (int)(length / sizeof(struct record_group));
+}
+
+/* --- what recent adds to the rows of the groups --- */
+
+void
+overview_tally_add(struct overview_tally *tally,
+                   const struct overview_writer *writer, uint64_t sequence,
+                   const struct record_group *groups, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t group = groups[i].group;
+
+        if (group >= tally->size) {
+            size_t larger = (size_t)group + 64 + group / 2;
+
+            tally->groups =
+                xreallocarray(tally->groups, larger, sizeof(*tally->groups));
+            memset(tally->groups + tally->size, 0,
+                   (larger - tally->size) * sizeof(*tally->groups));
+            tally->size = larger;
+        }
+        if (groups[i].number > tally->groups[group].high)
+            tally->groups[group].high = groups[i].number;
+        if (sequence > overview_writer_folded(writer, group))
+            tally->groups[group].count++;
+    }
+}
+
+void
+overview_tally_apply(const struct overview_tally *tally,
+                     struct overview_group *group)
+{
+    if (group->group >= tally->size)
+        return;
+    if (tally->groups[group->group].high > group->high)
+        group->high = tally->groups[group->group].high;
+    group->count += tally->groups[group->group].count;
+}
+
+void
+overview_tally_free(struct overview_tally *tally)
+{
+    free(tally->groups);
+    *tally = (struct overview_tally){0};
+}
+
+/* --- removing --- */
+
+static bool
+is_listed(const struct record_group *groups, size_t count,
+          const struct record_group *sought)
+{
+    for (size_t i = 0; i < count; i++)
+        if (groups[i].group == sought->group
+            && groups[i].number == sought->number)
+            return true;
+    return false;
+}
+
+/* Take a row of recent out of these groups, or away. */
+static int
+remove_recent(struct overview_writer *writer, uint64_t sequence,
+              const struct record_group *groups, size_t group_count, bool last,
+              struct buffer *why)
+{
+    const struct overview_rows *rows = writer->rows;
+    const struct record_group *there;
+    struct record_group *kept;
+    size_t count, kept_count = 0;
+    int result = rows->recent_groups(writer, sequence, &there, &count, why);
+
+    if (result <= 0)
+        return result;
+    kept = xcalloc(count + 1, sizeof(*kept));
+    for (size_t i = 0; i < count; i++)
+        if (!is_listed(groups, group_count, &there[i]))
+            kept[kept_count++] = there[i];
+    result = last ? rows->drop_recent(writer, sequence, why)
+                  : rows->set_recent(writer, sequence, kept, kept_count, why);
+    free(kept);
+    if (result < 0)
+        return -1;
+    if (last)
+        writer->recent--;
+    writer->removed_noted = true;
+    return rows->note_removed(writer, sequence, groups, group_count, last,
+                              why);
+}
+
+/* Take a line out of its block.  1 when it was there, 0, -1. */
+static int
+remove_line(struct overview_writer *writer, uint64_t sequence,
+            const struct record_group *place, struct buffer *why)
+{
+    struct overview_line lines[OVERVIEW_BLOCK_NUMBERS];
+    int64_t key = overview_block_key(place->group, place->number);
+    int count = writer->rows->get_block(writer, key, lines, why);
+    int found = -1;
+
+    if (count < 0)
+        return -1;
+    for (int i = 0; i < count; i++)
+        if (lines[i].number == place->number && lines[i].sequence == sequence)
+            found = i;
+    if (found < 0) {
+        writer->rows->done_block(writer);
+        return 0;
+    }
+    memmove(&lines[found], &lines[found + 1],
+            (size_t)(count - found - 1) * sizeof(lines[0]));
+    if (writer->rows->put_block(writer, key, lines, (size_t)count - 1, why)
+        < 0)
+        return -1;
+    return 1;
+}
+
+/* Take a number out of a group: its line, and what the group's row counts. */
+static int
+remove_number(struct overview_writer *writer, uint64_t sequence,
+              const struct record_group *place, struct buffer *why)
+{
+    int found = remove_line(writer, sequence, place, why);
+
+    if (found < 0)
+        return -1;
+    /* The row does not count it yet, and never will.  But the number was
+       given: with the last row that has it, high must not fall. */
+    if (sequence > overview_writer_folded(writer, place->group))
+        return writer->rows->raise_group(writer, place, why);
+    if (found == 0)
+        return 0;
+    return writer->rows->less_group(writer, place->group, why);
+}
+
+int
+overview_writer_remove(struct overview *overview, uint64_t sequence,
+                       const struct record_group *groups, size_t group_count,
+                       bool last, struct buffer *why)
+{
+    struct overview_writer *writer = overview_writer(overview);
+
+    assert(writer->in_transaction);
+    if (remove_recent(writer, sequence, groups, group_count, last, why) < 0)
+        return -1;
+    overview_fold_remove(&writer->fold, sequence, groups, group_count, last);
+    for (size_t i = 0; i < group_count; i++)
+        if (remove_number(writer, sequence, &groups[i], why) < 0)
+            return -1;
+    return last ? writer->rows->drop_article(writer, sequence, why) : 0;
+}
