@@ -37,6 +37,7 @@ HARDENING_strict  = $(HARDENING_release)
 ALL_CFLAGS = -std=gnu11 -include config.h -I. $(WARNINGS) \
     $(CFLAGS_$(VARIANT)) $(HARDENING_$(VARIANT)) $(LIBRARY_CFLAGS) \
     -DLIBEXECDIR='"$(libexecdir)/renews"' -DSYSCONFDIR='"$(sysconfdir)"' \
+    -DDATADIR='"$(datadir)/renews"' \
     -pthread -MMD -MP $(CFLAGS)
 ALL_LIBS   = $(LIBRARY_LIBS) -pthread -lm
 
@@ -53,12 +54,13 @@ INND_SOURCES    = $(wildcard innd/*.c)
 NNRPD_SOURCES   = $(wildcard nnrpd/*.c)
 FEEDER_SOURCES  = $(wildcard feeder/*.c)
 CTLINND_SOURCES = $(wildcard ctlinnd/*.c)
+BRIDGE_SOURCES  = $(wildcard wsbridge/*.c)
 IMPORT_SOURCES  = $(wildcard expire/newsimport*.c)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 SBIN_PROGRAMS    = innd/innd ctlinnd/ctlinnd expire/newsimport
-LIBEXEC_PROGRAMS = nnrpd/nnrpd feeder/feeder
+LIBEXEC_PROGRAMS = nnrpd/nnrpd feeder/feeder wsbridge/wsbridge
 PROGRAMS = $(addprefix $(B)/,$(SBIN_PROGRAMS) $(LIBEXEC_PROGRAMS))
 
 UNIT_TESTS   = $(patsubst %.c,$(B)/%,$(wildcard tests/*/*-t.c))
@@ -82,6 +84,7 @@ configure: configure.ac build-aux/packages
 	build-aux/install-packages build
 	autoheader
 	autoconf
+	@touch configure
 
 config.h.in: configure ;
 
@@ -113,6 +116,11 @@ $(eval $(call program,nnrpd/nnrpd,$(NNRPD_SOURCES)))
 $(eval $(call program,feeder/feeder,$(FEEDER_SOURCES)))
 $(eval $(call program,ctlinnd/ctlinnd,$(CTLINND_SOURCES)))
 $(eval $(call program,expire/newsimport,$(IMPORT_SOURCES)))
+
+$(B)/wsbridge/%.o: LIBRARY_CFLAGS += $(WEBSOCKETS_CFLAGS)
+$(B)/wsbridge/wsbridge: $(call objects,$(BRIDGE_SOURCES)) $(B)/storage.a $(B)/lib.a
+	@mkdir -p $(@D)
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) $(WEBSOCKETS_LIBS)
 
 # A unit test of a process folder links that folder's objects without main.o.
 without_main = $(filter-out %/main.o,$(1))

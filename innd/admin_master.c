@@ -75,6 +75,7 @@ process_print(const struct master *master, const struct process *process,
                 atomic_load(&master->shared->slots[process->slot].feed[i]));
     for (enum counter i = COUNTER_CLIENTS_SERVED;
          process->role != ROLE_FEEDER && process->role != ROLE_AUTH
+         && process->role != ROLE_BRIDGE
          && i < COUNTER_COUNT;
          i++) {
         bool writers = i >= COUNTER_STORED;

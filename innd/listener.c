@@ -218,6 +218,34 @@ listeners_open(const struct config *config, struct buffer *why)
     return listeners;
 }
 
+struct listeners *
+listeners_open_bridge(const struct config *config, struct buffer *why)
+{
+    struct listeners *listeners = xcalloc(1, sizeof(*listeners));
+    const int64_t ports[] = {config->http_port, config->ws_port};
+    bool good = true;
+
+    listeners->spare = -1;
+    for (size_t i = 0; i < config->http_listen_count * 2; i++) {
+        int64_t port = ports[i % 2];
+
+        if (good && port != 0 && (i % 2 == 0 || port != ports[0]))
+            good = listener_bind(listeners, config->http_listen[i / 2],
+                                 (unsigned)port, why)
+                   == 0;
+    }
+    if (!good)
+        listeners_close(&listeners);
+    return listeners;
+}
+
+size_t
+listeners_fds(const struct listeners *listeners, const int **fds_r)
+{
+    *fds_r = listeners->fds;
+    return listeners->count;
+}
+
 void
 listeners_close(struct listeners **listeners)
 {

@@ -24,6 +24,12 @@ typedef void listener_client_func(void *context, int fd, const char *address,
 /* NULL with why, which names address and port. */
 struct listeners *listeners_open(const struct config *config,
                                  struct buffer *why);
+/* The sockets of the bridge, which accepts for itself; none where no port is
+   configured. */
+struct listeners *listeners_open_bridge(const struct config *config,
+                                        struct buffer *why);
+/* The sockets, borrowed; returns how many. */
+size_t listeners_fds(const struct listeners *listeners, const int **fds_r);
 void listeners_close(struct listeners **listeners);
 /* Where the first listens, for a port that the system chose. */
 unsigned listeners_port(const struct listeners *listeners);

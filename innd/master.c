@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "innd/admin_master.h"
+#include "innd/bridge_client.h"
 #include "innd/client.h"
 #include "innd/control.h"
 #include "innd/daemon.h"
@@ -59,7 +60,8 @@ worker_choose(struct master *master)
         struct process *worker = &master->processes.rows[i];
         bool waits;
 
-        if (worker->state != PROCESS_READY || worker->control == NULL)
+        if (worker->role != ROLE_NNRPD || worker->state != PROCESS_READY
+            || worker->control == NULL)
             continue;
         waits = ipc_queued(worker->control) > 0;
         if (best == NULL || (best_waits && !waits)
@@ -72,10 +74,10 @@ worker_choose(struct master *master)
 }
 
 static void
-on_client(void *context, int fd, const char *address, unsigned port)
+client_hand(struct master *master, int fd, const char *address, unsigned port,
+            enum ipc_listener listener)
 {
-    struct master *master = context;
-    struct ipc_client client = {.listener = LISTENER_PLAIN, .port = port};
+    struct ipc_client client = {.listener = listener, .port = port};
     const char *refusal =
         clients_refusal(master->clients, master->config, address);
     struct process *worker = worker_choose(master);
@@ -92,6 +94,32 @@ on_client(void *context, int fd, const char *address, unsigned port)
     memcpy(client.address, address, strlen(address));
     worker->clients++;
     ipc_send(worker->control, IPC_CLIENT, &client, sizeof(client), fd);
+}
+
+static void
+on_client(void *context, int fd, const char *address, unsigned port)
+{
+    client_hand(context, fd, address, port, LISTENER_PLAIN);
+}
+
+static void
+on_bridge(void *context, struct process *process,
+          const struct ipc_bridge *client, int fd)
+{
+    struct master *master = context;
+
+    if (!bridge_client_is_good(client, fd)) {
+        warn("%s: pid %d sent no client but something else, and is killed",
+             process_name(process), (int)process->pid);
+        close(fd);
+        process_kill(process, SIGKILL);
+        return;
+    }
+    if (master->stopping)
+        client_refuse(fd, "Server is stopping");
+    else
+        client_hand(master, fd, client->address, client->port,
+                    LISTENER_BRIDGE);
 }
 
 /* Clients wait in the kernel while no worker is there. */
@@ -154,12 +182,27 @@ links_make(struct master *master, struct process *worker)
 {
     struct process *writer = process_writer(&master->processes);
 
-    if (writer->state != PROCESS_READY || writer->control == NULL
-        || worker->state != PROCESS_READY || worker->control == NULL)
+    if (worker->role == ROLE_BRIDGE || writer->state != PROCESS_READY
+        || writer->control == NULL || worker->state != PROCESS_READY
+        || worker->control == NULL)
         return;
     link_make(writer, worker, LINK_FEED);
     if (worker->role == ROLE_NNRPD)
         link_make(writer, worker, LINK_POST);
+}
+
+static unsigned
+workers_count(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (config->workers > 0)
+        return (unsigned)config->workers;
+    if (cores < 1)
+        cores = 1;
+    if (cores > PROCESS_WORKERS_MAX / WORKERS_PER_CORE)
+        cores = PROCESS_WORKERS_MAX / WORKERS_PER_CORE;
+    return (unsigned)cores * WORKERS_PER_CORE;
 }
 
 /* Once: every process has served. */
@@ -170,8 +213,9 @@ announce_ready(struct master *master)
 
     if (master->announced || master->stopping)
         return;
-    for (size_t i = 0; i <= master->processes.workers; i++)
-        if (!master->processes.rows[i].served)
+    for (size_t i = 0; i < master->processes.count; i++)
+        if (master->processes.rows[i].role != ROLE_FEEDER
+            && !master->processes.rows[i].served)
             return;
     if (!process_auth(&master->processes)->served)
         return;
@@ -196,7 +240,7 @@ on_ready(void *context, struct process *process)
         control_set_child(master->control, CONTROL_WRITER, process->control);
         for (size_t i = 1; i < table->count - 1; i++) {
             /* The first time: until now there was no store to read. */
-            if (table->rows[i].role == ROLE_NNRPD
+            if (table->rows[i].role != ROLE_FEEDER
                 && table->rows[i].starts == 0)
                 process_start(&table->rows[i]);
             links_make(master, &table->rows[i]);
@@ -280,7 +324,7 @@ on_ended(void *context, struct process *process, int status)
         control_set_child(master->control, CONTROL_AUTH, NULL);
     } else if (process->role == ROLE_FEEDER) {
         return feed_end(master, process);
-    } else {
+    } else if (process->role == ROLE_NNRPD) {
         clients_remove_worker(master->clients, process->worker);
         process->clients = 0;
     }
@@ -310,6 +354,7 @@ static const struct process_hooks process_hooks = {
     .ended = on_ended,
     .load = on_load,
     .reply = on_reply,
+    .bridge = on_bridge,
 };
 
 /* --- stopping --- */
@@ -328,6 +373,8 @@ master_stop(struct master *master, const char *why)
     /* A client that comes now is refused at once and goes elsewhere; in the
        kernel's queue it would wait for our end. */
     listeners_close(&master->listeners);
+    listeners_close(&master->bridge_listeners);
+    master->processes.bridge_fd_count = 0;
     master->accepting = false;
     for (size_t i = 1; i < master->processes.count - 1; i++)
         process_drain(&master->processes.rows[i]);
@@ -523,18 +570,22 @@ program_find(const char *name)
     return path;
 }
 
-static unsigned
-workers_count(const struct config *config)
+static void
+bridge_open(struct master *master)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct process_table *table = &master->processes;
+    struct buffer why = BUFFER_EMPTY;
 
-    if (config->workers > 0)
-        return (unsigned)config->workers;
-    if (cores < 1)
-        cores = 1;
-    if (cores > PROCESS_WORKERS_MAX / WORKERS_PER_CORE)
-        cores = PROCESS_WORKERS_MAX / WORKERS_PER_CORE;
-    return (unsigned)cores * WORKERS_PER_CORE;
+    master->bridge_listeners = listeners_open_bridge(master->config, &why);
+    if (master->bridge_listeners == NULL)
+        die(EXIT_SYSTEM, "bridge: %s", buffer_text(&why));
+    table->bridge_fd_count =
+        listeners_fds(master->bridge_listeners, &table->bridge_fds);
+    if (table->bridge_fd_count > PROCESS_BRIDGE_SOCKETS_MAX)
+        die(EXIT_CONFIG, "http_listen: more than four addresses");
+    if (table->bridge_fd_count > 0)
+        table->bridge_path = program_find("wsbridge");
+    buffer_free(&why);
 }
 
 void
@@ -554,6 +605,7 @@ master_open(struct master *master, const char *config_path,
     master->listeners = listeners_open(config, &why);
     if (master->listeners == NULL)
         die(EXIT_SYSTEM, "%s", buffer_text(&why));
+    bridge_open(master);
     buffer_free(&why);
 }
 
@@ -639,6 +691,7 @@ master_close(struct master *master)
     struct process_table *table = &master->processes;
 
     listeners_close(&master->listeners);
+    listeners_close(&master->bridge_listeners);
     process_table_close(table);
     control_close(&master->control);
     clients_free(&master->clients);
@@ -654,6 +707,7 @@ master_close(struct master *master)
     event_free(master->report);
     event_base_free(master->base);
     place_leave(master->config, master->pid_fd);
+    free(table->bridge_path);
     free(table->nnrpd_path);
     free(table->feeder_path);
     config_free(&master->config);

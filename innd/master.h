@@ -37,7 +37,8 @@ struct master {
     struct config *config;
     struct event_base *base;
     struct listeners *listeners;
-    int pid_fd; /* holds the lock on the pid file */
+    struct listeners *bridge_listeners; /* held for the next bridge */
+    int pid_fd;                         /* holds the lock on the pid file */
     struct shared *shared;
     struct active *active; /* read-only, for status */
     struct process_table processes;

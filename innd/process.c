@@ -21,7 +21,7 @@
 #include "lib/shared.h"
 
 enum {
-    DESCRIPTORS_MAX = CHILD_FIRST_FREE_FD + 1,
+    DESCRIPTORS_MAX = CHILD_FIRST_FREE_FD + PROCESS_BRIDGE_SOCKETS_MAX,
     /* Where descriptors wait, out of the way of their places. */
     DESCRIPTOR_ASIDE = 64,
     PAUSE_MS_MAX = 30000,
@@ -47,6 +47,8 @@ process_name(const struct process *process)
         return "writer";
     if (process->role == ROLE_AUTH)
         return "auth";
+    if (process->role == ROLE_BRIDGE)
+        return "wsbridge";
     if (process->role == ROLE_FEEDER)
         snprintf(name, sizeof(name), "feeder %s",
                  process->peer != NULL ? process->peer : "");
@@ -69,6 +71,11 @@ descriptors_fill(const struct process *process, int control,
     fds[CHILD_CONFIG_FD] = table->config_fd;
     fds[CHILD_SHARED_FD] = table->shared_fd;
     fds[CHILD_ACTIVE_FD] = writer ? table->active_fd : table->active_read_fd;
+    if (process->role == ROLE_BRIDGE) {
+        memcpy(fds + CHILD_FIRST_FREE_FD, table->bridge_fds,
+               table->bridge_fd_count * sizeof(fds[0]));
+        return CHILD_FIRST_FREE_FD + table->bridge_fd_count;
+    }
     fds[CHILD_FIRST_FREE_FD] = table->tools_fd;
     /* It knows accounts and no news. */
     if (process->role == ROLE_AUTH)
@@ -117,6 +124,8 @@ program_path(const struct process *process)
         return "/proc/self/exe";
     case ROLE_FEEDER:
         return process->table->feeder_path;
+    case ROLE_BRIDGE:
+        return process->table->bridge_path;
     case ROLE_NNRPD:
     case ROLE_NONE:
         break;
@@ -198,6 +207,16 @@ on_reply(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     process->table->hooks->reply(process->table->context, frame);
 }
 
+static void
+on_bridge(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct process *process = context;
+
+    (void)ipc;
+    process->table->hooks->bridge(process->table->context, process,
+                                  frame->payload, frame->descriptor);
+}
+
 /* Everything that a child may tell the master on its control socket. */
 static const struct ipc_handler writer_handlers[] = {
     {IPC_READY, 0, true, false, on_ready},
@@ -210,6 +229,10 @@ static const struct ipc_handler nnrpd_handlers[] = {
 static const struct ipc_handler feeder_handlers[] = {
     {IPC_READY, 0, true, false, on_ready},
 };
+static const struct ipc_handler bridge_handlers[] = {
+    {IPC_READY, 0, true, false, on_ready},
+    {IPC_BRIDGE, sizeof(struct ipc_bridge), true, true, on_bridge},
+};
 
 #define TABLE(rows) (rows), sizeof(rows) / sizeof((rows)[0])
 static const struct {
@@ -220,6 +243,7 @@ static const struct {
     [ROLE_NNRPD] = {TABLE(nnrpd_handlers)},
     [ROLE_FEEDER] = {TABLE(feeder_handlers)},
     [ROLE_AUTH] = {TABLE(writer_handlers)}, /* no other words */
+    [ROLE_BRIDGE] = {TABLE(bridge_handlers)},
 };
 
 /* Its end closes the control socket too; what hangs on without one is killed
@@ -486,20 +510,22 @@ void
 process_table_open(struct process_table *table, unsigned workers)
 {
     struct timeval second = {1, 0};
+    bool bridge = table->bridge_fd_count > 0;
 
     table->workers = workers;
-    table->count = 1 + workers + PROCESS_FEEDERS_MAX + 1;
+    table->count = 1 + workers + PROCESS_FEEDERS_MAX + (bridge ? 1 : 0) + 1;
     table->rows = xcalloc(table->count, sizeof(*table->rows));
     for (unsigned i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
 
         process->table = table;
-        process->role = i == 0                  ? ROLE_WRITER
-                        : i <= workers          ? ROLE_NNRPD
-                        : i == table->count - 1 ? ROLE_AUTH
-                                                : ROLE_FEEDER;
+        process->role = i == 0                               ? ROLE_WRITER
+                        : i <= workers                       ? ROLE_NNRPD
+                        : i <= workers + PROCESS_FEEDERS_MAX ? ROLE_FEEDER
+                        : i == table->count - 1              ? ROLE_AUTH
+                                                             : ROLE_BRIDGE;
         process->slot = i;
-        process->worker = i == 0 || process->role == ROLE_AUTH ? 0 : i - 1;
+        process->worker = process->role == ROLE_NNRPD ? i - 1 : 0;
         process->restart = evtimer_new(table->base, on_restart, process);
         if (process->restart == NULL)
             die(EXIT_TEMPORARY, "out of memory: table of processes");

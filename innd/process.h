@@ -19,6 +19,7 @@ struct config;
 struct event;
 struct event_base;
 struct ipc;
+struct ipc_bridge;
 struct ipc_frame;
 struct process;
 struct shared;
@@ -29,6 +30,7 @@ enum {
     PROCESS_LOST_SECONDS = 5,   /* without a control socket, or after SIGABRT:
                                    SIGKILL */
     PROCESS_WORKERS_MAX = 128,
+    PROCESS_BRIDGE_SOCKETS_MAX = 8, /* four addresses, two ports */
     PROCESS_FEEDERS_MAX = 64,
 };
 
@@ -38,7 +40,8 @@ enum process_role {
     ROLE_WRITER,
     ROLE_NNRPD,
     ROLE_FEEDER,
-    ROLE_AUTH
+    ROLE_AUTH,
+    ROLE_BRIDGE
 };
 
 enum process_state {
@@ -58,6 +61,9 @@ struct process_hooks {
     void (*load)(void *context, struct process *process, uint64_t closed);
     /* IPC_REPLY, from the writer or auth. */
     void (*reply)(void *context, const struct ipc_frame *frame);
+    /* IPC_BRIDGE, from the bridge: a client; fd is the callee's. */
+    void (*bridge)(void *context, struct process *process,
+                   const struct ipc_bridge *client, int fd);
 };
 
 struct process {
@@ -92,11 +98,15 @@ struct process_table {
     int active_read_fd; /* the same memory, opened read-only */
     int tools_fd;       /* the writer's listening socket */
     char *nnrpd_path;
+    char *bridge_path;
+    const int *bridge_fds; /* its listening sockets; none: no bridge */
+    size_t bridge_fd_count;
     const struct process_hooks *hooks;
     void *context;
     char *feeder_path;
     struct process *rows; /* [0] is the writer, then the workers, then rows
-                             for feeders (innd/feed.h); auth is the last */
+                             for feeders (innd/feed.h), the bridge where there
+                             is one; auth is the last */
     size_t workers;
     size_t count;
     struct event *watch; /* each second */

@@ -78,6 +78,14 @@ struct config {
     char **listen; /* addresses; default "0.0.0.0" and "::" */
     size_t listen_count;
     int64_t port; /* 119 */
+    /* the bridge for browsers */
+    int64_t http_port;  /* 0: no bridge */
+    int64_t ws_port;    /* a second port of it, 0: none */
+    char **http_listen; /* addresses; default "127.0.0.1" */
+    size_t http_listen_count;
+    char **http_origins; /* further pages that may use it */
+    size_t http_origin_count;
+    char *pathweb; /* the page's files; "" those of the installation */
     /* where things are */
     char *pathspool;    /* segments */
     char *pathdb;       /* history, and what else is the store's state */

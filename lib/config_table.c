@@ -49,6 +49,26 @@ const struct config_row config_rows[] = {
     {"port", KIND_NUMBER, MEMBER(config, port), .fallback = "119",
      .minimum = 0, .maximum = 65535, .unit = "", .restart = true,
      .text = "The TCP port there; 0 takes a free one and prints it."},
+    {"http_port", KIND_NUMBER, MEMBER(config, http_port), .fallback = "0",
+     .minimum = 0, .maximum = 65535, .unit = "", .restart = true,
+     .text = "The TCP port of the bridge for browsers: its page, NNTP over "
+             "WebSocket, /metrics and /healthz; 0: no bridge."},
+    {"ws_port", KIND_NUMBER, MEMBER(config, ws_port), .fallback = "0",
+     .minimum = 0, .maximum = 65535, .unit = "", .restart = true,
+     .text = "A second port of the bridge, which answers the same; 0: none."},
+    {"http_listen", KIND_ADDRESSES,
+     LIST(config, http_listen, http_listen_count), .fallback = "127.0.0.1",
+     .restart = true,
+     .text = "Addresses that browsers connect to, at most four.  The bridge "
+             "speaks no TLS: what faces a network belongs behind a proxy."},
+    {"http_origins", KIND_ORIGINS,
+     LIST(config, http_origins, http_origin_count), .fallback = "",
+     .text = "Web pages of other places that may use the bridge, as "
+             "https://news.example.org; its own page always may."},
+    {"pathweb", KIND_WORD, MEMBER(config, pathweb), .fallback = "",
+     .restart = true,
+     .text = "Directory of the page's files; empty: those that were "
+             "installed."},
     {"pathspool", KIND_PATH, MEMBER(config, pathspool),
      .fallback = "/var/spool/renews/articles", .restart = true,
      .text = "Directory of the spool: the articles themselves."},
@@ -214,7 +234,8 @@ bool
 config_row_is_list(const struct config_row *row)
 {
     return row->kind == KIND_ADDRESSES || row->kind == KIND_NETWORKS
-           || row->kind == KIND_NAMES || row->kind == KIND_PATTERNS;
+           || row->kind == KIND_NAMES || row->kind == KIND_PATTERNS
+           || row->kind == KIND_ORIGINS;
 }
 
 static bool
@@ -283,6 +304,20 @@ text_is_pathhost(const char *text)
     return length <= 253 && strspn(text, good) == length;
 }
 
+/* What a browser says in Origin (RFC 6454, 6.1): scheme, host, port. */
+static bool
+text_is_origin(const char *text)
+{
+    const char *host = strstr(text, "://");
+
+    if (host == NULL || !text_is_clean(text, false))
+        return false;
+    host += strlen("://");
+    return (strncmp(text, "http://", 7) == 0
+            || strncmp(text, "https://", 8) == 0)
+           && host[0] != '\0' && strpbrk(host, "/?#@*") == NULL;
+}
+
 /* libpq looks at the rest of the URL. */
 static bool
 text_is_overview(const char *text)
@@ -325,6 +360,8 @@ config_row_accepts(const struct config_row *row, const char *text)
         return address_is_valid(text);
     case KIND_NETWORKS:
         return address_is_network(text);
+    case KIND_ORIGINS:
+        return text_is_origin(text);
     case KIND_NAMES:
         return text[0] != '\0' && text_is_pathhost(text);
     case KIND_PATTERNS:
@@ -378,6 +415,9 @@ config_row_expected(const struct config_row *row, struct buffer *text)
         break;
     case KIND_NETWORKS:
         buffer_append_text(text, "an address or a network (192.0.2.0/24)");
+        break;
+    case KIND_ORIGINS:
+        buffer_append_text(text, "an origin (https://news.example.org)");
         break;
     case KIND_NAMES:
         buffer_append_text(text,

@@ -28,6 +28,7 @@ enum config_kind {
     KIND_NETWORKS,  /* a list of addresses and networks */
     KIND_NAMES,     /* a list of path identities */
     KIND_PATTERNS,  /* a list of patterns without white space */
+    KIND_ORIGINS,   /* a list of origins of web pages (RFC 6454) */
 };
 
 struct config_row {

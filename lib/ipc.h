@@ -63,6 +63,9 @@ enum ipc_type {
     IPC_AUTH,  /* master -> nnrpd: your socket to the (new) auth process */
     IPC_LOGIN, /* nnrpd -> auth: is this the password of that account? */
     IPC_LOGIN_RESULT, /* auth -> nnrpd: that it is, or not */
+    /* The control socket of the bridge. */
+    IPC_BRIDGE, /* wsbridge -> master: a client of mine; carries one end of
+                   its socketpair */
 };
 
 struct ipc_head {
@@ -100,6 +103,14 @@ struct ipc_load {
     uint32_t zero;
 };
 _Static_assert(sizeof(struct ipc_load) == 16, "payload");
+
+/* Whom the bridge speaks for; the master believes no one else this. */
+struct ipc_bridge {
+    uint32_t port;
+    uint32_t zero;
+    char address[48]; /* numeric, NUL-terminated */
+};
+_Static_assert(sizeof(struct ipc_bridge) == 56, "payload");
 
 enum ipc_link_kind {
     LINK_FEED = 1,

@@ -40,6 +40,8 @@ static const struct {
     [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
     [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
     [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_MAP, true},
+    /* It holds its page in memory. */
+    [SANDBOX_BRIDGE] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_NONE, false},
 };
 
 /* What the libraries read: files of time zones, of OpenSSL, of the system. */

@@ -10,7 +10,13 @@
 
 struct config;
 
-enum sandbox_role { SANDBOX_WRITER, SANDBOX_NNRPD, SANDBOX_FEEDER, SANDBOX_AUTH };
+enum sandbox_role {
+    SANDBOX_WRITER,
+    SANDBOX_NNRPD,
+    SANDBOX_FEEDER,
+    SANDBOX_AUTH,
+    SANDBOX_BRIDGE,
+};
 
 /* Irrevocable.  Dies when the system refuses what the role must give up. */
 void sandbox_enter(enum sandbox_role role, const struct config *config);

@@ -66,8 +66,11 @@ session_new(struct worker *worker, const struct ipc_client *client, int fd)
     socket_set_options(fd);
     session->stream =
         stream_new(worker->base, fd, session_stream_changed, session);
-    access_evaluate(&session->access, worker->config, session->address, NULL,
-                    0);
+    /* Behind the bridge speaks a web page: no peer, whatever its address. */
+    access_evaluate(&session->access, worker->config,
+                    client->listener == LISTENER_BRIDGE ? ""
+                                                        : session->address,
+                    NULL, 0);
     if (worker->draining) {
         session_reply(session, "400 Server is shutting down");
         session_end(session);

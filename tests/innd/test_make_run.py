@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import urllib.request
 
 import pytest
 
@@ -67,6 +68,9 @@ def test_the_summary_is_true_to_the_letter(run):
     for host in re.search(r"where +(.*), port", text).group(1).split(" and "):
         with Client(port, host) as client:
             assert client.greeting.startswith("200 ")
+    page = re.search(r"^    (http://127.0.0.1:\d+/)$", text, re.M).group(1)
+    with urllib.request.urlopen(page, timeout=20) as answer:
+        assert b"<title>News</title>" in answer.read()
     with Client(port) as client:
         listed = re.findall(r"^    (local\S+) +(\d+) articles?$", text, re.M)
         assert {name for name, _ in listed} == {

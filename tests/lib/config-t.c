@@ -31,6 +31,10 @@ static const struct {
     const char *error;
     const char *promise;
 } errors[] = {
+    {"http_origins = {\"https://news.example.org/page\"}",
+     "t.conf:1: http_origins: found \"https://news.example.org/page\", "
+     "expected an origin (https://news.example.org)",
+     "an origin has no path"},
     {"port = x",
      "t.conf:1: port: found \"x\", expected a number from 0 to 65535",
      "letters are no number"},

@@ -140,6 +140,11 @@ static const struct {
     {SANDBOX_AUTH, "db", DEED_MAKE, false, "nor make files there"},
     {SANDBOX_AUTH, "spool", DEED_READ, false, "and reads no articles"},
     {SANDBOX_WRITER, "spool", DEED_READ, true, "the writer reads its own"},
+    {SANDBOX_BRIDGE, "spool", DEED_READ, false,
+     "the bridge reads no articles"},
+    {SANDBOX_BRIDGE, "ov", DEED_READ, false, "and no overview"},
+    {SANDBOX_BRIDGE, "db", DEED_READ, false, "and no secret"},
+    {SANDBOX_BRIDGE, "other", DEED_WRITE, false, "and writes nowhere"},
 };
 
 /* 0: could, 1: could not, for want of the right; 2: for another reason. */
