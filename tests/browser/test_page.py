@@ -11,6 +11,8 @@ from support.wait import wait_until
 
 selenium = pytest.importorskip("selenium")
 from selenium import webdriver  # noqa: E402
+from selenium.common.exceptions import (  # noqa: E402
+    StaleElementReferenceException)
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -79,37 +81,51 @@ class Page:
         driver.get_log("browser")
         driver.get(f"http://127.0.0.1:{bridge.http}/")
 
-    def find(self, selector):
-        return WebDriverWait(self.driver, PATIENCE).until(
-            lambda driver: driver.find_element(By.CSS_SELECTOR, selector))
-
     def wait(self, what):
-        return WebDriverWait(self.driver, PATIENCE).until(lambda _: what())
+        """Until what() is true.  The page may draw itself anew at any moment:
+        an element that is no longer in it is looked for again."""
+        return WebDriverWait(
+            self.driver, PATIENCE,
+            ignored_exceptions=[StaleElementReferenceException]).until(
+                lambda _: what())
+
+    def find(self, selector):
+        return self.wait(lambda: next(iter(self.driver.find_elements(
+            By.CSS_SELECTOR, selector)), None))
 
     def text(self, selector):
-        return self.find(selector).get_attribute("textContent")
+        return self.wait(lambda: [self.find(selector).get_attribute(
+            "textContent")])[0]
+
+    def click(self, selector):
+        self.wait(lambda: [self.find(selector).click()])
 
     def subjects(self):
-        return [one.get_attribute("textContent") for one in
-                self.driver.find_elements(By.CSS_SELECTOR,
-                                          "#threads .subject")]
+        return self.wait(lambda: [[
+            one.get_attribute("textContent") for one in
+            self.driver.find_elements(By.CSS_SELECTOR, "#threads .subject")
+        ]])[0]
 
     def group(self, name):
-        self.find(f'[data-group="{name}"]').click()
+        self.click(f'[data-group="{name}"]')
         self.wait(lambda: self.driver.find_elements(
             By.CSS_SELECTOR, "#threads button, #threads .empty"))
 
-    def article(self, subject):
-        """Open the article with this Subject."""
+    def thread(self, subject):
+        """The button of the article with this Subject."""
         for one in self.driver.find_elements(By.CSS_SELECTOR,
                                              "#threads button"):
             if one.find_element(By.CSS_SELECTOR, ".subject").get_attribute(
                     "textContent") == subject:
-                self.driver.execute_script("arguments[0].click()", one)
-                break
-        else:
-            raise AssertionError(f"no {subject} in {self.subjects()}")
-        self.wait(lambda: one.get_attribute("aria-current") is not None)
+                return one
+        return None
+
+    def article(self, subject):
+        """Open the article with this Subject."""
+        self.wait(lambda: [self.driver.execute_script(
+            "arguments[0].click()", self.thread(subject))])
+        self.wait(lambda: self.thread(subject).get_attribute("aria-current")
+                  is not None)
 
     def fill(self, dialog, **values):
         for name, value in values.items():
@@ -118,7 +134,7 @@ class Page:
             field.send_keys(value)
 
     def submit(self, dialog):
-        self.find(f'#{dialog} [type="submit"]').click()
+        self.click(f'#{dialog} [type="submit"]')
 
     def picture(self, name):
         self.driver.save_screenshot(str(self.place / f"{name}.png"))
@@ -182,7 +198,7 @@ def test_dots_at_the_begin_of_lines_are_those_of_the_article(page):
 
 def test_a_post_and_its_follow_up_are_seen_in_a_thread(page, bridge):
     page.group("local.other")
-    page.find("#post-open").click()
+    page.click("#post-open")
     page.fill("post", **{"from": "Zoë <zoe@example.org>",
                          "subject": "Schöne Grüße, 日本語",
                          "text": "first line\n.\n.dotted\nlast: ü"})
@@ -194,7 +210,7 @@ def test_a_post_and_its_follow_up_are_seen_in_a_thread(page, bridge):
     assert page.text("#article pre").startswith(
         "first line\n.\n.dotted\nlast: ü")
 
-    page.find(".follow-up").click()
+    page.click(".follow-up")
     text = page.find('#post [name="text"]').get_attribute("value")
     assert "> first line" in text and "> .dotted" in text
     page.submit("post")
@@ -209,13 +225,13 @@ def test_a_post_and_its_follow_up_are_seen_in_a_thread(page, bridge):
 
 def test_a_post_that_is_refused_says_why_and_keeps_the_text(page):
     page.group("local.other")
-    page.find("#post-open").click()
+    page.click("#post-open")
     page.fill("post", **{"from": "me <me@example.org>", "subject": "lost?",
                          "newsgroups": "no.such.group", "text": "kept"})
     page.submit("post")
     page.wait(lambda: page.text("#post .fault") != "")
     assert page.find('#post [name="text"]').get_attribute("value") == "kept"
-    page.find("#post .cancel").click()
+    page.click("#post .cancel")
 
 
 def test_the_page_comes_back_when_the_server_does(page, bridge):
