@@ -51,13 +51,14 @@ LIB_SOURCES     = $(wildcard lib/*.c)
 STORAGE_SOURCES = $(wildcard storage/*.c)
 INND_SOURCES    = $(wildcard innd/*.c)
 NNRPD_SOURCES   = $(wildcard nnrpd/*.c)
+FEEDER_SOURCES  = $(wildcard feeder/*.c)
 CTLINND_SOURCES = $(wildcard ctlinnd/*.c)
 IMPORT_SOURCES  = $(wildcard expire/newsimport*.c)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 SBIN_PROGRAMS    = innd/innd ctlinnd/ctlinnd expire/newsimport
-LIBEXEC_PROGRAMS = nnrpd/nnrpd
+LIBEXEC_PROGRAMS = nnrpd/nnrpd feeder/feeder
 PROGRAMS = $(addprefix $(B)/,$(SBIN_PROGRAMS) $(LIBEXEC_PROGRAMS))
 
 UNIT_TESTS   = $(patsubst %.c,$(B)/%,$(wildcard tests/*/*-t.c))
@@ -109,6 +110,7 @@ $(B)/$(1): $(call objects,$(2)) $(B)/storage.a $(B)/lib.a
 endef
 $(eval $(call program,innd/innd,$(INND_SOURCES)))
 $(eval $(call program,nnrpd/nnrpd,$(NNRPD_SOURCES)))
+$(eval $(call program,feeder/feeder,$(FEEDER_SOURCES)))
 $(eval $(call program,ctlinnd/ctlinnd,$(CTLINND_SOURCES)))
 $(eval $(call program,expire/newsimport,$(IMPORT_SOURCES)))
 
@@ -117,6 +119,11 @@ without_main = $(filter-out %/main.o,$(1))
 
 $(B)/tests/nnrpd/%-t: $(B)/tests/nnrpd/%-t.o \
     $(call without_main,$(call objects,$(NNRPD_SOURCES))) \
+    $(B)/storage.a $(B)/lib.a
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+
+$(B)/tests/feeder/%-t: $(B)/tests/feeder/%-t.o \
+    $(call without_main,$(call objects,$(FEEDER_SOURCES))) \
     $(B)/storage.a $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
 

@@ -20,7 +20,7 @@
 struct summary;
 
 enum {
-    FLIGHT_ARTICLES = 256,
+    FLIGHT_ARTICLES = 512,
     FLIGHT_OCTETS = 8 * 1024 * 1024,
 };
 

@@ -11,12 +11,17 @@
 #include "lib/user.h"
 #include "storage/active.h"
 
-/* A writer that is just ending gets so long. */
-enum { LOCK_WAIT_SECONDS = 5 };
+enum {
+    LOCK_WAIT_SECONDS = 5, /* a writer that is just ending gets so long */
+    /* So many are a turn: while the disk writes the last ones, the next are
+       read and checked. */
+    TURN_ARTICLES = 64,
+};
 
 struct target {
     struct target_base base; /* first */
     struct store *store;
+    unsigned turn; /* articles submitted in it */
 };
 
 static void
@@ -34,6 +39,10 @@ store_target_submit(struct target *target, const void *payload, size_t octets,
 {
     (void)why; /* taking it cannot fail; the outcome tells */
     store_submit(target->store, payload, octets, store_done, target);
+    if (++target->turn == TURN_ARTICLES) {
+        store_turn_ended(target->store);
+        target->turn = 0;
+    }
     return 0;
 }
 
@@ -42,6 +51,8 @@ store_target_wait(struct target *target, int timeout_ms, struct buffer *why)
 {
     struct pollfd waiting = {.fd = store_fd(target->store), .events = POLLIN};
 
+    store_turn_ended(target->store);
+    target->turn = 0;
     if (poll(&waiting, 1, timeout_ms) < 0 && errno != EINTR)
         return why_set_errno(why, "poll");
     return store_reap(target->store, why);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "innd/client.h"
+#include "innd/feed.h"
 #include "innd/master.h"
 #include "lib/admin.h"
 #include "lib/buffer.h"
@@ -67,7 +68,13 @@ process_print(const struct master *master, const struct process *process,
                          state_names[process->state], process->starts);
     if (process->role == ROLE_NNRPD)
         buffer_append_format(text, " clients=%u", process->clients);
-    for (enum counter i = COUNTER_CLIENTS_SERVED; i < COUNTER_COUNT; i++) {
+    if (process->role == ROLE_FEEDER)
+        for (enum feed_counter i = 0; i < FEED_COUNTER_COUNT; i++)
+            buffer_append_format(
+                text, " %s=%" PRIu64, feed_counter_name(i),
+                atomic_load(&master->shared->slots[process->slot].feed[i]));
+    for (enum counter i = COUNTER_CLIENTS_SERVED;
+         process->role != ROLE_FEEDER && i < COUNTER_COUNT; i++) {
         bool writers = i >= COUNTER_STORED;
 
         if (writers == (process->role == ROLE_WRITER))
@@ -121,7 +128,8 @@ admin_print_status(const struct master *master, struct buffer *text)
         buffer_append_text(text, "\nstore full: new articles are refused");
     buffer_append_char(text, '\n');
     for (size_t i = 0; i < table->count; i++)
-        process_print(master, &table->rows[i], text);
+        if (table->rows[i].role != ROLE_FEEDER || table->rows[i].peer != NULL)
+            process_print(master, &table->rows[i], text);
     groups_print(master, text);
     buffer_append_char(text, '\n');
     sums_print(master, text);
@@ -157,6 +165,30 @@ answer_refusal(struct buffer *answer, const char *text)
 }
 
 static unsigned
+word_begin(struct master *master, int words, const char *const *word,
+           struct buffer *answer)
+{
+    (void)words;
+    return feed_begin(master, word[1], answer);
+}
+
+static unsigned
+word_drop(struct master *master, int words, const char *const *word,
+          struct buffer *answer)
+{
+    (void)words;
+    return feed_drop(master, word[1], answer);
+}
+
+static unsigned
+word_feedinfo(struct master *master, int words, const char *const *word,
+              struct buffer *answer)
+{
+    return feeds_print(
+        master, words > 1 && word[1][0] != '\0' ? word[1] : NULL, answer);
+}
+
+static unsigned
 word_help(struct master *master, int words, const char *const *word,
           struct buffer *answer)
 {
@@ -185,7 +217,7 @@ word_mode(struct master *master, int words, const char *const *word,
 
     (void)words;
     (void)word;
-    for (size_t i = 1; i < table->count; i++)
+    for (size_t i = 1; i <= table->workers; i++)
         ready += table->rows[i].state == PROCESS_READY;
     buffer_append_text(answer, "Server ");
     mode_print(master, answer);
@@ -197,7 +229,7 @@ word_mode(struct master *master, int words, const char *const *word,
         "Clients %zu\nWorkers %zu of %zu ready\nWriter %s",
         master->accepting ? "Allowing" : "Not allowing", config->artcutoff,
         config->maxartsize, config->maxconnections, config->clienttimeout,
-        clients_count(master->clients), ready, table->count - 1,
+        clients_count(master->clients), ready, table->workers,
         state_names[process_writer(table)->state]);
     return 0;
 }
@@ -312,10 +344,12 @@ static const struct {
     const char *name;
     word_func *func;
 } words_of_master[] = {
-    {"go", word_go},         {"help", word_help},
-    {"mode", word_mode},     {"pause", word_pause},
-    {"reload", word_reload}, {"shutdown", word_shutdown},
-    {"status", word_status}, {"throttle", word_throttle},
+    {"begin", word_begin},       {"drop", word_drop},
+    {"feedinfo", word_feedinfo}, {"go", word_go},
+    {"help", word_help},         {"mode", word_mode},
+    {"pause", word_pause},       {"reload", word_reload},
+    {"shutdown", word_shutdown}, {"status", word_status},
+    {"throttle", word_throttle},
 };
 
 unsigned

@@ -16,6 +16,7 @@
 #include "innd/client.h"
 #include "innd/control.h"
 #include "innd/daemon.h"
+#include "innd/feed.h"
 #include "innd/listener.h"
 #include "innd/place.h"
 #include "lib/buffer.h"
@@ -54,7 +55,7 @@ worker_choose(struct master *master)
     struct process *best = NULL;
     bool best_waits = false;
 
-    for (size_t i = 1; i < master->processes.count; i++) {
+    for (size_t i = 1; i <= master->processes.workers; i++) {
         struct process *worker = &master->processes.rows[i];
         bool waits;
 
@@ -143,7 +144,8 @@ links_make(struct master *master, struct process *worker)
         || worker->state != PROCESS_READY || worker->control == NULL)
         return;
     link_make(writer, worker, LINK_FEED);
-    link_make(writer, worker, LINK_POST);
+    if (worker->role == ROLE_NNRPD)
+        link_make(writer, worker, LINK_POST);
 }
 
 /* Once: every process has served. */
@@ -154,13 +156,13 @@ announce_ready(struct master *master)
 
     if (master->announced || master->stopping)
         return;
-    for (size_t i = 0; i < master->processes.count; i++)
+    for (size_t i = 0; i <= master->processes.workers; i++)
         if (!master->processes.rows[i].served)
             return;
     master->announced = true;
     listeners_describe(master->listeners, &where);
     notice("ready on %s workers=%zu", buffer_text(&where),
-           master->processes.count - 1);
+           master->processes.workers);
     buffer_free(&where);
     (void)sd_notifyf(0, "READY=1\nMAINPID=%ld", (long)getpid());
     daemon_ready();
@@ -178,10 +180,12 @@ on_ready(void *context, struct process *process)
         control_set_writer(master->control, process->control);
         for (size_t i = 1; i < table->count; i++) {
             /* The first time: until now there was no store to read. */
-            if (table->rows[i].starts == 0)
+            if (table->rows[i].role == ROLE_NNRPD
+                && table->rows[i].starts == 0)
                 process_start(&table->rows[i]);
             links_make(master, &table->rows[i]);
         }
+        feeds_update(master);
     } else {
         links_make(master, process);
     }
@@ -228,6 +232,17 @@ cannot_begin(const struct process *process, int status)
            && WEXITSTATUS(status) != EXIT_TEMPORARY;
 }
 
+/* One that cannot begin is tried again and again: the others serve on. */
+static bool
+feed_end(struct master *master, struct process *process)
+{
+    bool restart = feed_ended(master, process);
+
+    if (master->stopping)
+        stop_continue(master);
+    return restart;
+}
+
 static bool
 on_ended(void *context, struct process *process, int status)
 {
@@ -237,6 +252,8 @@ on_ended(void *context, struct process *process, int status)
     if (process->role == ROLE_WRITER) {
         atomic_store(&master->shared->writer_ready, 0);
         control_set_writer(master->control, NULL);
+    } else if (process->role == ROLE_FEEDER) {
+        return feed_end(master, process);
     } else {
         clients_remove_worker(master->clients, process->worker);
         process->clients = 0;
@@ -351,6 +368,7 @@ config_replace(struct master *master, struct config *config,
     clients_reload(master->clients, config);
     if (changed.used > 0)
         process_send_config(&master->processes);
+    feeds_update(master);
     buffer_free(&changed);
     buffer_free(&restart);
 }
@@ -455,11 +473,11 @@ events_open(struct master *master)
 /* --- opening and closing --- */
 
 /*
- * The program of the workers: in the tree of a build it lies beside us, as
- * nnrpd/nnrpd; installed, in libexec.
+ * The program of the workers or feeders: in the tree of a build it lies beside
+ * us, as nnrpd/nnrpd; installed, in libexec.
  */
 static char *
-nnrpd_find(void)
+program_find(const char *name)
 {
     char self[4096];
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -468,14 +486,14 @@ nnrpd_find(void)
     if (length > 0) {
         self[length] = '\0';
         *strrchr(self, '/') = '\0';
-        path = xasprintf("%s/../nnrpd/nnrpd", self);
+        path = xasprintf("%s/../%s/%s", self, name, name);
         if (access(path, X_OK) == 0)
             return path;
         free(path);
     }
-    path = xstrdup(LIBEXECDIR "/nnrpd");
+    path = xasprintf("%s/%s", LIBEXECDIR, name);
     if (access(path, X_OK) < 0)
-        sysdie(EXIT_SYSTEM, "the reader program %s", path);
+        sysdie(EXIT_SYSTEM, "the program %s", path);
     return path;
 }
 
@@ -502,7 +520,8 @@ master_open(struct master *master, const char *config_path,
     memset(master, 0, sizeof(*master));
     master->config_path = xstrdup(config_path);
     master->config = config;
-    master->processes.nnrpd_path = nnrpd_find();
+    master->processes.nnrpd_path = program_find("nnrpd");
+    master->processes.feeder_path = program_find("feeder");
     place_make(config);
     place_check_other(config);
     place_raise_limits(config);
@@ -609,6 +628,7 @@ master_close(struct master *master)
     event_base_free(master->base);
     place_leave(master->config, master->pid_fd);
     free(table->nnrpd_path);
+    free(table->feeder_path);
     config_free(&master->config);
     free(master->config_path);
 }

@@ -41,11 +41,15 @@ now_ms(void)
 const char *
 process_name(const struct process *process)
 {
-    static char name[32];
+    static char name[272];
 
     if (process->role == ROLE_WRITER)
         return "writer";
-    snprintf(name, sizeof(name), "nnrpd %u", process->worker);
+    if (process->role == ROLE_FEEDER)
+        snprintf(name, sizeof(name), "feeder %s",
+                 process->peer != NULL ? process->peer : "");
+    else
+        snprintf(name, sizeof(name), "nnrpd %u", process->worker);
     return name;
 }
 
@@ -99,19 +103,33 @@ signals_restore(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static const char *
+program_path(const struct process *process)
+{
+    switch (process->role) {
+    case ROLE_WRITER:
+        return "/proc/self/exe";
+    case ROLE_FEEDER:
+        return process->table->feeder_path;
+    case ROLE_NNRPD:
+    case ROLE_NONE:
+        break;
+    }
+    return process->table->nnrpd_path;
+}
+
 /* In the child, after fork; never returns.  No exit(): what the master has
    registered to run at its own end is none of ours. */
 static void
 child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
               size_t count)
 {
-    const char *program = process->role == ROLE_WRITER
-                              ? "/proc/self/exe"
-                              : process->table->nnrpd_path;
+    const char *program = program_path(process);
     char role[] = "--role=writer";
     char slot[32];
     char worker[32];
-    char *words[5] = {(char *)(uintptr_t)process_name(process)};
+    char since[48];
+    char *words[7] = {(char *)(uintptr_t)process_name(process)};
     size_t next = 1;
 
     snprintf(slot, sizeof(slot), "--slot=%u", process->slot);
@@ -120,6 +138,11 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
         words[next++] = role;
     words[next++] = slot;
     words[next++] = worker;
+    if (process->role == ROLE_FEEDER) {
+        snprintf(since, sizeof(since), "--since=%" PRIu64, process->since);
+        words[next++] = xasprintf("--peer=%s", process->peer);
+        words[next++] = since;
+    }
     words[next] = NULL;
     /* The master alone speaks with systemd. */
     unsetenv("NOTIFY_SOCKET");
@@ -175,6 +198,19 @@ static const struct ipc_handler nnrpd_handlers[] = {
     {IPC_READY, 0, true, false, on_ready},
     {IPC_LOAD, sizeof(struct ipc_load), true, false, on_load},
 };
+static const struct ipc_handler feeder_handlers[] = {
+    {IPC_READY, 0, true, false, on_ready},
+};
+
+#define TABLE(rows) (rows), sizeof(rows) / sizeof((rows)[0])
+static const struct {
+    const struct ipc_handler *rows;
+    size_t count;
+} handlers[] = {
+    [ROLE_WRITER] = {TABLE(writer_handlers)},
+    [ROLE_NNRPD] = {TABLE(nnrpd_handlers)},
+    [ROLE_FEEDER] = {TABLE(feeder_handlers)},
+};
 
 /* Its end closes the control socket too; what hangs on without one is killed
    by the watch. */
@@ -213,7 +249,6 @@ child_adopt(struct process *process, pid_t pid, int control)
 {
     struct process_table *table = process->table;
     struct shared_slot *slot = &table->shared->slots[process->slot];
-    bool writer = process->role == ROLE_WRITER;
 
     process->pid = pid;
     process->state = PROCESS_STARTING;
@@ -224,11 +259,9 @@ child_adopt(struct process *process, pid_t pid, int control)
     process->starts++;
     atomic_store(&slot->pid, (uint32_t)pid);
     atomic_store(&slot->role, process->role);
-    process->control = ipc_new(
-        table->base, control, writer ? writer_handlers : nnrpd_handlers,
-        writer ? sizeof(writer_handlers) / sizeof(*writer_handlers)
-               : sizeof(nnrpd_handlers) / sizeof(*nnrpd_handlers),
-        on_control_closed, process);
+    process->control =
+        ipc_new(table->base, control, handlers[process->role].rows,
+                handlers[process->role].count, on_control_closed, process);
     debug("%s: started pid=%d", process_name(process), (int)pid);
 }
 
@@ -444,13 +477,16 @@ process_table_open(struct process_table *table, unsigned workers)
 {
     struct timeval second = {1, 0};
 
-    table->count = workers + 1;
+    table->workers = workers;
+    table->count = 1 + workers + PROCESS_FEEDERS_MAX;
     table->rows = xcalloc(table->count, sizeof(*table->rows));
     for (unsigned i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
 
         process->table = table;
-        process->role = i == 0 ? ROLE_WRITER : ROLE_NNRPD;
+        process->role = i == 0         ? ROLE_WRITER
+                        : i <= workers ? ROLE_NNRPD
+                                       : ROLE_FEEDER;
         process->slot = i;
         process->worker = i == 0 ? 0 : i - 1;
         process->restart = evtimer_new(table->base, on_restart, process);
@@ -470,6 +506,7 @@ process_table_close(struct process_table *table)
         if (table->rows[i].control != NULL)
             ipc_free(&table->rows[i].control);
         event_free(table->rows[i].restart);
+        free(table->rows[i].peer);
     }
     event_free(table->watch);
     free(table->rows);

@@ -29,10 +29,11 @@ enum {
     PROCESS_LOST_SECONDS = 5,   /* without a control socket, or after SIGABRT:
                                    SIGKILL */
     PROCESS_WORKERS_MAX = 128,
+    PROCESS_FEEDERS_MAX = 64,
 };
 
 /* Kept in shared_slot.role. */
-enum process_role { ROLE_NONE, ROLE_WRITER, ROLE_NNRPD };
+enum process_role { ROLE_NONE, ROLE_WRITER, ROLE_NNRPD, ROLE_FEEDER };
 
 enum process_state {
     PROCESS_AWAY,     /* not running: to be started, or never again */
@@ -59,6 +60,9 @@ struct process {
     enum process_state state;
     unsigned slot;
     unsigned worker; /* which, from 0; the writer: 0 */
+    char *peer;      /* a feeder's, owned; NULL: the row is free */
+    uint64_t since;  /* a feeder's: where a new peer begins in the log */
+    bool dropped;    /* a feeder's: ctlinnd drop */
     pid_t pid;       /* 0: not running */
     struct ipc *control;
     struct event *restart;
@@ -84,7 +88,10 @@ struct process_table {
     char *nnrpd_path;
     const struct process_hooks *hooks;
     void *context;
-    struct process *rows; /* [0] is the writer, then the workers */
+    char *feeder_path;
+    struct process *rows; /* [0] is the writer, then the workers, then rows
+                             for feeders (innd/feed.h) */
+    size_t workers;
     size_t count;
     struct event *watch; /* each second */
 };

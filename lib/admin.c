@@ -6,10 +6,16 @@
 
 const struct admin_word admin_words[] = {
     /* name       min max joined place  arguments  help */
+    {"begin", 1, 1, false, ADMIN_MASTER, "peer",
+     "feed a peer again after drop, or try at once and not after the pause"},
     {"cancel", 1, 1, false, ADMIN_STORE, "message-id",
      "remove an article here; an unknown one is refused when it comes"},
     {"changegroup", 2, 2, false, ADMIN_STORE, "group flag",
      "change a group's flag: y n m j x or =group"},
+    {"drop", 1, 1, false, ADMIN_MASTER, "peer",
+     "feed a peer no more until begin, or until the server's next start"},
+    {"feedinfo", 0, 1, false, ADMIN_MASTER, "[peer]",
+     "what was offered to peers, and what became of it"},
     {"go", 1, 1, true, ADMIN_MASTER, "reason",
      "take articles again after pause or throttle"},
     {"help", 0, 1, false, ADMIN_MASTER, "[command]", "this list"},

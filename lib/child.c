@@ -30,6 +30,8 @@ child_arguments_parse(struct child_arguments *arguments, int argc, char **argv)
     static const char role[] = "--role=";
     static const char slot[] = "--slot=";
     static const char worker[] = "--worker=";
+    static const char peer[] = "--peer=";
+    static const char since[] = "--since=";
     bool has_slot = false;
     bool has_worker = false;
 
@@ -44,6 +46,10 @@ child_arguments_parse(struct child_arguments *arguments, int argc, char **argv)
         else if (strncmp(word, worker, sizeof(worker) - 1) == 0)
             has_worker =
                 number_parse(word + sizeof(worker) - 1, &arguments->worker);
+        else if (strncmp(word, peer, sizeof(peer) - 1) == 0)
+            arguments->peer = word + sizeof(peer) - 1;
+        else if (strncmp(word, since, sizeof(since) - 1) == 0)
+            arguments->since = strtoull(word + sizeof(since) - 1, NULL, 10);
         else
             return -1;
     }

@@ -19,13 +19,16 @@ enum {
 };
 
 /*
- * argv of every child: PROGRAM [--role=ROLE] --slot=N --worker=N.  Returns 0
- * or -1 when these are not what the master passes (somebody ran it by hand).
+ * argv of every child: PROGRAM [--role=ROLE] --slot=N --worker=N
+ * [--peer=NAME --since=SEQUENCE].  Returns 0, or -1 when these are not what the
+ * master passes (somebody ran it by hand).
  */
 struct child_arguments {
     const char *role; /* NULL for a program with one role only */
     unsigned slot;    /* in struct shared */
     unsigned worker;  /* which worker, from 0 */
+    const char *peer; /* a feeder's; NULL for all others */
+    uint64_t since;   /* a feeder's: where a new peer begins in the log */
 };
 int child_arguments_parse(struct child_arguments *arguments, int argc,
                           char **argv);

@@ -414,6 +414,28 @@ rows_take(const struct config_row *rows, size_t count, cfg_t *cfg,
     }
 }
 
+/*
+ * A peer feeds us, or we reach it.  Then its name stands for it in Path, and
+ * for its files under pathdb.
+ */
+static int
+peer_check(const struct config_peer *peer, const cfg_t *section)
+{
+    if (peer->address_count == 0 && peer->host[0] == '\0') {
+        reading_error(section, "address", "none",
+                      "at least one address or network, or a host");
+        return -1;
+    }
+    if (peer->host[0] != '\0'
+        && (peer->name[0] == '\0' || peer->name[0] == '.'
+            || !config_row_accepts(&config_rows[0], peer->name))) {
+        reading_error(section, "peer", peer->name,
+                      "a name of letters, digits, \"-\", \".\"");
+        return -1;
+    }
+    return 0;
+}
+
 static int
 peers_take(struct config *config, cfg_t *cfg)
 {
@@ -427,11 +449,8 @@ peers_take(struct config *config, cfg_t *cfg)
         peer->name = xstrdup(cfg_title(section));
         config->peer_count = i + 1;
         rows_take(config_peer_rows, config_peer_row_count, section, peer);
-        if (peer->address_count == 0) {
-            reading_error(section, "address", "none",
-                          "at least one address or network");
+        if (peer_check(peer, section) < 0)
             return -1;
-        }
     }
     return 0;
 }
@@ -549,8 +568,8 @@ config_free(struct config **config)
     *config = NULL;
 }
 
-static void
-peer_print(const struct config_peer *peer, struct buffer *text)
+void
+config_print_peer(const struct config_peer *peer, struct buffer *text)
 {
     buffer_append_text(text, "peer ");
     config_quote(peer->name, text);
@@ -572,7 +591,7 @@ config_print(const struct config *config, struct buffer *text)
         buffer_append_char(text, '\n');
     }
     for (size_t i = 0; i < config->peer_count; i++)
-        peer_print(&config->peers[i], text);
+        config_print_peer(&config->peers[i], text);
 }
 
 /* The memfd: this line with the generation, then the file as printed. */
@@ -653,8 +672,8 @@ texts_compare(const char *name, const struct buffer *old,
     return true;
 }
 
-static const struct config_peer *
-peer_find(const struct config *config, const char *name)
+const struct config_peer *
+config_find_peer(const struct config *config, const char *name)
 {
     for (size_t i = 0; i < config->peer_count; i++)
         if (strcmp(config->peers[i].name, name) == 0)
@@ -670,15 +689,16 @@ peers_compare(const struct config *one, const struct config *other,
     size_t differ = 0;
 
     for (size_t i = 0; i < one->peer_count; i++) {
-        const struct config_peer *twin = peer_find(other, one->peers[i].name);
+        const struct config_peer *twin =
+            config_find_peer(other, one->peers[i].name);
         struct buffer a = BUFFER_EMPTY;
         struct buffer b = BUFFER_EMPTY;
         char *name = xasprintf("peer %s", one->peers[i].name);
 
         if (twin == NULL || !only_absent) {
-            peer_print(&one->peers[i], &a);
+            config_print_peer(&one->peers[i], &a);
             if (twin != NULL)
-                peer_print(twin, &b);
+                config_print_peer(twin, &b);
             differ += texts_compare(name, &a, &b, changed);
         }
         free(name);

@@ -31,6 +31,21 @@ struct config_peer {
     size_t address_count;
     char *newsgroups;       /* wildmat of what it may send; "*" */
     int64_t maxconnections; /* kept free for it, all addresses together */
+    /* what the feeder does, where there is a host (feeder/) */
+    char *host;     /* "": we neither push to it nor pull from it */
+    int64_t port;
+    char *push;     /* wildmat of what we send it; "!*": nothing */
+    char *pull;     /* wildmat of the groups that we fetch; "!*": none */
+    int64_t pullinterval; /* seconds */
+    char **exclude; /* names in Path that keep an article from it */
+    size_t exclude_count;
+    int64_t maxsize; /* octets of an article that is sent; 0: any */
+    int64_t connections;
+    bool streaming;
+    bool backlog; /* a new peer gets what is here already */
+    int64_t responsetimeout; /* seconds */
+    char *username; /* "": no AUTHINFO */
+    char *password;
 };
 
 struct config {
@@ -90,6 +105,10 @@ void config_free(struct config **config);
 
 /* All keys with their values, in the syntax of the file. */
 void config_print(const struct config *config, struct buffer *text);
+void config_print_peer(const struct config_peer *peer, struct buffer *text);
+/* NULL when there is none of this name. */
+const struct config_peer *config_find_peer(const struct config *config,
+                                           const char *name);
 /* A sealed memfd with the configuration for a child, close-on-exec; the
    caller closes it.  Dies when the system gives none. */
 int config_to_memfd(const struct config *config);

@@ -115,7 +115,7 @@ config_print_sample(struct buffer *text)
         "# A value may come from the environment: ${NAME}.  Another file is\n"
         "# read in place by include(\"FILE\").  Check with \"innd -n\".\n\n");
     rows_sample("", config_rows, config_row_count, text);
-    buffer_append_text(text, "# Who may feed us: one section for each peer.\n"
+    buffer_append_text(text, "# Who feeds us, whom we feed: one section for each peer.\n"
                              "#peer 'news.example.net' {\n");
     rows_sample("    ", config_peer_rows, config_peer_row_count, text);
     buffer_append_text(text, "#}\n");

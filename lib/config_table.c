@@ -133,6 +133,46 @@ const struct config_row config_peer_rows[] = {
      .fallback = "20", .minimum = 1, .maximum = 1000, .unit = "connections",
      .text = "Connections kept free for it whatever readers do; further ones "
              "count among everybody's."},
+    {"host", KIND_WORD, MEMBER(config_peer, host), .fallback = "",
+     .text = "Name or address that we connect to, to push articles or to pull "
+             "them; empty: we do neither."},
+    {"port", KIND_NUMBER, MEMBER(config_peer, port), .fallback = "119",
+     .minimum = 1, .maximum = 65535, .unit = "",
+     .text = "The TCP port there."},
+    {"push", KIND_WILDMAT, MEMBER(config_peer, push), .fallback = "*",
+     .text = "Wildmat of the newsgroups that we send it: one of an article's "
+             "must match, and none a pattern that begins with \"@\"; \"!*\" "
+             "sends nothing."},
+    {"pull", KIND_WILDMAT, MEMBER(config_peer, pull), .fallback = "!*",
+     .text =
+         "Wildmat of the newsgroups, of those that are here, that we fetch "
+         "from it, since it does not send them."},
+    {"pullinterval", KIND_NUMBER, MEMBER(config_peer, pullinterval),
+     .fallback = "300", .minimum = 1, .maximum = 86400, .unit = "seconds",
+     .text = "Time between two such visits."},
+    {"exclude", KIND_NAMES, LIST(config_peer, exclude, exclude_count),
+     .fallback = "",
+     .text = "Names that keep an article from it when they stand in Path; the "
+             "section's own name always does."},
+    {"maxsize", KIND_NUMBER, MEMBER(config_peer, maxsize), .fallback = "0",
+     .minimum = 0, .maximum = 16 * MIB, .unit = "octets",
+     .text = "The longest article that we send it; 0: any."},
+    {"connections", KIND_NUMBER, MEMBER(config_peer, connections),
+     .fallback = "2", .minimum = 1, .maximum = 50, .unit = "connections",
+     .text = "How many we open at most to send articles."},
+    {"streaming", KIND_FLAG, MEMBER(config_peer, streaming),
+     .fallback = "true",
+     .text = "Do we ask for MODE STREAM; where it is refused, IHAVE serves."},
+    {"backlog", KIND_FLAG, MEMBER(config_peer, backlog), .fallback = "false",
+     .text = "Does a peer that is new here get what was stored before; else "
+             "it gets what arrives from then on."},
+    {"responsetimeout", KIND_NUMBER, MEMBER(config_peer, responsetimeout),
+     .fallback = "300", .minimum = 1, .maximum = 86400, .unit = "seconds",
+     .text = "How long we wait for an answer or for octets to be taken."},
+    {"username", KIND_WORD, MEMBER(config_peer, username), .fallback = "",
+     .text = "Who we log in as (AUTHINFO USER); empty: we do not."},
+    {"password", KIND_WORD, MEMBER(config_peer, password), .fallback = "",
+     .text = "The password that goes with it."},
 };
 const size_t config_peer_row_count =
     sizeof(config_peer_rows) / sizeof(config_peer_rows[0]);
@@ -140,7 +180,8 @@ const size_t config_peer_row_count =
 bool
 config_row_is_list(const struct config_row *row)
 {
-    return row->kind == KIND_ADDRESSES || row->kind == KIND_NETWORKS;
+    return row->kind == KIND_ADDRESSES || row->kind == KIND_NETWORKS
+           || row->kind == KIND_NAMES;
 }
 
 static bool
@@ -250,6 +291,8 @@ config_row_accepts(const struct config_row *row, const char *text)
         return address_is_valid(text);
     case KIND_NETWORKS:
         return address_is_network(text);
+    case KIND_NAMES:
+        return text[0] != '\0' && text_is_pathhost(text);
     }
     return false;
 }
@@ -299,6 +342,10 @@ config_row_expected(const struct config_row *row, struct buffer *text)
         break;
     case KIND_NETWORKS:
         buffer_append_text(text, "an address or a network (192.0.2.0/24)");
+        break;
+    case KIND_NAMES:
+        buffer_append_text(text,
+                           "names of hosts (letters, digits, \"-\", \".\")");
         break;
     }
 }

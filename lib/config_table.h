@@ -25,7 +25,8 @@ enum config_kind {
     KIND_FLAG,     /* true or false */
     KIND_CHOICE,   /* one of choices; the struct holds its place in the list */
     KIND_ADDRESSES, /* a list of addresses */
-    KIND_NETWORKS,  /* a list of addresses and networks, not empty */
+    KIND_NETWORKS,  /* a list of addresses and networks */
+    KIND_NAMES,     /* a list of path identities */
 };
 
 struct config_row {

@@ -17,6 +17,7 @@
 
 #include "lib/config.h"
 #include "lib/log.h"
+#include "lib/memory.h"
 
 /* What a process may do below one path. */
 enum reach { REACH_NONE, REACH_READ, REACH_MAP, REACH_WRITE };
@@ -41,9 +42,17 @@ static const struct {
 
 /* What the libraries read: files of time zones, of OpenSSL, of the system. */
 static const char *const system_paths[] = {
-    "/etc",         "/usr",        "/lib",
-    "/lib64",       "/proc",       "/sys/devices/system",
-    "/dev/urandom", "/dev/random",
+    "/etc",
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/sys/devices/system",
+    "/dev/urandom",
+    "/dev/random",
+    /* Where /etc/resolv.conf points to. */
+    "/run/systemd/resolve",
+    "/run/resolvconf",
 };
 
 #ifdef HAVE_LINUX_LANDLOCK_H
@@ -109,6 +118,7 @@ landlock_enter(enum sandbox_role role, const struct config *config)
     };
     long ruleset = syscall(SYS_landlock_create_ruleset, &attributes,
                            sizeof(attributes), 0);
+    char *feeds;
 
     if (ruleset < 0 && (errno == ENOSYS || errno == EOPNOTSUPP)) {
         warn("this kernel has no Landlock: file system rights are those of "
@@ -123,6 +133,11 @@ landlock_enter(enum sandbox_role role, const struct config *config)
     ruleset_allow((int)ruleset, config->pathspool, roles[role].spool);
     ruleset_allow((int)ruleset, config->pathoverview, roles[role].overview);
     ruleset_allow((int)ruleset, config->pathdb, roles[role].db);
+    /* A feeder keeps how far it is there, and has no other place to write. */
+    feeds = xasprintf("%s/feeds", config->pathdb);
+    ruleset_allow((int)ruleset, feeds,
+                  role == SANDBOX_FEEDER ? REACH_WRITE : REACH_NONE);
+    free(feeds);
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         sysdie(EXIT_SYSTEM, "sandbox: Landlock");
     close((int)ruleset);

@@ -29,6 +29,22 @@ static const char *const counter_names[COUNTER_COUNT] = {
     [COUNTER_GROUPS_COMMITTED] = "groups_committed",
 };
 
+static const char *const feed_counter_names[FEED_COUNTER_COUNT] = {
+    [FEED_OFFERED] = "offered",         [FEED_ACCEPTED] = "accepted",
+    [FEED_REFUSED] = "refused",         [FEED_REJECTED] = "rejected",
+    [FEED_MISSING] = "missing",         [FEED_DEFERRED] = "deferred",
+    [FEED_PENDING] = "pending",         [FEED_SEQUENCE] = "sequence",
+    [FEED_LAG_SECONDS] = "lag_seconds", [FEED_CONNECTIONS] = "connections",
+    [FEED_DEFERRALS] = "deferrals",     [FEED_SENT_OCTETS] = "sent_octets",
+    [FEED_PULLED] = "pulled",
+};
+
+const char *
+feed_counter_name(enum feed_counter counter)
+{
+    return feed_counter_names[counter];
+}
+
 const char *
 counter_name(enum counter counter)
 {

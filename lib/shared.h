@@ -26,24 +26,45 @@ enum counter {
     COUNTER_COMMANDS,
     COUNTER_ARTICLES_SENT,
     COUNTER_OCTETS_SENT,
-    COUNTER_POSTED,       /* 240 */
-    COUNTER_RECEIVED,     /* 235 and 239 */
-    COUNTER_DUPLICATES,   /* 435, 438, 439 for an ID we had */
-    COUNTER_REFUSED,      /* 437, 439, 441 for another reason */
-    COUNTER_DEFERRED,     /* 431, 436, 400 */
-    COUNTER_STORED,       /* the writer's: articles made durable */
+    COUNTER_POSTED,     /* 240 */
+    COUNTER_RECEIVED,   /* 235 and 239 */
+    COUNTER_DUPLICATES, /* 435, 438, 439 for an ID we had */
+    COUNTER_REFUSED,    /* 437, 439, 441 for another reason */
+    COUNTER_DEFERRED,   /* 431, 436, 400 */
+    COUNTER_STORED,     /* the writer's: articles made durable */
     COUNTER_STORED_OCTETS,
     COUNTER_GROUPS_COMMITTED, /* the writer's: commit groups */
     COUNTER_COUNT
 };
 const char *counter_name(enum counter counter); /* "articles_sent" */
 
+/* What a feeder has done for its peer; written by it alone.  offered is the
+   sum of those behind it, each article once since the counts began. */
+enum feed_counter {
+    FEED_OFFERED,  /* articles of the log that are for this peer */
+    FEED_ACCEPTED, /* 235, 239 */
+    FEED_REFUSED,  /* 435, 438: it has them already, or does not want them */
+    FEED_REJECTED, /* 437, 439 */
+    FEED_MISSING,  /* removed here before they were sent */
+    FEED_DEFERRED, /* now: 431, 436, to be offered again later */
+    FEED_PENDING,  /* now: not offered, or not answered yet */
+    FEED_SEQUENCE, /* now: the log has been read up to here */
+    FEED_LAG_SECONDS, /* now: how long the oldest pending one has been here */
+    FEED_CONNECTIONS, /* now */
+    FEED_DEFERRALS,   /* answers 431 and 436 */
+    FEED_SENT_OCTETS,
+    FEED_PULLED, /* articles fetched from it and stored here */
+    FEED_COUNTER_COUNT
+};
+const char *feed_counter_name(enum feed_counter counter);
+
 /* One running process. */
 struct shared_slot {
-    _Atomic uint32_t pid;  /* 0: free */
-    _Atomic uint32_t role; /* enum process_role of innd, for status */
+    _Atomic uint32_t pid;   /* 0: free */
+    _Atomic uint32_t role;  /* enum process_role of innd, for status */
     _Atomic uint64_t loops; /* bumped each turn, at least each second */
     _Atomic uint64_t counters[COUNTER_COUNT];
+    _Atomic uint64_t feed[FEED_COUNTER_COUNT]; /* a feeder's */
 };
 
 struct shared {
@@ -61,7 +82,8 @@ struct shared {
     struct shared_slot slots[SHARED_SLOTS];
 };
 
-/* The master makes it; returns the descriptor and maps it.  Dies on failure. */
+/* The master makes it; returns the descriptor and maps it.  Dies on failure.
+ */
 struct shared *shared_create(int *fd_r);
 /* A child maps what it inherited.  Dies when it is not what it should be. */
 struct shared *shared_map(int fd);

@@ -142,10 +142,14 @@ message_free(struct message *message)
     free(message);
 }
 
-/* Take it out: it has its answer. */
+/*
+ * Take it out: it has its answer.  A writer that answers is there, also one
+ * that is killed again before the next tick looks.
+ */
 static void
 message_end(struct writer_link *link, struct message *message)
 {
+    link->there_ms = worker_clock_ms();
     TAILQ_REMOVE(&link->messages, message, order);
     LIST_REMOVE(message, bucket);
 }

@@ -28,27 +28,39 @@ lengths_agree(const struct record_head *head)
 }
 
 int64_t
-record_parse(struct record *record, const void *octets, size_t length,
-             bool check_payload, struct buffer *why)
+record_parse_head(struct record *record, const void *octets, size_t room,
+                  struct buffer *why)
 {
     const char *at = octets;
     struct record_head *head = &record->head;
     uint32_t crc;
 
-    if (length < sizeof(*head))
+    if (room < sizeof(*head))
         return why_set(why, "record is cut off in its head");
     memcpy(head, at, sizeof(*head));
     if (head->magic != RECORD_MAGIC)
         return why_set(why, "no record begins here");
-    if (!lengths_agree(head) || head->octets > length)
+    if (!lengths_agree(head) || head->octets > room)
         return why_set(why, "record's lengths do not fit");
     crc = crc32c(0, at, offsetof(struct record_head, crc));
     crc = crc32c(crc, at + sizeof(*head), head->meta_octets);
     if (crc != head->crc)
         return why_set(why, "record's head has the wrong checksum");
     record->meta = at + sizeof(*head);
-    record->payload = record->meta + head->meta_octets;
+    record->payload = NULL;
     record->token = (struct token){.octets = head->octets};
+    return head->octets;
+}
+
+int64_t
+record_parse(struct record *record, const void *octets, size_t length,
+             bool check_payload, struct buffer *why)
+{
+    const struct record_head *head = &record->head;
+
+    if (record_parse_head(record, octets, length, why) < 0)
+        return -1;
+    record->payload = record->meta + head->meta_octets;
     if (check_payload
         && crc32c(0, record->payload, head->payload_octets)
                != head->payload_crc)

@@ -165,6 +165,10 @@ struct record {
  */
 int64_t record_parse(struct record *record, const void *octets, size_t length,
                      bool check_payload, struct buffer *why);
+/* The same for who has head and meta only, of a record in room octets; payload
+   is NULL. */
+int64_t record_parse_head(struct record *record, const void *octets,
+                          size_t room, struct buffer *why);
 struct record_group record_group(const struct record *record, size_t index);
 size_t record_group_count(const struct record *record);
 

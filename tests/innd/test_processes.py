@@ -2,11 +2,13 @@
 privileges)."""
 import os
 import re
+import subprocess
 
 import pytest
 
 from support.nntp import post
-from support.server import process_title
+from support.server import process_title, program
+from support.wait import wait_until
 
 SERVER_OPTIONS = ["--group", "local.test"]
 
@@ -69,6 +71,28 @@ def test_a_child_holds_nothing_beyond_its_list(server, role):
             assert any(re.fullmatch(pattern, what)
                        for pattern in COMMON + OWN[role]), (
                 f"{process_title(pid)}: {number} is {what}")
+
+
+def test_what_the_starter_left_open_goes_to_no_child(start_server, tmp_path):
+    server = start_server("--group", "local.test")
+    server.stop()
+    left = tmp_path / "left"
+    with open(left, "w") as file, subprocess.Popen(
+            [program("innd"), "-f", "-c", server.conf],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            pass_fds=[file.fileno()]) as master:
+        try:
+            wait_until(lambda: re.search(
+                r"Workers (\d+) of \1 ready", server.ctlinnd("mode").stdout),
+                20, "the workers")
+            with open(f"/proc/{master.pid}/task/{master.pid}/children"
+                      ) as children:
+                pids = children.read().split()
+            assert len(pids) >= 2
+            for pid in pids:
+                assert str(left) not in descriptors(pid).values()
+        finally:
+            master.terminate()
 
 
 def test_no_child_holds_a_listening_socket_of_the_port(server):

@@ -89,7 +89,7 @@ def test_restart_remembers_the_options(start_server):
 
 @pytest.mark.parametrize("words", [
     ["--tls-port", "1"], ["--ws-port", "1"], ["--http-port", "1"],
-    ["--user", "a:b"], ["--feed", "127.0.0.1:1"]])
+    ["--user", "a:b"]])
 def test_what_is_not_there_yet_is_refused_in_one_line(words):
     server = Server()
     done = server.serve("start", "--port", str(free_port()), *words,

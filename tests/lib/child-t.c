@@ -31,6 +31,8 @@ static const struct {
      0,
      "a role"},
     {{"nnrpd", "--worker=2", "--slot=3"}, true, NULL, 3, 2, "any order"},
+    {{"feeder", "--slot=3", "--worker=2", "--peer=b.example", "--since=7"},
+     true, NULL, 3, 2, "a peer's"},
     {{"nnrpd"}, false, NULL, 0, 0, "run by hand"},
     {{"nnrpd", "--slot=3"}, false, NULL, 0, 0, "no worker"},
     {{"nnrpd", "--worker=3"}, false, NULL, 0, 0, "no slot"},

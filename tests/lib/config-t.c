@@ -113,14 +113,31 @@ static const struct {
      "a peer without section"},
     {"peer x { newsgroups = \"*\" }",
      "t.conf:1: address: found none, expected at least one address or "
-     "network",
+     "network, or a host",
      "a peer from nowhere"},
     {"peer x { address = 10.0.0.0/40 }",
      "t.conf:1: address: found \"10.0.0.0/40\", expected an address or a "
      "network (192.0.2.0/24)",
      "a wrong network"},
-    {"peer x { port = 1 }",
-     "t.conf:1: port: found an unknown key, expected a key of a peer section",
+    {"peer \"a/b\" { host = news.example.net }",
+     "t.conf:1: peer: found a/b, expected a name of letters, digits, \"-\", "
+     "\".\"",
+     "a name that is none of a file's"},
+    {"peer .x { host = news.example.net }",
+     "t.conf:1: peer: found .x, expected a name of letters, digits, \"-\", "
+     "\".\"",
+     "a name that begins with a dot"},
+    {"peer x { host = y exclude = {\"a b\"} }",
+     "t.conf:1: exclude: found \"a b\", expected names of hosts (letters, "
+     "digits, \"-\", \".\")",
+     "a name in Path has no space"},
+    {"peer x { host = y connections = 0 }",
+     "t.conf:1: connections: found \"0\", expected a number from 1 to 50 "
+     "(connections)",
+     "no connection at all"},
+    {"peer x { groups_max = 1 }",
+     "t.conf:1: groups_max: found an unknown key, expected a key of a peer "
+     "section",
      "a key of the top within a peer"},
     {"address = 127.0.0.1",
      "t.conf:1: address: found an unknown key, expected a key of "
