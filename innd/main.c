@@ -128,7 +128,7 @@ options_parse(struct options *options, int argc, char **argv)
             print_table(config_print_manual);
         case OPTION_VERSION:
             print_and_exit("innd (" PACKAGE_NAME ") " PACKAGE_VERSION "\n"
-                           "overview: sqlite\nhistory: Berkeley DB\n"
+                           "overview: sqlite, postgresql\nhistory: Berkeley DB\n"
                            "systemd: sockets, notify\n");
         case OPTION_HELP:
             print_and_exit(help_text);

@@ -1,24 +1,14 @@
-#include "storage/overview_postgresql.h"
+#include "storage/overview_postgresql_reader.h"
 
 #include <assert.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <time.h>
 
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "storage/active.h"
-#include "storage/overview_answer.h"
-
-/*
- * One connection in pipeline mode.  What is sent is answered in that order, so
- * memory (recent) and the blocks of a question fit each other: recent is
- * brought to one moment by a transaction of its own, and a question sent
- * behind it is answered with blocks of that moment or a later one, while
- * recent stands as that transaction, or the next one before it, left it.
- */
 
 enum {
     /* How long a question waits for a database that is there. */
@@ -29,24 +19,7 @@ enum {
     RETRY_FIRST_MS = 50,
     RETRY_LAST_MS = 2000,
     TICK_MS = 50,
-    /* Blocks asked for at once: what an answer has room for, by the octets of
-       those that were read last. */
-    ANSWER_OCTETS = 64 * 1024,
     BLOCK_OCTETS = 24 * 1024, /* a first guess */
-    BLOCKS_MOST = 256,
-};
-
-enum reader_statement {
-    READ_BEGIN,
-    READ_COMMIT,
-    READ_STATE,
-    READ_REMOVED,
-    READ_RECENT,
-    READ_BLOCKS_UP,
-    READ_BLOCKS_DOWN,
-    READ_ARTICLE,
-    READ_SINCE,
-    READ_STATEMENTS
 };
 
 static const char *const reader_sql[READ_STATEMENTS] = {
@@ -83,74 +56,6 @@ static const char reader_settings[] =
     " set_config('enable_seqscan', 'off', false),"
     " set_config('plan_cache_mode', 'force_generic_plan', false),"
     " set_config('jit', 'off', false) FROM meta";
-
-/* What the next result in the pipeline is. */
-enum expected_kind {
-    EXPECT_VERSION,
-    EXPECT_NOTHING, /* a statement without rows */
-    EXPECT_READY,   /* the mark behind the beginning */
-    EXPECT_MARK,
-    EXPECT_STATE,
-    EXPECT_REMOVED,
-    EXPECT_RECENT,
-    EXPECT_REFRESHED, /* the mark behind recent's transaction */
-    EXPECT_ANSWER,
-};
-
-struct expected {
-    STAILQ_ENTRY(expected) next;
-    enum expected_kind kind;
-    int64_t sent_ms;
-    struct postgresql_request *request; /* EXPECT_ANSWER */
-};
-
-struct postgresql_request {
-    struct overview_request base;
-    TAILQ_ENTRY(postgresql_request) next; /* while it waits to be sent */
-    struct overview_query query;          /* what is left of it */
-    overview_done_func *done;             /* NULL: forgotten, or done */
-    void *context;
-    uint64_t published; /* recent must be of this moment or a later one */
-    int64_t deadline_ms;
-    size_t blocks; /* asked for at once */
-    bool waits;    /* to be sent */
-};
-
-enum reader_state { READER_AWAY, READER_CONNECTING, READER_READY };
-
-struct postgresql_reader {
-    struct overview_reader base;
-    const struct active *active;
-    struct event_base *loop;
-    bool blocks; /* the loop is our own: every question waits */
-    char *url;
-    PGconn *db;
-    enum reader_state state;
-    struct event *readable;
-    struct event *writable;
-    struct event *tick;
-    TAILQ_HEAD(, postgresql_request) waiting;
-    STAILQ_HEAD(, expected) expected;
-    size_t requests; /* waiting or sent */
-    int64_t away_ms; /* since when; 0: it is not */
-    int64_t retry_ms;
-    int64_t pause_ms;
-    /* recent, and the moment it stands for */
-    struct overview_answering answering;
-    bool loaded;
-    bool refreshing;
-    bool spoilt; /* this refresh brings too little: another is needed */
-    uint64_t asked_published; /* what the refresh under way is for */
-    uint64_t published;
-    uint64_t last; /* sequence */
-    uint64_t last_removed;
-    int64_t epoch;
-    size_t block_octets; /* of late */
-    struct postgresql_values values;
-    struct buffer list;
-    struct buffer why;
-    uint64_t failures;
-};
 
 static struct postgresql_reader *
 postgresql_reader(struct overview_reader *reader)
@@ -221,15 +126,6 @@ request_wait(struct postgresql_reader *reader,
 /* --- the connection goes --- */
 
 static void
-reader_forget_recent(struct postgresql_reader *reader)
-{
-    overview_recent_free(&reader->answering.recent);
-    reader->answering.recent = overview_recent_new();
-    reader->loaded = false;
-    reader->last = reader->last_removed = 0;
-}
-
-static void
 event_drop(struct event **event)
 {
     if (*event != NULL)
@@ -248,7 +144,7 @@ reader_disconnect(struct postgresql_reader *reader)
     reader->db = NULL;
     reader->state = READER_AWAY;
     reader->refreshing = reader->spoilt = false;
-    reader_forget_recent(reader);
+    postgresql_forget_recent(reader);
     while ((expected = STAILQ_FIRST(&reader->expected)) != NULL) {
         STAILQ_REMOVE_HEAD(&reader->expected, next);
         /* To be asked again, when it is back in time. */
@@ -406,205 +302,20 @@ send_question(struct postgresql_reader *reader,
 
 /* --- answering --- */
 
-/* Blocks out of a result. */
-struct postgresql_blocks {
-    struct overview_blocks base;
-    struct postgresql_reader *reader;
-    const PGresult *result;
-    int row;
-    bool cut; /* there may be more than what was asked for */
-    bool down;
-    int64_t first, last; /* keys wanted */
-};
-
-static int
-blocks_open(struct overview_blocks *base, int64_t first, int64_t last,
-            bool down)
-{
-    struct postgresql_blocks *blocks = (struct postgresql_blocks *)base;
-
-    blocks->first = first;
-    blocks->last = last;
-    blocks->down = down;
-    blocks->row = 0;
-    return 0;
-}
-
-/* No row is left: where would the next one be? */
-static void
-blocks_end(struct postgresql_blocks *blocks)
-{
-    int64_t key;
-
-    if (!blocks->cut)
-        return;
-    key = postgresql_number(blocks->result, blocks->row - 1, 0);
-    if (!blocks->down && key < blocks->last)
-        blocks->base.rest = overview_block_first(key + 1);
-    else if (blocks->down && key > blocks->first)
-        blocks->base.rest = overview_block_first(key) - 1;
-}
-
-static int
-blocks_next(struct overview_blocks *base,
-            struct overview_line lines[OVERVIEW_BLOCK_NUMBERS])
-{
-    struct postgresql_blocks *blocks = (struct postgresql_blocks *)base;
-    const PGresult *result = blocks->result;
-    struct buffer reason = BUFFER_EMPTY;
-    int64_t key;
-    int count;
-
-    do {
-        if (blocks->row == PQntuples(result)) {
-            blocks_end(blocks);
-            return 0;
-        }
-        key = postgresql_number(result, blocks->row, 0);
-        if (!blocks->down && key > blocks->last)
-            return 0;
-        blocks->row++;
-    } while (blocks->down && key > blocks->last);
-    count = overview_block_read(
-        lines, overview_block_first(key),
-        PQgetvalue(result, blocks->row - 1, 1),
-        (size_t)PQgetlength(result, blocks->row - 1, 1), &reason);
-    if (count <= 0) {
-        warn("overview: block %lld is damaged: %s", (long long)key,
-             buffer_text(&reason));
-        count = -1;
-    }
-    buffer_free(&reason);
-    return count;
-}
-
-static void
-blocks_close(struct overview_blocks *blocks)
-{
-    (void)blocks; /* the result is its owner's */
-}
-
-static int
-answer_lines(struct postgresql_reader *reader,
-             const struct postgresql_request *request, const PGresult *result,
-             struct overview_answer *answer)
-{
-    struct postgresql_blocks blocks = {
-        .base = {.open = blocks_open,
-                 .next = blocks_next,
-                 .close = blocks_close},
-        .reader = reader,
-        .result = result,
-        .cut = PQntuples(result) > 0
-               && (size_t)PQntuples(result) == request->blocks,
-    };
-
-    return overview_answer_lines(&reader->answering, &request->query,
-                                 &blocks.base, answer);
-}
-
-static void
-answer_located(struct postgresql_reader *reader,
-               const struct postgresql_request *request,
-               const PGresult *result, struct overview_answer *answer)
-{
-    if (overview_answer_located(&reader->answering, &request->query, answer)
-        || PQntuples(result) == 0)
-        return;
-    answer->status = 1;
-    answer->token = postgresql_token(result, 0, 0);
-    answer->arrival = postgresql_number(result, 0, 3);
-}
-
-static void
-answer_since(struct postgresql_reader *reader,
-             const struct postgresql_request *request, const PGresult *result,
-             struct overview_answer *answer)
-{
-    uint64_t end = overview_answer_recent_first(&reader->answering);
-
-    for (int i = 0; i < PQntuples(result); i++) {
-        uint64_t sequence = (uint64_t)postgresql_number(result, i, 0);
-        struct token token = postgresql_token(result, i, 1);
-
-        /* Folded since: it comes from recent. */
-        if (sequence >= end)
-            break;
-        if (!overview_answer_add_article(&reader->answering, &request->query,
-                                         sequence, &token, answer))
-            return;
-    }
-    overview_answer_since_recent(&reader->answering, &request->query, answer);
-}
-
-/* Learn how large blocks are here. */
-static void
-note_blocks(struct postgresql_reader *reader, const PGresult *result)
-{
-    for (int i = 0; i < PQntuples(result); i++)
-        reader->block_octets =
-            (reader->block_octets * 7 + (size_t)PQgetlength(result, i, 1)) / 8;
-}
-
-/* As many as may fill an answer, or hold the limit. */
-static size_t
-blocks_wanted(const struct postgresql_reader *reader,
-              const struct overview_query *query)
-{
-    size_t count = ANSWER_OCTETS / (reader->block_octets + 1) + 2;
-    size_t enough = query->limit / OVERVIEW_BLOCK_NUMBERS + 2;
-
-    if (query->question != OVERVIEW_RANGE)
-        return 1;
-    if (query->limit > 0 && enough < count)
-        count = enough;
-    return count < BLOCKS_MOST ? count : BLOCKS_MOST;
-}
-
-/* Nothing was found in the blocks that were read: go on behind them. */
-static bool
-request_goes_on(struct postgresql_request *request,
-                const struct overview_answer *answer)
-{
-    if (answer->count > 0 || answer->next == 0
-        || request->query.question == OVERVIEW_SINCE)
-        return false;
-    if (request->query.question == OVERVIEW_PREVIOUS)
-        request->query.high = answer->next;
-    else
-        request->query.low = answer->next;
-    return true;
-}
-
+/* Give its answer, or go on asking. */
 static void
 request_answer(struct postgresql_reader *reader,
                struct postgresql_request *request, const PGresult *result)
 {
     struct overview_answer answer = {0};
-    int status = 0;
+    int status = postgresql_answer(reader, request, result, &answer);
 
-    overview_answer_begin(&reader->answering);
-    if (request->query.question == OVERVIEW_LOCATE)
-        answer_located(reader, request, result, &answer);
-    else if (request->query.question == OVERVIEW_SINCE)
-        answer_since(reader, request, result, &answer);
-    else
-        status = answer_lines(reader, request, result, &answer);
-    if (request->query.question == OVERVIEW_RANGE)
-        note_blocks(reader, result);
-    overview_answer_finish(&reader->answering, &answer);
-    if (status < 0) {
+    if (status < 0)
         request_fail(reader, request);
-        return;
-    }
-    if (request_goes_on(request, &answer)) {
+    else if (status > 0)
         send_question(reader, request);
-        return;
-    }
-    if (request->query.question == OVERVIEW_PREVIOUS
-        || request->query.question == OVERVIEW_NEXT)
-        answer.next = 0;
-    request_end(reader, request, &answer);
+    else
+        request_end(reader, request, &answer);
 }
 
 /* Can recent answer it alone?  Then it has. */
@@ -613,23 +324,9 @@ request_answer_now(struct postgresql_reader *reader,
                    struct postgresql_request *request)
 {
     struct overview_answer answer = {0};
-    const struct overview_query *query = &request->query;
-    bool lines = query->question != OVERVIEW_LOCATE
-                 && query->question != OVERVIEW_SINCE;
 
-    if (lines && overview_answer_needs_blocks(&reader->answering, query))
+    if (!postgresql_answer_now(reader, request, &answer))
         return false;
-    overview_answer_begin(&reader->answering);
-    if (lines) {
-        if (overview_answer_lines(&reader->answering, query, NULL, &answer)
-            < 0)
-            return false;
-    } else if (query->question == OVERVIEW_SINCE
-               || !overview_answer_located(&reader->answering, query,
-                                           &answer)) {
-        return false;
-    }
-    overview_answer_finish(&reader->answering, &answer);
     request_end(reader, request, &answer);
     return true;
 }
@@ -662,92 +359,7 @@ reader_dispatch(struct postgresql_reader *reader)
         send_refresh(reader);
 }
 
-/* --- recent --- */
-
-/* The rows were rewritten, or more has gone than the list of removals keeps:
-   all of recent is to be read again. */
-static void
-refresh_spoil(struct postgresql_reader *reader)
-{
-    reader_forget_recent(reader);
-    reader->spoilt = true;
-}
-
-static void
-take_state(struct postgresql_reader *reader, const PGresult *result)
-{
-    int64_t epoch = postgresql_number(result, 0, 0);
-
-    if (reader->loaded && epoch != reader->epoch) {
-        refresh_spoil(reader);
-        return;
-    }
-    reader->epoch = epoch;
-    overview_recent_drop_below(reader->answering.recent,
-                               (uint64_t)postgresql_number(result, 0, 1) + 1);
-    if (!reader->loaded)
-        reader->last_removed = (uint64_t)postgresql_number(result, 0, 2);
-}
-
-/* The list of groups in a column; spoils the refresh when it is none. */
-static int
-take_groups(struct postgresql_reader *reader, const PGresult *result, int row,
-            int column, const struct record_group **groups_r)
-{
-    return overview_groups_read(&reader->list, PQgetvalue(result, row, column),
-                                (size_t)PQgetlength(result, row, column),
-                                groups_r);
-}
-
-static void
-take_removed(struct postgresql_reader *reader, const PGresult *result)
-{
-    if (reader->spoilt || !reader->loaded)
-        return;
-    for (int i = 0; i < PQntuples(result); i++) {
-        uint64_t id = (uint64_t)postgresql_number(result, i, 0);
-        const struct record_group *groups;
-        int count = take_groups(reader, result, i, 3, &groups);
-
-        if (id > reader->last_removed + 1 || count < 0) {
-            refresh_spoil(reader);
-            return;
-        }
-        overview_recent_remove(reader->answering.recent,
-                               (uint64_t)postgresql_number(result, i, 1),
-                               groups, (size_t)count,
-                               postgresql_number(result, i, 2) != 0);
-        reader->last_removed = id;
-    }
-}
-
-/* -1 with the reason in reader->why: a row is damaged. */
-static int
-take_recent(struct postgresql_reader *reader, const PGresult *result)
-{
-    if (reader->spoilt)
-        return 0;
-    for (int i = 0; i < PQntuples(result); i++) {
-        struct recent_row row = {
-            .sequence = (uint64_t)postgresql_number(result, i, 0),
-            .arrival = postgresql_number(result, i, 1),
-            .token = postgresql_token(result, i, 2),
-            .line = PQgetvalue(result, i, 6),
-            .line_octets = (uint32_t)PQgetlength(result, i, 6),
-        };
-        int count = take_groups(reader, result, i, 5, &row.groups);
-
-        if (count < 0)
-            return why_set(&reader->why,
-                           "overview: the groups of %llu in recent are"
-                           " damaged",
-                           (unsigned long long)row.sequence);
-        row.group_count = (uint32_t)count;
-        overview_recent_add(reader->answering.recent, &row);
-        reader->last = row.sequence;
-    }
-    return 0;
-}
+/* --- reading --- */
 
 static void
 take_refreshed(struct postgresql_reader *reader)
@@ -758,8 +370,6 @@ take_refreshed(struct postgresql_reader *reader)
     reader->loaded = true;
     reader->published = reader->asked_published;
 }
-
-/* --- reading --- */
 
 static void
 take_ready(struct postgresql_reader *reader)
@@ -812,13 +422,13 @@ take_result(struct postgresql_reader *reader, const struct expected *expected,
                      ? 0
                      : why_set(&reader->why, "overview: meta is empty");
         if (status == 0)
-            take_state(reader, result);
+            postgresql_take_state(reader, result);
         break;
     case EXPECT_REMOVED:
-        take_removed(reader, result);
+        postgresql_take_removed(reader, result);
         break;
     case EXPECT_RECENT:
-        status = take_recent(reader, result);
+        status = postgresql_take_recent(reader, result);
         break;
     case EXPECT_REFRESHED:
         take_refreshed(reader);
@@ -1077,7 +687,7 @@ request_new(struct postgresql_reader *reader,
     request->context = context;
     request->published = active_published(reader->active);
     request->deadline_ms = clock_ms() + REQUEST_MS;
-    request->blocks = blocks_wanted(reader, query);
+    request->blocks = postgresql_answer_blocks(reader, query);
     reader->requests++;
     return request;
 }
@@ -1178,7 +788,7 @@ postgresql_reader_open(const char *url, const char *path,
     reader->url = xstrdup(url);
     TAILQ_INIT(&reader->waiting);
     STAILQ_INIT(&reader->expected);
-    reader_forget_recent(reader);
+    postgresql_forget_recent(reader);
     reader->block_octets = BLOCK_OCTETS;
     reader->blocks = base == NULL;
     reader->loop = base != NULL ? base : event_base_new();
