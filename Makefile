@@ -55,7 +55,7 @@ NNRPD_SOURCES   = $(wildcard nnrpd/*.c)
 FEEDER_SOURCES  = $(wildcard feeder/*.c)
 CTLINND_SOURCES = $(wildcard ctlinnd/*.c)
 BRIDGE_SOURCES  = $(wildcard wsbridge/*.c)
-IMPORT_SOURCES  = $(wildcard expire/newsimport*.c)
+IMPORT_SOURCES  = $(wildcard expire/newsimport*.c) expire/tools.c
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 

@@ -3,60 +3,27 @@
 #include <errno.h>
 #include <string.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "expire/newsimport_target.h"
+#include "expire/tools.h"
 #include "lib/buffer.h"
-#include "lib/config.h"
 #include "lib/ipc.h"
-#include "lib/log.h"
 #include "lib/memory.h"
 #include "storage/active.h"
-
-enum {
-    REOPEN_PAUSE_NS = 100000000,
-    REOPEN_TRIES = 300, /* 30 s */
-    HELLO_TIMEOUT_MS = 10 * 1000,
-};
 
 /* Articles count from 1; a command that is not done yet is no article. */
 #define COMMAND_COOKIE UINT64_MAX
 
 struct target {
-    struct target_base base; /* first */
-    char *path;              /* of the tools socket */
-    int fd;                  /* -1: lost */
-    struct buffer frame;     /* the last one read */
-    bool replied;            /* to the command */
+    struct target_base base;     /* first */
+    const struct config *config; /* borrowed */
+    int fd;                      /* -1: lost */
+    struct buffer frame;         /* the last one read */
+    bool replied;                /* to the command */
     struct ipc_reply reply;
     struct buffer reply_text;
 };
-
-static char *
-socket_path(const struct config *config, const char *name)
-{
-    return xasprintf("%s/%s", config->pathrun, name);
-}
-
-bool
-target_server_runs(const struct config *config)
-{
-    static const char *const names[] = {"tools", "control"};
-    bool runs = false;
-
-    /* While a writer is being replaced the master alone answers. */
-    for (size_t i = 0; i < 2 && !runs; i++) {
-        char *path = socket_path(config, names[i]);
-        int fd = ipc_connect(path, NULL);
-
-        runs = fd >= 0;
-        if (fd >= 0)
-            close(fd);
-        free(path);
-    }
-    return runs;
-}
 
 static int
 server_lose(struct target *target)
@@ -68,51 +35,19 @@ server_lose(struct target *target)
     return -1;
 }
 
-/* Behind the hello comes the table of groups. */
-static int
-active_receive(struct target *target, struct buffer *why)
-{
-    enum ipc_type type = 0;
-    int descriptor = -1;
-    struct active *active = NULL;
-    int result = ipc_read(target->fd, &type, &target->frame, &descriptor,
-                          HELLO_TIMEOUT_MS, why);
-
-    if (result > 0 && type == IPC_ACTIVE && descriptor >= 0)
-        active = active_map(descriptor, false, why);
-    else if (result >= 0)
-        why_set(why, "%s: the writer does not show its groups", target->path);
-    if (descriptor >= 0)
-        close(descriptor);
-    if (active == NULL)
-        return -1;
-    if (target->base.active != NULL)
-        active_close(&target->base.active);
-    target->base.active = active;
-    return 0;
-}
-
-static int
-server_connect(struct target *target, struct buffer *why)
-{
-    target->fd = ipc_connect(target->path, why);
-    if (target->fd < 0 || active_receive(target, why) < 0)
-        return server_lose(target);
-    target->base.lost = false;
-    return 0;
-}
-
 static int
 server_reopen(struct target *target, struct buffer *why)
 {
-    static const struct timespec pause = {.tv_nsec = REOPEN_PAUSE_NS};
+    struct active *active = NULL;
 
-    for (int i = 0; i < REOPEN_TRIES; i++) {
-        if (server_connect(target, why) == 0)
-            return 0;
-        nanosleep(&pause, NULL);
-    }
-    return -1;
+    target->fd = tools_connect_patiently(target->config, &active, why);
+    if (target->fd < 0)
+        return server_lose(target);
+    if (target->base.active != NULL)
+        active_close(&target->base.active);
+    target->base.active = active;
+    target->base.lost = false;
+    return 0;
 }
 
 static int
@@ -207,7 +142,6 @@ server_close(struct target *target)
         active_close(&target->base.active);
     buffer_free(&target->frame);
     buffer_free(&target->reply_text);
-    free(target->path);
     free(target);
 }
 
@@ -221,7 +155,7 @@ target_server_open(const struct config *config, struct buffer *why)
     struct target *target = xcalloc(1, sizeof(*target));
 
     target->base.ops = &server_ops;
-    target->path = socket_path(config, "tools");
+    target->config = config;
     target->fd = -1;
     if (server_reopen(target, why) < 0) {
         server_close(target);

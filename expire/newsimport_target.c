@@ -1,5 +1,6 @@
 #include "expire/newsimport_target.h"
 
+#include "expire/tools.h"
 #include "lib/buffer.h"
 #include "storage/active.h"
 
@@ -13,7 +14,7 @@ struct target *
 target_open(const struct config *config, target_outcome_func *outcome,
             void *context, struct buffer *why)
 {
-    struct target *target = target_server_runs(config)
+    struct target *target = tools_server_runs(config)
                                 ? target_server_open(config, why)
                                 : target_store_open(config, why);
 

@@ -66,8 +66,6 @@ int target_reopen(struct target *target, struct buffer *why);
 
 /* --- the two kinds --- */
 
-/* Is a server there, be it that its writer is just being replaced? */
-bool target_server_runs(const struct config *config);
 struct target *target_server_open(const struct config *config,
                                   struct buffer *why);
 struct target *target_store_open(const struct config *config,
