@@ -20,6 +20,7 @@
 #include "innd/feed.h"
 #include "innd/listener.h"
 #include "innd/place.h"
+#include "innd/watch.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
@@ -457,12 +458,16 @@ master_reload(struct master *master, struct buffer *answer)
         warn("reload: nothing is changed: %s", buffer_text(answer));
     else
         config_replace(master, config, answer);
+    /* Whatever the file is like: as it is now, it has been looked at. */
+    watch_set(master->watch, master->config->files,
+              master->config->file_count);
     (void)sd_notify(0, "READY=1");
     return config == NULL ? -1 : 0;
 }
 
+/* Nobody waits for the answer: it goes to the log. */
 static void
-reload_by_signal(struct master *master)
+reload_and_log(struct master *master, const char *reason)
 {
     struct buffer answer = BUFFER_EMPTY;
 
@@ -470,9 +475,18 @@ reload_by_signal(struct master *master)
         for (char *at = answer.data; *at != '\0'; at++)
             if (*at == '\n')
                 *at = ' ';
-        notice("reload: %s", buffer_text(&answer));
+        notice("reload: %s reason=%s", buffer_text(&answer), reason);
     }
     buffer_free(&answer);
+}
+
+static void
+on_file_changed(void *context)
+{
+    struct master *master = context;
+
+    if (!master->stopping)
+        reload_and_log(master, "the file has changed");
 }
 
 /* --- the loop --- */
@@ -486,7 +500,7 @@ on_signal(evutil_socket_t signal, short what, void *context)
     if (signal == SIGCHLD)
         process_reap(&master->processes);
     else if (signal == SIGHUP)
-        reload_by_signal(master);
+        reload_and_log(master, "SIGHUP");
     else
         master_stop(master, signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }
@@ -657,6 +671,9 @@ master_claim(struct master *master)
     master->clients = clients_new(master->config);
     master->control = control_open(
         master->base, socket_open(master, "control"), admin_master, master);
+    master->watch = watch_new(master->base, on_file_changed, master);
+    watch_set(master->watch, master->config->files,
+              master->config->file_count);
     master->shared = shared_create(&table->shared_fd);
     active_open(master);
     table->base = master->base;
@@ -694,6 +711,7 @@ master_close(struct master *master)
     listeners_close(&master->bridge_listeners);
     process_table_close(table);
     control_close(&master->control);
+    watch_free(&master->watch);
     clients_free(&master->clients);
     close(table->tools_fd);
     active_close(&master->active);

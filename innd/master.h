@@ -24,6 +24,7 @@ struct event;
 struct event_base;
 struct listeners;
 struct shared;
+struct watch;
 
 enum {
     /* A worker ends its sessions by itself within 10 s of IPC_DRAIN. */
@@ -44,6 +45,7 @@ struct master {
     struct process_table processes;
     struct clients *clients;
     struct control *control;
+    struct watch *watch; /* on the files of the configuration */
     struct event *signals[MASTER_SIGNALS];
     struct event *drain;  /* how long the children may take */
     struct event *report; /* ctlinnd status SECONDS */

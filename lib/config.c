@@ -32,8 +32,9 @@ enum { RECORD_ROOM_OCTETS = 32 * 1024 };
  */
 static struct {
     struct buffer *why;
-    bool failed; /* the first error is the one that is told */
-    int depth;   /* of include() */
+    struct config *config; /* that is being read */
+    bool failed;           /* the first error is the one that is told */
+    int depth;             /* of include() */
 } reading;
 
 static const char whole_syntax[] =
@@ -292,6 +293,14 @@ comments_blank(char *text, size_t octets)
     }
 }
 
+static void
+file_note(struct config *config, const char *path)
+{
+    config->files = xreallocarray(config->files, config->file_count + 1,
+                                  sizeof(*config->files));
+    config->files[config->file_count++] = xstrdup(path);
+}
+
 /* Let libconfuse read a text as cfg->filename; the text is changed. */
 static int
 text_parse(cfg_t *cfg, struct buffer *text)
@@ -352,6 +361,7 @@ value_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
         return 1;
     }
     reading.depth++;
+    file_note(reading.config, path);
     cfg->filename = path;
     result = text_parse(cfg, &text);
     cfg->filename = outer_name;
@@ -538,10 +548,12 @@ config_read(const char *name, struct buffer *text, struct buffer *why)
     bool good;
 
     reading.why = why;
+    reading.config = config;
     reading.failed = false;
     reading.depth = 0;
     cfg->filename = xstrdup(name);
     config->generation = 1;
+    file_note(config, name);
     good = text_parse(cfg, text) == 0;
     /* A value that libconfuse refused without a word. */
     if (!good)
@@ -554,6 +566,7 @@ config_read(const char *name, struct buffer *text, struct buffer *why)
     }
     cfg_free(cfg);
     reading.why = NULL;
+    reading.config = NULL;
     if (!good)
         config_free(&config);
     return config;
@@ -592,6 +605,9 @@ config_free(struct config **config)
 
     if (old == NULL)
         return;
+    for (size_t i = 0; i < old->file_count; i++)
+        free(old->files[i]);
+    free(old->files);
     for (size_t i = 0; i < config_row_count; i++)
         config_row_free(&config_rows[i], old);
     for (size_t i = 0; i < old->peer_count; i++) {

@@ -67,6 +67,9 @@ struct config_access {
 struct config {
     uint64_t generation; /* raised by the master at each reload that changed
                             something; 1 at first */
+    char **files;        /* that it was read from: the file, and what it
+                            includes */
+    size_t file_count;
     /* who we are */
     char *pathhost;     /* the name in Path; found from the host name, or
                            "news.invalid" where there is none better */

@@ -2,8 +2,8 @@
  * access -- who may do what.
  *
  * The one place that turns configuration, address and account into rights.
- * Evaluated when a client connects and again when it has logged in; a reload
- * changes nothing for those who are already there.
+ * Evaluated when a client connects, when it has logged in, and before its next
+ * command when a reload has changed the configuration.
  *
  * The rights are, in this order:
  *  1. without an account, what `anonymous` says; with one, its role's;

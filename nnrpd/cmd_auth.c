@@ -85,8 +85,7 @@ struct login_work {
 static void
 login_accepted(struct session *session, const char *name, unsigned role)
 {
-    access_evaluate(&session->access, session->worker->config,
-                    session->address, name, role);
+    session_set_access(session, name, role);
     /* What was selected before may not be his to read. */
     session->group = 0;
     session->number = 0;

@@ -25,6 +25,7 @@
 #include "nnrpd/receive.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
+#include "storage/active.h"
 
 static void
 session_stream_changed(void *context)
@@ -49,6 +50,43 @@ socket_set_options(int fd)
                      sizeof timeout_ms);
 }
 
+static bool
+session_reads_its_group(const struct session *session)
+{
+    size_t octets;
+    const char *name =
+        active_name(session->worker->active, session->group, &octets);
+
+    return (session->access.rights & RIGHT_READ) != 0
+           && access_reads_group(&session->access, name, octets);
+}
+
+void
+session_set_access(struct session *session, const char *user, unsigned role)
+{
+    const struct config *config = session->worker->config;
+    char *name = user == NULL ? NULL : xstrdup(user); /* may be access's own */
+
+    access_evaluate(&session->access, config,
+                    session->behind_bridge ? "" : session->address, name,
+                    role);
+    free(name);
+    session->role = role;
+    session->generation = config->generation;
+    if (session->group != 0 && !session_reads_its_group(session)) {
+        session->group = 0;
+        session->number = 0;
+    }
+}
+
+/* Before each command: a reload counts for those who are here already. */
+static void
+session_follow_config(struct session *session)
+{
+    if (session->generation != session->worker->config->generation)
+        session_set_access(session, session->access.user, session->role);
+}
+
 void
 session_new(struct worker *worker, const struct ipc_client *client, int fd)
 {
@@ -66,11 +104,8 @@ session_new(struct worker *worker, const struct ipc_client *client, int fd)
     socket_set_options(fd);
     session->stream =
         stream_new(worker->base, fd, session_stream_changed, session);
-    /* Behind the bridge speaks a web page: no peer, whatever its address. */
-    access_evaluate(&session->access, worker->config,
-                    client->listener == LISTENER_BRIDGE ? ""
-                                                        : session->address,
-                    NULL, 0);
+    session->behind_bridge = client->listener == LISTENER_BRIDGE;
+    session_set_access(session, NULL, 0);
     if (worker->draining) {
         session_reply(session, "400 Server is shutting down");
         session_end(session);
@@ -358,6 +393,7 @@ session_step_command(struct session *session)
         }
         return false;
     }
+    session_follow_config(session);
     command_line_parse(&line, octets, length);
     if (!command_may_begin(session, &line))
         return false;

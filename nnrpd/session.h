@@ -68,6 +68,9 @@ struct session {
     uint64_t client; /* the master's number for it */
     char address[48];
     struct access access;
+    uint64_t generation; /* of the configuration that access came from */
+    unsigned role;       /* of the account, where access has one */
+    bool behind_bridge;  /* a web page speaks: no peer, whatever its address */
     char *login_name;        /* AUTHINFO USER's; NULL: none */
     unsigned login_failures; /* wrong passwords */
 
@@ -114,6 +117,10 @@ void session_drain(struct session *session);
 
 /* Something has changed for the session: let it run. */
 void session_wake(struct session *session);
+/* Its rights anew, by the configuration of this moment; user NULL: not logged
+   in.  A group that it may no longer read is selected no more. */
+void session_set_access(struct session *session, const char *user,
+                        unsigned role);
 /* Take no more commands, close when all is sent. */
 void session_end(struct session *session);
 /* Close now: the reply that was begun cannot be finished truthfully. */

@@ -3,6 +3,7 @@ import pytest
 
 from support.nntp import article, post
 from support.server import Server
+from support.wait import wait_until
 
 CONF = [
     'access "everybody" { readable = "local.*,!local.secret" '
@@ -151,13 +152,15 @@ def test_by_address_without_login(start_server):
         assert client.command("POST").startswith("440 ")
 
 
-def test_a_reload_counts_for_who_comes_then(start_server):
+def test_a_reload_counts_for_who_is_there_and_who_comes_then(start_server):
     server = start_server("--group", "local.test", "--anonymous", "read")
     with server.connect() as before:
+        assert before.command("GROUP local.test").startswith("211 ")
         with open(server.conf, "a") as file:
             file.write('access "none" { readable = "!*" postable = "!*" }\n')
         done = server.ctlinnd("reload")
         assert done.returncode == 0 and "changed: access" in done.stdout
-        assert before.command("GROUP local.test").startswith("211 ")
+        wait_until(lambda: before.command("GROUP local.test")[:4] == "502 ",
+                   5, "the new rights")
         with server.connect() as after:
             assert after.greeting.startswith("502 ")
