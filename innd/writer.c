@@ -708,6 +708,7 @@ writer_run(const struct child_arguments *arguments)
     struct writer writer = {0};
 
     ignore_signals();
+    memory_keep();
     writer_inherit(&writer, arguments);
     /* Before the store: its threads are confined by what is in force when
        they begin.  The directories are there, the master has made them. */

@@ -1,5 +1,6 @@
 #include "lib/memory.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -7,6 +8,15 @@
 #include <string.h>
 
 #include "lib/log.h"
+
+void
+memory_keep(void)
+{
+    /* Neither fails for values in range; setting one also ends glibc's own
+       moving of them. */
+    (void)mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT_OCTETS);
+    (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT_OCTETS);
+}
 
 void *
 xmalloc(size_t octets)

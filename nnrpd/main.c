@@ -32,6 +32,7 @@ main(int argc, char **argv)
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
 
+    memory_keep();
     worker_open(&worker, &arguments);
     worker_serve(&worker);
     worker_close(&worker);
