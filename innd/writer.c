@@ -406,8 +406,8 @@ on_command(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct link *link = context;
     const struct ipc_command *command = frame->payload;
-    const char *word[COMMAND_WORDS_MAX];
-    int words = ipc_command_words(frame, word, COMMAND_WORDS_MAX);
+    const char *word[STORE_COMMAND_WORDS_MAX];
+    int words = ipc_command_words(frame, word, STORE_COMMAND_WORDS_MAX);
 
     (void)ipc;
     link->waiting++;

@@ -16,6 +16,7 @@
 #include "lib/stream.h"
 #include "nnrpd/cmd.h"
 #include "nnrpd/fetch.h"
+#include "nnrpd/finder.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "storage/active.h"
@@ -138,6 +139,8 @@ article_step(void *context)
                                       article_fetched, work)
                 : fetch_by_number(worker, work->session->group, work->number,
                                   record, article_fetched, work);
+        if (work->id != NULL && !work->told)
+            finder_look_ahead(worker->finder, work->session);
     }
     return work->told ? STEP_DONE : STEP_WAIT;
 }

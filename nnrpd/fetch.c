@@ -11,17 +11,17 @@
 #include "lib/memory.h"
 #include "lib/message_id.h"
 #include "nnrpd/fetch.h"
+#include "nnrpd/finder.h"
 #include "nnrpd/overview_line.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
-#include "storage/active.h"
 #include "storage/overview.h"
 #include "storage/spool_reader.h"
 
 enum fetch_step {
     FETCH_WAIT,
     FETCH_LOCATE_NUMBER, /* ask the overview by number */
-    FETCH_FIND_ID,       /* ask the table of recent IDs, then the writer */
+    FETCH_FIND_ID,       /* ask the finder, then the writer */
     FETCH_READ,          /* read the record */
     FETCH_RELOCATE,      /* ask the overview where it lies now */
     FETCH_TELL,          /* call func */
@@ -183,14 +183,12 @@ fetch_locate_number(struct fetch *fetch)
 static void
 fetch_find_id(struct fetch *fetch)
 {
-    struct active *active = fetch->worker->active;
-    struct message_key key = active_key(active);
-    struct message_hash hash =
-        message_id_hash(&key, fetch->id, strlen(fetch->id));
+    struct finder *finder = fetch->worker->finder;
+    struct message_hash hash = finder_hash(finder, fetch->id);
     struct token token;
     uint64_t sequence;
 
-    if (active_known_find(active, &hash, &sequence, &token))
+    if (finder_knows(finder, &hash, &sequence, &token))
         fetch_found(fetch, sequence, &token);
     else
         fetch->find = writer_find(fetch->worker->writer, &hash,

@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/sandbox.h"
 #include "nnrpd/auth_link.h"
+#include "nnrpd/finder.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
@@ -239,6 +240,7 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
         die(EXIT_SYSTEM, "no event loop");
     worker->spool = spool_reader_new(worker->config->pathspool, worker->base);
     worker->writer = writer_link_new(worker);
+    worker->finder = finder_new(worker);
     worker->auth = auth_link_new(worker);
     worker->control =
         ipc_new(worker->base, CHILD_CONTROL_FD, handlers,
@@ -328,6 +330,7 @@ worker_close(struct worker *worker)
     event_free(worker->terminated);
     ipc_free(&worker->control);
     auth_link_free(&worker->auth);
+    finder_free(&worker->finder);
     writer_link_free(&worker->writer);
     overview_reader_close(&worker->overview);
     spool_reader_free(&worker->spool);

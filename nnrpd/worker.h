@@ -22,6 +22,7 @@ struct child_arguments;
 struct config;
 struct event;
 struct event_base;
+struct finder;
 struct ipc;
 struct overview_reader;
 struct session;
@@ -49,6 +50,7 @@ struct worker {
     struct overview_reader *overview; /* NULL until the store is there */
     struct spool_reader *spool;
     struct writer_link *writer;
+    struct finder *finder;
     struct auth_link *auth;
     struct ipc *control;      /* NULL: the master has gone */
     struct event *tick;       /* each second */

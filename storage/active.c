@@ -22,7 +22,7 @@ enum {
        changed description leaves its old text behind. */
     HEAP_OCTETS_PER_GROUP = 512,
     HEAP_OCTETS_MIN = 1024 * 1024,
-    KNOWN_ENTRIES = 65536,
+    KNOWN_ENTRIES = 1 << 18, /* 12 MiB where so many came */
 };
 
 /*

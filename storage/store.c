@@ -754,12 +754,12 @@ store_command_wait(struct store *store, struct pending *pending, int words,
 static void
 command_again(struct store *store, const struct waiter *waiter)
 {
-    const char *word[COMMAND_WORDS_MAX] = {NULL};
+    const char *word[STORE_COMMAND_WORDS_MAX] = {NULL};
     const char *at = waiter->payload.data;
     const char *const end = at + waiter->payload.used;
     int words = 0;
 
-    while (at < end && words < COMMAND_WORDS_MAX) {
+    while (at < end && words < STORE_COMMAND_WORDS_MAX) {
         word[words++] = at;
         at += strlen(at) + 1;
     }

@@ -30,7 +30,7 @@ struct buffer;
 struct config;
 struct store;
 
-enum { COMMAND_WORDS_MAX = 64 }; /* of store_command() */
+enum { STORE_COMMAND_WORDS_MAX = 64 }; /* of store_command() */
 
 /* What became of a submission.  Sent over the wire as a number. */
 enum store_outcome {

@@ -22,6 +22,7 @@
 #include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/memory.h"
+#include "nnrpd/finder.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
@@ -95,6 +96,7 @@ server_start(const char *anonymous)
     worker.base = event_base_new();
     worker.now_ms = worker_clock_ms();
     worker.writer = writer_link_new(&worker);
+    worker.finder = finder_new(&worker);
 }
 
 static void
@@ -111,6 +113,7 @@ server_stop(void)
 
     while ((session = TAILQ_FIRST(&worker.sessions)) != NULL)
         session_free(&session);
+    finder_free(&worker.finder);
     writer_link_free(&worker.writer);
     event_base_free(worker.base);
     active_close(&worker.active);

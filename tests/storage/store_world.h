@@ -215,7 +215,7 @@ static inline int
 world_command(struct world *world, const char *command)
 {
     char *words = xstrdup(command);
-    const char *word[COMMAND_WORDS_MAX];
+    const char *word[STORE_COMMAND_WORDS_MAX];
     int count = 0;
     char *rest = NULL;
     int status;
