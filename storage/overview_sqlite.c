@@ -153,13 +153,33 @@ sqlite_note_damage(const struct sqlite_overview *overview)
     free(mark);
 }
 
+static _Thread_local int bind_result = SQLITE_OK;
+
+void
+sqlite_note_bind(int result)
+{
+    if (bind_result == SQLITE_OK)
+        bind_result = result;
+}
+
+int
+sqlite_bind_result(void)
+{
+    int result = bind_result;
+
+    bind_result = SQLITE_OK;
+    return result;
+}
+
 int
 sqlite_step(struct sqlite_overview *overview, enum statement statement,
             struct buffer *why)
 {
     sqlite3_stmt *prepared = overview->statements[statement];
-    int result = sqlite3_step(prepared);
+    int result = sqlite_bind_result();
 
+    if (result == SQLITE_OK)
+        result = sqlite3_step(prepared);
     if (result == SQLITE_ROW)
         return 1;
     if (result != SQLITE_DONE) {
@@ -538,7 +558,7 @@ sqlite_commit(struct overview *base, uint64_t applied, struct buffer *why)
         return -1;
     overview->writer.removed_noted = false;
     if (applied != overview->writer.applied) {
-        sqlite3_bind_text(set, 1, "applied", -1, SQLITE_STATIC);
+        sqlite_bind_text(set, 1, "applied");
         sqlite_bind(set, 2, applied);
         if (sqlite_run(overview, STATEMENT_SET_META, why) < 0)
             return -1;

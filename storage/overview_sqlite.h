@@ -95,10 +95,36 @@ void sqlite_file(struct buffer *file, const char *path);
 /* Damage was found: the next overview_open() begins with an empty one. */
 void sqlite_note_damage(const struct sqlite_overview *overview);
 
+/*
+ * Binding.  A value that could not be bound would be NULL, so whoever binds
+ * asks afterwards: the next step of a statement in this thread, which fails
+ * then as if it were its own failure.
+ */
+void sqlite_note_bind(int result);
+/* SQLITE_OK, or the first failure since the last time. */
+int sqlite_bind_result(void);
+
 static inline void
 sqlite_bind(sqlite3_stmt *statement, int column, uint64_t value)
 {
-    sqlite3_bind_int64(statement, column, (sqlite3_int64)value);
+    sqlite_note_bind(
+        sqlite3_bind_int64(statement, column, (sqlite3_int64)value));
+}
+
+/* Octets and text are borrowed until the step. */
+static inline void
+sqlite_bind_octets(sqlite3_stmt *statement, int column, const void *octets,
+                   size_t count)
+{
+    sqlite_note_bind(sqlite3_bind_blob(statement, column, octets, (int)count,
+                                       SQLITE_STATIC));
+}
+
+static inline void
+sqlite_bind_text(sqlite3_stmt *statement, int column, const char *text)
+{
+    sqlite_note_bind(
+        sqlite3_bind_text(statement, column, text, -1, SQLITE_STATIC));
 }
 
 static inline uint64_t

@@ -19,8 +19,8 @@ blocks_open(struct overview_blocks *base, int64_t first, int64_t last,
 
     blocks->statement = down ? READ_BLOCKS_DOWN : READ_BLOCKS_UP;
     statement = blocks->reader->statements[blocks->statement];
-    sqlite3_bind_int64(statement, 1, first);
-    sqlite3_bind_int64(statement, 2, last);
+    sqlite_bind(statement, 1, (uint64_t)first);
+    sqlite_bind(statement, 2, (uint64_t)last);
     return 0;
 }
 

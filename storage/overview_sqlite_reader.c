@@ -55,8 +55,10 @@ sqlite_reader_step(struct sqlite_reader *reader,
                    enum reader_statement statement)
 {
     sqlite3_stmt *prepared = reader->statements[statement];
-    int result = sqlite3_step(prepared);
+    int result = sqlite_bind_result();
 
+    if (result == SQLITE_OK)
+        result = sqlite3_step(prepared);
     if (result == SQLITE_ROW)
         return 1;
     if (result != SQLITE_DONE)

@@ -164,14 +164,13 @@ sqlite_put(struct overview *base, const struct overview_entry *entries,
         overview_groups_write(&overview->text, entry->groups,
                               entry->group_count);
         sqlite_bind(put, 1, entry->sequence);
-        sqlite3_bind_int64(put, 2, entry->arrival);
+        sqlite_bind(put, 2, (uint64_t)entry->arrival);
         sqlite_bind_token(put, 3, &entry->token);
-        sqlite3_bind_blob(put, 6, entry->hash.octets,
-                          sizeof(entry->hash.octets), SQLITE_STATIC);
-        sqlite3_bind_blob(put, 7, buffer_text(&overview->text),
-                          (int)overview->text.used, SQLITE_STATIC);
-        sqlite3_bind_blob(put, 8, entry->line, (int)entry->line_octets,
-                          SQLITE_STATIC);
+        sqlite_bind_octets(put, 6, entry->hash.octets,
+                           sizeof(entry->hash.octets));
+        sqlite_bind_octets(put, 7, buffer_text(&overview->text),
+                           overview->text.used);
+        sqlite_bind_octets(put, 8, entry->line, entry->line_octets);
         if (sqlite_run(overview, STATEMENT_PUT_RECENT, why) < 0)
             return -1;
         overview->writer.last_put = entry->sequence;
@@ -191,12 +190,12 @@ sqlite_put_group(struct overview *base, const struct overview_group *group,
     sqlite_bind(put, 1, group->group);
     sqlite_bind(put, 2, (unsigned char)group->flag);
     sqlite_bind(put, 3, group->alias);
-    sqlite3_bind_int64(put, 4, group->created);
+    sqlite_bind(put, 4, (uint64_t)group->created);
     sqlite_bind(put, 5, group->low);
     sqlite_bind(put, 6, group->high);
-    sqlite3_bind_text(put, 7, group->name, -1, SQLITE_STATIC);
-    sqlite3_bind_text(put, 8, group->creator, -1, SQLITE_STATIC);
-    sqlite3_bind_text(put, 9, group->description, -1, SQLITE_STATIC);
+    sqlite_bind_text(put, 7, group->name);
+    sqlite_bind_text(put, 8, group->creator);
+    sqlite_bind_text(put, 9, group->description);
     return sqlite_run(overview, STATEMENT_PUT_GROUP, why);
 }
 
@@ -241,7 +240,7 @@ get_block(struct overview_writer *writer, int64_t key,
     struct buffer reason = BUFFER_EMPTY;
     int count;
 
-    sqlite3_bind_int64(get, 1, key);
+    sqlite_bind(get, 1, (uint64_t)key);
     count = sqlite_step(overview, STATEMENT_GET_BLOCK, why);
     if (count <= 0)
         return count;
@@ -270,15 +269,15 @@ put_block(struct overview_writer *writer, int64_t key,
 
     if (count == 0) {
         done_block(writer);
-        sqlite3_bind_int64(overview->statements[STATEMENT_DROP_BLOCK], 1, key);
+        sqlite_bind(overview->statements[STATEMENT_DROP_BLOCK], 1,
+                    (uint64_t)key);
         return sqlite_run(overview, STATEMENT_DROP_BLOCK, why);
     }
     overview_block_write(&overview->block, lines, count);
     /* The texts may have been those of the block as it was. */
     done_block(writer);
-    sqlite3_bind_int64(put, 1, key);
-    sqlite3_bind_blob(put, 2, overview->block.data, (int)overview->block.used,
-                      SQLITE_STATIC);
+    sqlite_bind(put, 1, (uint64_t)key);
+    sqlite_bind_octets(put, 2, overview->block.data, overview->block.used);
     return sqlite_run(overview, STATEMENT_PUT_BLOCK, why);
 }
 
@@ -309,7 +308,7 @@ move_rows(struct overview_writer *writer, const struct fold_row *rows,
             continue;
         sqlite_bind(put, 1, rows[i].sequence);
         sqlite_bind_token(put, 2, &rows[i].token);
-        sqlite3_bind_int64(put, 5, rows[i].arrival);
+        sqlite_bind(put, 5, (uint64_t)rows[i].arrival);
         if (sqlite_run(overview, STATEMENT_PUT_ARTICLE, why) < 0)
             return -1;
     }
@@ -348,8 +347,8 @@ bind_groups(struct sqlite_overview *overview, sqlite3_stmt *statement,
 {
     buffer_clear(&overview->block);
     overview_groups_write(&overview->block, groups, count);
-    sqlite3_bind_blob(statement, column, buffer_text(&overview->block),
-                      (int)overview->block.used, SQLITE_STATIC);
+    sqlite_bind_octets(statement, column, buffer_text(&overview->block),
+                       overview->block.used);
 }
 
 static int

@@ -71,9 +71,12 @@ world_init(struct world *world, const char *extra)
 {
     struct buffer text = BUFFER_EMPTY;
     const char *d = world->directory;
+    const char *parent = getenv("TMPDIR");
     char overview[200];
 
-    *world = (struct world){.directory = "/tmp/renews-store-XXXXXX"};
+    *world = (struct world){0};
+    snprintf(world->directory, sizeof(world->directory),
+             "%s/renews-store-XXXXXX", parent != NULL ? parent : "/tmp");
     assert_non_null(mkdtemp(world->directory));
     snprintf(overview, sizeof(overview), "sqlite");
     if (postgresql_directory[0] != '\0')
