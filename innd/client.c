@@ -2,15 +2,19 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/buffer.h"
 #include "lib/config.h"
+#include "lib/limit.h"
 #include "lib/memory.h"
 
-enum { BUCKETS = 4096, PEER_NONE = -1, SITE_OCTETS = 16 };
+/* A scope of lib/limit.h, and the network or address of limit_site(). */
+enum { BUCKETS = 4096, PEER_NONE = -1, SITE_OCTETS = 1 + LIMIT_SITE_OCTETS };
 
-/* Where clients come from: an IPv4 address or an IPv6 /48. */
+/* Where clients come from: an address, or a network. */
 struct site {
     uint8_t octets[SITE_OCTETS];
     size_t clients;
@@ -21,7 +25,6 @@ struct client {
     uint32_t serial; /* with the index the number of the client; 0: free */
     unsigned worker;
     int peer; /* whose room it takes, by the configuration's list */
-    uint8_t site[SITE_OCTETS];
     char address[INET6_ADDRSTRLEN];
     size_t next_free;
 };
@@ -34,14 +37,16 @@ struct clients {
     size_t *of_peer; /* by peer: clients in its room */
     size_t of_peers; /* the sum of that */
     uint32_t serial;
+    struct limit_table *limits;
     struct site *buckets[BUCKETS];
 };
 
 struct clients *
-clients_new(const struct config *config)
+clients_new(const struct config *config, struct limit_table *limits)
 {
     struct clients *clients = xcalloc(1, sizeof(*clients));
 
+    clients->limits = limits;
     clients->of_peer = xcalloc(config->peer_count, sizeof(size_t));
     return clients;
 }
@@ -67,17 +72,12 @@ clients_free(struct clients **clients)
     *clients = NULL;
 }
 
-/* IPv4 as ::ffff:a.b.c.d whole, IPv6 without what lies behind its /48. */
 static void
-site_octets(const char *address, uint8_t octets[SITE_OCTETS])
+site_octets(const char *address, enum limit_scope scope,
+            uint8_t octets[SITE_OCTETS])
 {
-    memset(octets, 0, SITE_OCTETS);
-    if (inet_pton(AF_INET, address, octets + 12) == 1) {
-        octets[10] = 0xff;
-        octets[11] = 0xff;
-    } else if (inet_pton(AF_INET6, address, octets) == 1) {
-        memset(octets + 6, 0, SITE_OCTETS - 6);
-    }
+    octets[0] = (uint8_t)scope;
+    limit_site(address, scope, octets + 1);
 }
 
 /* FNV-1a: who may open so many connections that a bucket grows long is
@@ -104,11 +104,27 @@ site_find(const struct clients *clients, const uint8_t octets[SITE_OCTETS])
     return at;
 }
 
-static void
-site_count(struct clients *clients, const uint8_t octets[SITE_OCTETS])
+static size_t
+site_clients(const struct clients *clients, const char *address,
+             enum limit_scope scope)
 {
-    struct site **at = site_find(clients, octets);
+    uint8_t octets[SITE_OCTETS];
+    const struct site *site;
 
+    site_octets(address, scope, octets);
+    site = *site_find(clients, octets);
+    return site == NULL ? 0 : site->clients;
+}
+
+static void
+site_count(struct clients *clients, const char *address,
+           enum limit_scope scope)
+{
+    uint8_t octets[SITE_OCTETS];
+    struct site **at;
+
+    site_octets(address, scope, octets);
+    at = site_find(clients, octets);
     if (*at == NULL) {
         *at = xcalloc(1, sizeof(**at));
         memcpy((*at)->octets, octets, SITE_OCTETS);
@@ -117,11 +133,16 @@ site_count(struct clients *clients, const uint8_t octets[SITE_OCTETS])
 }
 
 static void
-site_discount(struct clients *clients, const uint8_t octets[SITE_OCTETS])
+site_discount(struct clients *clients, const char *address,
+              enum limit_scope scope)
 {
-    struct site **at = site_find(clients, octets);
-    struct site *site = *at;
+    uint8_t octets[SITE_OCTETS];
+    struct site **at;
+    struct site *site;
 
+    site_octets(address, scope, octets);
+    at = site_find(clients, octets);
+    site = *at;
     assert(site != NULL && site->clients > 0);
     site->clients--;
     if (site->clients == 0) {
@@ -147,14 +168,15 @@ peer_find(const struct clients *clients, const struct config *config,
     return PEER_NONE;
 }
 
-/* Count a client where it belongs: to its peer, or to everybody and its site.
- */
+/* Count a client where it belongs: to its peer, or to everybody, its address
+   and its network. */
 static void
 row_count(struct clients *clients, struct client *row, int peer)
 {
     row->peer = peer;
     if (peer == PEER_NONE) {
-        site_count(clients, row->site);
+        site_count(clients, row->address, LIMIT_ADDRESS);
+        site_count(clients, row->address, LIMIT_NETWORK);
     } else {
         clients->of_peer[peer]++;
         clients->of_peers++;
@@ -165,30 +187,86 @@ static void
 row_discount(struct clients *clients, struct client *row)
 {
     if (row->peer == PEER_NONE) {
-        site_discount(clients, row->site);
+        site_discount(clients, row->address, LIMIT_ADDRESS);
+        site_discount(clients, row->address, LIMIT_NETWORK);
     } else {
         clients->of_peer[row->peer]--;
         clients->of_peers--;
     }
 }
 
-const char *
-clients_refusal(const struct clients *clients, const struct config *config,
-                const char *address)
-{
-    uint8_t octets[SITE_OCTETS];
-    const struct site *site;
+/* What is counted with whom, in the order in which it is looked at. */
+static const struct {
+    enum limit_scope scope;
+    const char *words;
+} scopes[] = {
+    {LIMIT_ADDRESS, " from your address"},
+    {LIMIT_NETWORK, " from your network"},
+    {LIMIT_SERVER, ""},
+};
+enum { SCOPES = sizeof(scopes) / sizeof(scopes[0]) };
 
+/* Are so many here that one more is too many? */
+static bool
+room_is_none(const struct clients *clients, const struct config *config,
+             const char *address, struct buffer *why)
+{
+    const int64_t most[SCOPES] = {config->maxconnections_per_address,
+                                  config->maxconnections_per_network,
+                                  config->maxconnections};
+
+    for (size_t i = 0; i < SCOPES; i++) {
+        size_t now = scopes[i].scope == LIMIT_SERVER
+                         ? clients->count - clients->of_peers
+                         : site_clients(clients, address, scopes[i].scope);
+
+        if (most[i] == 0 || now < (size_t)most[i])
+            continue;
+        buffer_append_format(why,
+                             "Too many connections%s: at most %" PRId64
+                             " at once; try again when one has ended",
+                             scopes[i].words, most[i]);
+        return true;
+    }
+    return false;
+}
+
+/* Have so many come of late that one more is too many? */
+static bool
+rate_is_over(const struct clients *clients, const struct config *config,
+             const char *address, struct buffer *why)
+{
+    uint64_t now_ns = limit_now_ns();
+
+    for (size_t i = 0; i < SCOPES; i++) {
+        enum limit_scope scope = scopes[i].scope;
+        struct limit limit = {LIMIT_CONNECTIONS,
+                              config->limits[LIMIT_CONNECTIONS][scope]};
+        uint8_t site[LIMIT_SITE_OCTETS];
+        uint64_t wait_ns;
+
+        limit_site(scope == LIMIT_SERVER ? "" : address, scope, site);
+        wait_ns =
+            limit_take(clients->limits,
+                       limit_key(clients->limits, scope, site, sizeof(site)),
+                       &limit, 1, now_ns);
+        if (wait_ns == 0)
+            continue;
+        buffer_append_format(why, "Too many connections%s: ", scopes[i].words);
+        limit_explain(&limit, wait_ns, why);
+        return true;
+    }
+    return false;
+}
+
+bool
+clients_refuse(struct clients *clients, const struct config *config,
+               const char *address, struct buffer *why)
+{
     if (peer_find(clients, config, address) != PEER_NONE)
-        return NULL;
-    if (clients->count - clients->of_peers >= (size_t)config->maxconnections)
-        return "Too many connections";
-    site_octets(address, octets);
-    site = *site_find(clients, octets);
-    if (site != NULL
-        && site->clients >= (size_t)config->maxconnections_per_address)
-        return "Too many connections from your address";
-    return NULL;
+        return false;
+    return room_is_none(clients, config, address, why)
+           || rate_is_over(clients, config, address, why);
 }
 
 static struct client *
@@ -226,7 +304,6 @@ clients_add(struct clients *clients, const struct config *config,
     memcpy(row->address, address, length);
     row->address[length] = '\0';
     row->worker = worker;
-    site_octets(address, row->site);
     row_count(clients, row, peer_find(clients, config, address));
     clients->count++;
     return (uint64_t)row->serial << 32 | (uint64_t)(row - clients->rows);

@@ -2,8 +2,8 @@
  * client -- who is connected: which worker serves whom, how many come from one
  * address, and whether one more may come.
  *
- * An address counts as its IPv4 address or its IPv6 /48.  A peer has room of
- * its own, its section's maxconnections, that readers cannot take away; what
+ * An address counts as its IPv4 address or its IPv6 /48, a network as its
+ * IPv4 /24 or its IPv6 /32 (lib/limit.h).  A peer has room of its own, its section's maxconnections, that readers cannot take away; what
  * comes from its addresses beyond that counts as everybody's.
  */
 #ifndef INND_CLIENT_H
@@ -13,15 +13,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buffer;
 struct clients;
 struct config;
+struct limit_table;
 
-struct clients *clients_new(const struct config *config);
+/* limits, where rates are counted, is borrowed. */
+struct clients *clients_new(const struct config *config,
+                            struct limit_table *limits);
 void clients_free(struct clients **clients);
 
-/* NULL when one more from address may come, else the reason for its 400. */
-const char *clients_refusal(const struct clients *clients,
-                            const struct config *config, const char *address);
+/* Must one more from address go?  Then why is the text of its 400; else it is
+   counted among the new ones of this minute. */
+bool clients_refuse(struct clients *clients, const struct config *config,
+                    const char *address, struct buffer *why);
 /* A client of worker; returns the number that the worker gives back. */
 uint64_t clients_add(struct clients *clients, const struct config *config,
                      const char *address, unsigned worker);

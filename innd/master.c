@@ -24,6 +24,7 @@
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
+#include "lib/limit.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/shared.h"
@@ -74,20 +75,39 @@ worker_choose(struct master *master)
     return best;
 }
 
+/* Who is refused may come back a thousand times a second: one line says how
+   many came. */
+static void
+refusal_log(struct master *master, const char *address, const char *why)
+{
+    uint64_t now_ns = limit_now_ns();
+
+    master->refused++;
+    if (now_ns < master->refusals_told_ns
+                     + MASTER_REFUSALS_SECONDS * UINT64_C(1000000000)
+        && master->refusals_told_ns != 0)
+        return;
+    notice("client %s: refused count=%" PRIu64 " why=%s", address,
+           master->refused, why);
+    master->refused = 0;
+    master->refusals_told_ns = now_ns;
+}
+
 static void
 client_hand(struct master *master, int fd, const char *address, unsigned port,
             enum ipc_listener listener)
 {
     struct ipc_client client = {.listener = listener, .port = port};
-    const char *refusal =
-        clients_refusal(master->clients, master->config, address);
     struct process *worker = worker_choose(master);
+    struct buffer why = BUFFER_EMPTY;
 
-    if (refusal == NULL && worker == NULL)
-        refusal = "Server is busy, try again";
-    if (refusal != NULL) {
-        debug("client %s: refused why=%s", address, refusal);
-        client_refuse(fd, refusal);
+    if (worker == NULL)
+        why_set(&why, "Server is busy, try again");
+    if (worker == NULL
+        || clients_refuse(master->clients, master->config, address, &why)) {
+        refusal_log(master, address, buffer_text(&why));
+        client_refuse(fd, buffer_text(&why));
+        buffer_free(&why);
         return;
     }
     client.client =
@@ -668,13 +688,13 @@ master_claim(struct master *master)
     place_check(master->config);
     master->pid_fd = place_claim(master->config);
     events_open(master);
-    master->clients = clients_new(master->config);
     master->control = control_open(
         master->base, socket_open(master, "control"), admin_master, master);
     master->watch = watch_new(master->base, on_file_changed, master);
     watch_set(master->watch, master->config->files,
               master->config->file_count);
     master->shared = shared_create(&table->shared_fd);
+    master->clients = clients_new(master->config, &master->shared->limits);
     active_open(master);
     table->base = master->base;
     table->shared = master->shared;

@@ -31,6 +31,7 @@ enum {
     MASTER_DRAIN_WORKERS_SECONDS = 12,
     MASTER_DRAIN_WRITER_SECONDS = 10,
     MASTER_SIGNALS = 4,
+    MASTER_REFUSALS_SECONDS = 10, /* clients refused: so often in the log */
 };
 
 struct master {
@@ -49,6 +50,8 @@ struct master {
     struct event *signals[MASTER_SIGNALS];
     struct event *drain;  /* how long the children may take */
     struct event *report; /* ctlinnd status SECONDS */
+    uint64_t refused; /* clients, since the last line about them in the log */
+    uint64_t refusals_told_ns; /* when that was; 0: never */
     bool accepting;
     bool announced; /* "ready" has been said */
     bool stopping;

@@ -16,6 +16,7 @@
 #include "lib/config_table.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/wildmat.h"
 
 enum {
     INCLUDE_DEPTH_MAX = 10, /* a loop of files is found by its depth */
@@ -756,6 +757,22 @@ config_find_peer(const struct config *config, const char *name)
         if (strcmp(config->peers[i].name, name) == 0)
             return &config->peers[i];
     return NULL;
+}
+
+size_t
+config_group_octets_max(const struct config *config, const char *name,
+                        size_t octets)
+{
+    for (size_t i = config->group_size_count; i-- > 0;) {
+        const char *text = config->group_sizes[i];
+        size_t wildmat_octets;
+        int64_t most;
+
+        if (config_size_parse(text, &wildmat_octets, &most)
+            && wildmat_match(text, wildmat_octets, name, octets))
+            return (size_t)most;
+    }
+    return SIZE_MAX;
 }
 
 /* Peers of one that the other has otherwise, or, with absent, not at all. */

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "lib/address.h"
+#include "lib/limit.h"
 
 struct buffer;
 
@@ -62,6 +63,11 @@ struct config_access {
     char *postable;
     char *feedable;
     bool peer; /* may send articles as a peer does */
+    /* for each account, or address where nobody has logged in; 0: what the
+       top of the file says */
+    int64_t maxconnections;
+    int64_t limits[LIMIT_KINDS];
+    int64_t localmaxartsize;
 };
 
 struct config {
@@ -101,11 +107,21 @@ struct config {
     int64_t workers;        /* 0: two for each core */
     int64_t maxconnections; /* whole server */
     int64_t maxconnections_per_address;
+    int64_t maxconnections_per_network; /* 0: any number */
+    int64_t maxconnections_per_user;    /* 0: any number */
+    int64_t limits[LIMIT_KINDS][LIMIT_SCOPES]; /* lib/limit.h; 0: none */
     int64_t groups_max; /* room in the table of groups; restart */
     /* articles */
     int64_t artcutoff;       /* days, 0: no limit */
     int64_t maxartsize;      /* octets, relayed */
     int64_t localmaxartsize; /* octets, posted */
+    char **group_sizes;      /* "WILDMAT:OCTETS", config_group_octets_max() */
+    size_t group_size_count;
+    /* INN's back-off (lib/limit.h) */
+    int64_t backoffpostfast;
+    int64_t backoffpostslow;
+    int64_t backofftrigger;
+    int64_t backoffk;
     /* time-outs, seconds */
     int64_t initialtimeout;
     int64_t clienttimeout;
@@ -140,6 +156,10 @@ void config_print_peer(const struct config_peer *peer, struct buffer *text);
 /* NULL when there is none of this name. */
 const struct config_peer *config_find_peer(const struct config *config,
                                            const char *name);
+/* The longest article that a group takes: the last of group_sizes that matches
+   its name, else SIZE_MAX. */
+size_t config_group_octets_max(const struct config *config, const char *name,
+                               size_t octets);
 /* A sealed memfd with the configuration for a child, close-on-exec; the
    caller closes it.  Dies when the system gives none. */
 int config_to_memfd(const struct config *config);

@@ -18,6 +18,27 @@
 #define LIST(type, member, count)                                             \
     MEMBER(type, member), .count_offset = offsetof(struct type, count)
 
+/* A limit of lib/limit.h. */
+#define RATE(key, kind_of, scope, unit_of, what)                              \
+    {key,                                                                     \
+     KIND_NUMBER,                                                             \
+     MEMBER(config, limits[kind_of][scope]),                                  \
+     .fallback = "0",                                                         \
+     .minimum = 0,                                                            \
+     .maximum = RATE_MAX,                                                     \
+     .unit = unit_of,                                                         \
+     .text = what ".  0: any number."}
+#define SECTION_RATE(key, kind_of, unit_of, what)                             \
+    {key,                                                                     \
+     KIND_NUMBER,                                                             \
+     MEMBER(config_access, limits[kind_of]),                                  \
+     .fallback = "0",                                                         \
+     .minimum = 0,                                                            \
+     .maximum = RATE_MAX,                                                     \
+     .unit = unit_of,                                                         \
+     .text = what "; 0: what " key "_per_user or _per_address says."}
+#define RATE_MAX INT64_C(1000000000000000)
+
 enum { MIB = 1024 * 1024, DAYS_MAX = 36500 };
 #define GIB (INT64_C(1024) * MIB)
 
@@ -106,6 +127,72 @@ const struct config_row config_rows[] = {
      .minimum = 1, .maximum = 1000000, .unit = "connections",
      .text = "Clients served at once from one IPv4 address or one IPv6 /48; "
              "one more is answered 400."},
+    {"maxconnections_per_network", KIND_NUMBER,
+     MEMBER(config, maxconnections_per_network), .fallback = "0",
+     .minimum = 0, .maximum = 1000000, .unit = "connections",
+     .text = "Clients served at once from one IPv4 /24 or one IPv6 /32; one "
+             "more is answered 400.  0: any number."},
+    {"maxconnections_per_user", KIND_NUMBER,
+     MEMBER(config, maxconnections_per_user), .fallback = "0", .minimum = 0,
+     .maximum = 1000000, .unit = "connections",
+     .text = "Connections at once that have logged in as one account; one "
+             "more is answered 502 when it logs in.  0: any number."},
+    RATE("connectionrate", LIMIT_CONNECTIONS, LIMIT_SERVER,
+         "connections a minute",
+         "New clients of the whole server; one more is answered 400"),
+    RATE("connectionrate_per_network", LIMIT_CONNECTIONS, LIMIT_NETWORK,
+         "connections a minute",
+         "New clients from one network; one more is answered 400"),
+    RATE("connectionrate_per_address", LIMIT_CONNECTIONS, LIMIT_ADDRESS,
+         "connections a minute",
+         "New clients from one address; one more is answered 400"),
+    RATE("commandrate", LIMIT_COMMANDS, LIMIT_SERVER, "commands a minute",
+         "Commands of all clients together; further ones wait"),
+    RATE("commandrate_per_network", LIMIT_COMMANDS, LIMIT_NETWORK,
+         "commands a minute", "Commands from one network; further ones wait"),
+    RATE("commandrate_per_address", LIMIT_COMMANDS, LIMIT_ADDRESS,
+         "commands a minute",
+         "Commands from one address, of those who have not logged in; further "
+         "ones wait"),
+    RATE("commandrate_per_user", LIMIT_COMMANDS, LIMIT_USER,
+         "commands a minute", "Commands of one account; further ones wait"),
+    RATE("postrate", LIMIT_POSTS, LIMIT_SERVER, "posts an hour",
+         "Posts of all clients together; one more is answered 440"),
+    RATE("postrate_per_network", LIMIT_POSTS, LIMIT_NETWORK, "posts an hour",
+         "Posts from one network; one more is answered 440"),
+    RATE("postrate_per_address", LIMIT_POSTS, LIMIT_ADDRESS, "posts an hour",
+         "Posts from one address, of those who have not logged in; one more "
+         "is answered 440"),
+    RATE("postrate_per_user", LIMIT_POSTS, LIMIT_USER, "posts an hour",
+         "Posts of one account; one more is answered 440"),
+    RATE("octetrate", LIMIT_OCTETS, LIMIT_SERVER, "octets a day",
+         "Octets sent to and posted by all clients together; the next command "
+         "after that is answered 400"),
+    RATE("octetrate_per_network", LIMIT_OCTETS, LIMIT_NETWORK, "octets a day",
+         "Octets sent to and posted from one network; the next command after "
+         "that is answered 400"),
+    RATE("octetrate_per_address", LIMIT_OCTETS, LIMIT_ADDRESS, "octets a day",
+         "Octets sent to and posted from one address, of those who have not "
+         "logged in; the next command after that is answered 400"),
+    RATE("octetrate_per_user", LIMIT_OCTETS, LIMIT_USER, "octets a day",
+         "Octets sent to and posted by one account; the next command after "
+         "that is answered 400"),
+    {"backoffpostfast", KIND_NUMBER, MEMBER(config, backoffpostfast),
+     .fallback = "0", .minimum = 0, .maximum = 86400, .unit = "seconds",
+     .text = "A post sooner than this after the one before it, of the same "
+             "account or address, makes the next one wait; it is answered 440 "
+             "until then.  0: none waits."},
+    {"backoffpostslow", KIND_NUMBER, MEMBER(config, backoffpostslow),
+     .fallback = "1", .minimum = 0, .maximum = 86400, .unit = "seconds",
+     .text = "A post later than this after the one before it ends the row, and "
+             "the wait."},
+    {"backofftrigger", KIND_NUMBER, MEMBER(config, backofftrigger),
+     .fallback = "10000", .minimum = 0, .maximum = 1000000, .unit = "posts",
+     .text = "So many posts in a row before the first one waits."},
+    {"backoffk", KIND_NUMBER, MEMBER(config, backoffk), .fallback = "1",
+     .minimum = 0, .maximum = 10, .unit = "",
+     .text = "Each fast post makes the wait 2 to the power of this as long, "
+             "and a second longer, up to an hour."},
     {"groups_max", KIND_NUMBER, MEMBER(config, groups_max),
      .fallback = "100000", .minimum = 16, .maximum = 4000000, .unit = "groups",
      .restart = true,
@@ -119,6 +206,12 @@ const struct config_row config_rows[] = {
     {"localmaxartsize", KIND_NUMBER, MEMBER(config, localmaxartsize),
      .fallback = "1000000", .minimum = 1000, .maximum = INT64_C(16) * MIB,
      .unit = "octets", .text = "The longest article that may be posted."},
+    {"groupmaxartsize", KIND_SIZES,
+     LIST(config, group_sizes, group_size_count), .fallback = "",
+     .text = "The longest article of some newsgroups, where it is less than "
+             "the two keys above say, as local.talk.*:20000 (a wildmat, and "
+             "octets).  The last one that matches a name counts; of a "
+             "crossposted article's groups, the one with the least."},
     {"initialtimeout", KIND_NUMBER, MEMBER(config, initialtimeout),
      .fallback = "30", .minimum = 1, .maximum = 86400, .unit = "seconds",
      .text = "How long a new client may wait with its first command."},
@@ -226,6 +319,20 @@ const struct config_row config_access_rows[] = {
      .text = "May they send articles as a peer does (IHAVE, TAKETHIS)."},
     {"feedable", KIND_WILDMAT, MEMBER(config_access, feedable),
      .fallback = "*", .text = "Wildmat of the newsgroups they may send then."},
+    {"maxconnections", KIND_NUMBER, MEMBER(config_access, maxconnections),
+     .fallback = "0", .minimum = 0, .maximum = 1000000, .unit = "connections",
+     .text = "Connections at once that have logged in as one account; 0: what "
+             "maxconnections_per_user says."},
+    SECTION_RATE("commandrate", LIMIT_COMMANDS, "commands a minute",
+                 "Commands of each account, or address of those who have not "
+                 "logged in"),
+    SECTION_RATE("postrate", LIMIT_POSTS, "posts an hour",
+                 "Posts of each of them"),
+    SECTION_RATE("octetrate", LIMIT_OCTETS, "octets a day",
+                 "Octets sent to and posted by each of them"),
+    {"localmaxartsize", KIND_NUMBER, MEMBER(config_access, localmaxartsize),
+     .fallback = "0", .minimum = 0, .maximum = 16 * MIB, .unit = "octets",
+     .text = "The longest article they may post; 0: what is said at the top."},
 };
 const size_t config_access_row_count =
     sizeof(config_access_rows) / sizeof(config_access_rows[0]);
@@ -235,7 +342,7 @@ config_row_is_list(const struct config_row *row)
 {
     return row->kind == KIND_ADDRESSES || row->kind == KIND_NETWORKS
            || row->kind == KIND_NAMES || row->kind == KIND_PATTERNS
-           || row->kind == KIND_ORIGINS;
+           || row->kind == KIND_ORIGINS || row->kind == KIND_SIZES;
 }
 
 static bool
@@ -330,9 +437,23 @@ text_is_overview(const char *text)
 }
 
 bool
+config_size_parse(const char *text, size_t *wildmat_octets_r,
+                  int64_t *octets_r)
+{
+    const char *colon = strrchr(text, ':');
+
+    if (colon == NULL || colon == text)
+        return false;
+    *wildmat_octets_r = (size_t)(colon - text);
+    return wildmat_check(text, *wildmat_octets_r, NULL) == 0
+           && number_parse(colon + 1, octets_r) && *octets_r > 0;
+}
+
+bool
 config_row_accepts(const struct config_row *row, const char *text)
 {
     int64_t number;
+    size_t length;
     bool flag;
 
     switch (row->kind) {
@@ -366,6 +487,9 @@ config_row_accepts(const struct config_row *row, const char *text)
         return text[0] != '\0' && text_is_pathhost(text);
     case KIND_PATTERNS:
         return text[0] != '\0' && text_is_clean(text, false);
+    case KIND_SIZES:
+        return text_is_clean(text, false)
+               && config_size_parse(text, &length, &number);
     }
     return false;
 }
@@ -425,6 +549,10 @@ config_row_expected(const struct config_row *row, struct buffer *text)
         break;
     case KIND_PATTERNS:
         buffer_append_text(text, "patterns without spaces");
+        break;
+    case KIND_SIZES:
+        buffer_append_text(text, "a wildmat, a colon, and octets "
+                                 "(local.*:20000)");
         break;
     }
 }

@@ -29,6 +29,7 @@ enum config_kind {
     KIND_NAMES,     /* a list of path identities */
     KIND_PATTERNS,  /* a list of patterns without white space */
     KIND_ORIGINS,   /* a list of origins of web pages (RFC 6454) */
+    KIND_SIZES,     /* a list of WILDMAT:OCTETS */
 };
 
 struct config_row {
@@ -61,6 +62,9 @@ void config_row_expected(const struct config_row *row, struct buffer *text);
 /* Put values, which the row accepts, into object; frees what was there. */
 void config_row_set(const struct config_row *row, void *object,
                     const char *const *values, size_t count);
+/* Take a text of KIND_SIZES apart; false when it is none. */
+bool config_size_parse(const char *text, size_t *wildmat_octets_r,
+                       int64_t *octets_r);
 /* Put the default there. */
 void config_row_set_fallback(const struct config_row *row, void *object);
 /* Put there what from has. */

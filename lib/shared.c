@@ -11,7 +11,7 @@
 
 #include "lib/log.h"
 
-enum { SHARED_MAGIC = 0x52656e77, SHARED_VERSION = 2 };
+enum { SHARED_MAGIC = 0x52656e77, SHARED_VERSION = 3 };
 
 static const char *const counter_names[COUNTER_COUNT] = {
     [COUNTER_CLIENTS_NOW] = "clients_now",
@@ -78,6 +78,7 @@ shared_create(int *fd_r)
     shared = shared_mmap(fd);
     shared->magic = SHARED_MAGIC;
     shared->version = SHARED_VERSION;
+    limit_table_init(&shared->limits);
     atomic_store(&shared->started, (int64_t)time(NULL));
     *fd_r = fd;
     return shared;

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/limit.h"
+
 enum { SHARED_SLOTS = 256, SHARED_REASON_OCTETS = 256 };
 
 /* Does the server take articles?  (ctlinnd pause, throttle, go.) */
@@ -82,6 +84,7 @@ struct shared {
                                       process's */
     _Atomic int64_t started;       /* seconds since the epoch */
     struct shared_slot slots[SHARED_SLOTS];
+    struct limit_table limits; /* written by all workers and the master */
 };
 
 /* The master makes it; returns the descriptor and maps it.  Dies on failure.

@@ -116,6 +116,9 @@ access_apply_section(struct access *access,
         access->rights |= most & posting;
     access->readable = xstrdup(section->readable);
     access->postable = xstrdup(section->postable);
+    access->maxconnections = section->maxconnections;
+    memcpy(access->limits, section->limits, sizeof access->limits);
+    access->localmaxartsize = section->localmaxartsize;
     if (section->peer)
         access_set_peer(access,
                         access->user != NULL ? access->user : section->name,

@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/limit.h"
+
 struct active;
 struct config;
 struct record;
@@ -42,6 +44,10 @@ struct access {
     char *peer;            /* its name */
     char *peer_newsgroups; /* wildmat of what it may send */
     uint32_t peer_number;  /* for the record head: from 1; 0: no section */
+    /* what its section says of limits; 0: what the top of the file says */
+    int64_t maxconnections;
+    int64_t limits[LIMIT_KINDS];
+    int64_t localmaxartsize;
 };
 
 /* Replaces what access held, which must be zeroes at first.  user NULL: not

@@ -9,7 +9,9 @@
 
 #include "lib/account.h"
 #include "lib/address.h"
+#include "lib/buffer.h"
 #include "lib/config.h"
+#include "lib/log.h"
 #include "lib/memory.h"
 #include "nnrpd/auth_link.h"
 #include "nnrpd/cmd.h"
@@ -85,10 +87,20 @@ struct login_work {
 static void
 login_accepted(struct session *session, const char *name, unsigned role)
 {
+    struct buffer why = BUFFER_EMPTY;
+
     session_set_access(session, name, role);
     /* What was selected before may not be his to read. */
     session->group = 0;
     session->number = 0;
+    if (usage_login(session, &why) < 0) {
+        notice("%s: login refused: %s", session_name(session),
+               buffer_text(&why));
+        session_reply(session, "502 %s", buffer_text(&why));
+        session_end(session);
+        buffer_free(&why);
+        return;
+    }
     session_reply(session, "281 Authentication accepted");
 }
 

@@ -123,8 +123,10 @@ post_build(struct session *session, const struct receive *receive,
     unsigned flags = SUBMISSION_POSTED;
     int status = -1;
 
+    usage_charge(session, LIMIT_OCTETS, receive->octets.used);
     if (article_parse(&proto, receive->octets.data, receive->octets.used, why)
             < 0
+        || incoming_check_size(session, &proto, receive->octets.used, why) < 0
         || post_check_access(session, &proto, why) < 0
         || article_inject(&proto, &rules, &injection, &wire, why) < 0
         || article_parse(&article, wire.data, wire.used, why) < 0)
@@ -158,12 +160,33 @@ post_received(struct session *session, struct receive *receive)
     buffer_free(&why);
 }
 
+static size_t
+post_octets_max(const struct session *session)
+{
+    int64_t own = session->access.localmaxartsize;
+
+    return incoming_octets_max(
+        own > 0 ? own : session->worker->config->localmaxartsize);
+}
+
+/* A limit: the next one in the log of this session says how many there were.
+ */
+static void
+post_forbid(struct session *session, const char *why)
+{
+    worker_count(session->worker, COUNTER_DEFERRED, 1);
+    if (++session->limited == 1)
+        notice("%s: %s", session_name(session), why);
+    session_reply(session, "440 %s", session_reason(why));
+}
+
 void
 cmd_post(struct session *session, const struct arguments *arguments)
 {
     const struct config *config = session->worker->config;
     const char *why = cmd_why_not_now(session);
     struct buffer id = BUFFER_EMPTY;
+    struct buffer limited = BUFFER_EMPTY;
 
     (void)arguments; /* there are none */
     if (why != NULL) {
@@ -171,10 +194,14 @@ cmd_post(struct session *session, const struct arguments *arguments)
         session_reply(session, "440 %s", session_reason(why));
         return;
     }
+    if (usage_post(session, &limited) > 0) {
+        post_forbid(session, buffer_text(&limited));
+        buffer_free(&limited);
+        return;
+    }
     message_id_generate(&id, config->pathhost);
     session_reply(session, "340 Ok, recommended message-ID %s", id.data);
-    (void)receive_begin(session, id.data,
-                        incoming_octets_max(config->localmaxartsize),
+    (void)receive_begin(session, id.data, post_octets_max(session),
                         post_received); /* the session owns it */
     buffer_free(&id);
 }

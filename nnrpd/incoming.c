@@ -39,6 +39,32 @@ incoming_octets_max(int64_t configured)
     return (size_t)configured;
 }
 
+int
+incoming_check_size(const struct session *session,
+                    const struct article *article, size_t octets,
+                    struct buffer *why)
+{
+    const struct field_value *field = &article->fields[FIELD_NEWSGROUPS];
+    const char *name;
+    size_t length, at = 0;
+
+    if (session->worker->config->group_size_count == 0
+        || field->octets == NULL)
+        return 0;
+    while (
+        newsgroups_next(field->octets, field->length, &at, &name, &length)) {
+        size_t most = config_group_octets_max(session->worker->config, name,
+                                              length);
+
+        if (octets > most)
+            return why_set(why,
+                           "Article of %zu octets is over the limit of %zu "
+                           "of newsgroup %.*s",
+                           octets, most, (int)length, name);
+    }
+    return 0;
+}
+
 /* One of the groups must be the peer's to send, and none poison. */
 static int
 check_peer_groups(const struct session *session, const struct article *article,
@@ -90,6 +116,8 @@ incoming_relayed(const struct session *session, const struct receive *receive,
             < 0
         || article_check_relayed(&article, &rules, why) < 0
         || check_offered(&article, receive->id, why) < 0
+        || incoming_check_size(session, &article, receive->octets.used, why)
+               < 0
         || check_peer_groups(session, &article, why) < 0)
         return -1;
     if (article.fields[FIELD_APPROVED].octets != NULL)

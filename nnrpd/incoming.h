@@ -11,6 +11,7 @@
 
 #include "lib/ipc.h"
 
+struct article;
 struct article_rules;
 struct buffer;
 struct receive;
@@ -22,6 +23,11 @@ struct article_rules incoming_rules(const struct session *session,
                                     size_t octets_max);
 /* maxartsize or localmaxartsize, and never over the hard limit. */
 size_t incoming_octets_max(int64_t configured);
+
+/* Do its newsgroups take an article of so many octets?  -1 with why. */
+int incoming_check_size(const struct session *session,
+                        const struct article *article, size_t octets,
+                        struct buffer *why);
 
 /*
  * A relayed article: it must be the one that was offered, acceptable, and of

@@ -73,6 +73,7 @@ session_set_access(struct session *session, const char *user, unsigned role)
     free(name);
     session->role = role;
     session->generation = config->generation;
+    usage_set(session);
     if (session->group != 0 && !session_reads_its_group(session)) {
         session->group = 0;
         session->number = 0;
@@ -123,12 +124,12 @@ static void
 session_log_end(const struct session *session)
 {
     if (session->received + session->refused + session->duplicates
-            + session->posted
+            + session->posted + session->limited
         > 0)
         notice("%s: closed received=%" PRIu64 " posted=%" PRIu64
-               " duplicates=%" PRIu64 " refused=%" PRIu64,
+               " duplicates=%" PRIu64 " refused=%" PRIu64 " limited=%" PRIu64,
                session_name(session), session->received, session->posted,
-               session->duplicates, session->refused);
+               session->duplicates, session->refused, session->limited);
     else
         debug("%s: closed", session_name(session));
 }
@@ -150,6 +151,8 @@ session_count_sent(struct session *session)
 
     worker_count(session->worker, COUNTER_OCTETS_SENT,
                  written - session->counted);
+    if (written != session->counted)
+        usage_charge(session, LIMIT_OCTETS, written - session->counted);
     session->counted = written;
 }
 
@@ -162,6 +165,7 @@ session_free(struct session **session)
     *session = NULL;
     session_log_end(gone);
     session_count_sent(gone);
+    usage_clear(gone);
     session_work_free(gone);
     receive_free(&gone->receive);
     pending_free(gone);
@@ -368,6 +372,28 @@ session_line(struct session *session, size_t *octets_r)
     return *octets_r > 0 ? octets : NULL;
 }
 
+/* Has it had so much that its next command must wait, or is its last? */
+static bool
+session_has_had_enough(struct session *session)
+{
+    struct buffer why = BUFFER_EMPTY;
+    uint64_t wait_ns;
+
+    if (usage_wait(session, LIMIT_OCTETS, &why) > 0) {
+        notice("%s: closed: %s", session_name(session), buffer_text(&why));
+        session_reply(session, "400 %s", session_reason(buffer_text(&why)));
+        session_end(session);
+        buffer_free(&why);
+        return true;
+    }
+    wait_ns = usage_take(session, LIMIT_COMMANDS, 1, &why);
+    if (wait_ns > 0)
+        session->held_until_ms =
+            session->worker->now_ms + wait_ns / 1000000 + 1;
+    buffer_free(&why);
+    return wait_ns > 0;
+}
+
 static bool
 session_step_command(struct session *session)
 {
@@ -395,7 +421,7 @@ session_step_command(struct session *session)
     }
     session_follow_config(session);
     command_line_parse(&line, octets, length);
-    if (!command_may_begin(session, &line))
+    if (!command_may_begin(session, &line) || session_has_had_enough(session))
         return false;
     secret = command_is_secret(&line);
     if (secret)
@@ -413,8 +439,10 @@ session_step_command(struct session *session)
 static bool
 session_step(struct session *session)
 {
-    if (session->state != SESSION_OPEN || stream_has_failed(session->stream))
+    if (session->state != SESSION_OPEN || stream_has_failed(session->stream)
+        || session->held_until_ms > session->worker->now_ms)
         return false;
+    session->held_until_ms = 0;
     session->blocked = stream_is_full(session->stream);
     if (session->blocked)
         return false;
@@ -459,7 +487,7 @@ session_wants_input(struct session *session)
     if (session->state == SESSION_LINGERING)
         return true;
     return session->state == SESSION_OPEN && !session->blocked
-           && !session->starved
+           && !session->starved && session->held_until_ms == 0
            && evbuffer_get_length(stream_input(session->stream))
                   < SESSION_INPUT_OCTETS;
 }
@@ -545,6 +573,9 @@ session_tick(struct session *session)
         session_abort(session, "takes no more of its output");
     } else if (session->state != SESSION_OPEN) {
         return;
+    } else if (session->held_until_ms > 0) {
+        if (session->held_until_ms <= now_ms)
+            session_wake(session);
     } else if (session->receive != NULL) {
         if (receive_is_stalled(session->receive, now_ms))
             session_end_receive(session);

@@ -21,6 +21,7 @@
 
 #include "nnrpd/access.h"
 #include "nnrpd/pending.h"
+#include "nnrpd/usage.h"
 
 struct buffer;
 struct evbuffer;
@@ -70,6 +71,8 @@ struct session {
     struct access access;
     uint64_t generation; /* of the configuration that access came from */
     unsigned role;       /* of the account, where access has one */
+    struct usage usage;
+    uint64_t held_until_ms; /* it has had enough commands until then */
     bool behind_bridge;  /* a web page speaks: no peer, whatever its address */
     char *login_name;        /* AUTHINFO USER's; NULL: none */
     unsigned login_failures; /* wrong passwords */
@@ -101,6 +104,7 @@ struct session {
     uint64_t counted;     /* ... and how many are in the counters */
 
     uint64_t posted, received, duplicates, refused; /* for the log */
+    uint64_t limited; /* posts that a limit forbade */
 };
 
 /* Serve the client at fd, which is owned from here on: greets it. */

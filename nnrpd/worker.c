@@ -216,7 +216,9 @@ worker_map(struct worker *worker, const struct child_arguments *arguments)
     log_set_level((enum log_level)worker->config->log_level);
     worker->shared = shared_map(CHILD_SHARED_FD);
     worker->slot = &worker->shared->slots[arguments->slot % SHARED_SLOTS];
+    worker->number = arguments->worker % LIMIT_WORKERS;
     /* Whoever had the slot before us may have died with clients. */
+    limit_forget_worker(&worker->shared->limits, worker->number);
     atomic_store(&worker->slot->counters[COUNTER_CLIENTS_NOW], 0);
     worker->active = active_map(CHILD_ACTIVE_FD, false, &why);
     if (worker->active == NULL)

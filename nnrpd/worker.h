@@ -46,6 +46,7 @@ struct worker {
     struct config *config; /* replaced as a whole by IPC_CONFIG */
     struct shared *shared;
     struct shared_slot *slot;
+    unsigned number; /* which worker, from 0 */
     struct active *active;
     struct overview_reader *overview; /* NULL until the store is there */
     struct spool_reader *spool;

@@ -1,5 +1,6 @@
 """A client that adds nothing and hides nothing: octets in, octets out."""
 import socket
+import struct
 import time
 
 
@@ -25,6 +26,12 @@ class Client:
         self.close()
 
     def close(self):
+        self.socket.close()
+
+    def reset(self):
+        """Close with RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                               struct.pack("ii", 1, 0))
         self.socket.close()
 
     def send(self, octets):
