@@ -158,7 +158,7 @@ config_read(const char *path)
     struct buffer why = BUFFER_EMPTY;
     struct config *config = config_load(path, &why);
 
-    if (config == NULL)
+    if (config == NULL || config_read_files(config, &why) < 0)
         die(EXIT_CONFIG, "%s", buffer_text(&why));
     buffer_free(&why);
     return config;

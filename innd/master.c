@@ -474,6 +474,8 @@ master_reload(struct master *master, struct buffer *answer)
 
     (void)sd_notify(0, "RELOADING=1");
     config = config_load(master->config_path, answer);
+    if (config != NULL && config_read_files(config, answer) < 0)
+        config_free(&config);
     if (config == NULL)
         warn("reload: nothing is changed: %s", buffer_text(answer));
     else

@@ -599,6 +599,111 @@ config_parse(const char *name, const char *text, struct buffer *why)
     return config;
 }
 
+/* --- files that come along --- */
+
+static struct config_file *
+file_of(const struct config_row *row, const struct config *config)
+{
+    return (struct config_file *)(void *)((char *)(uintptr_t)config
+                                          + row->offset);
+}
+
+static void
+file_free(struct config_file *file)
+{
+    if (file->text != NULL)
+        explicit_bzero(file->text, file->octets);
+    free(file->text);
+    file->text = NULL;
+    file->octets = 0;
+}
+
+static int
+file_load(const struct config_row *row, struct config_file *file,
+          struct buffer *why)
+{
+    struct buffer text = BUFFER_EMPTY;
+    int result = 0;
+
+    file_free(file);
+    if (file->path[0] == '\0')
+        return 0;
+    if (file_read(file->path, &text) < 0)
+        result = why_set_errno(why, "%s: %s: cannot be read", row->name,
+                               file->path);
+    else if (text.used > LISTING_OCTETS_MAX)
+        result = why_set(why, "%s: %s: found %zu octets, expected %d at most",
+                         row->name, file->path, text.used, LISTING_OCTETS_MAX);
+    else
+        result = listing_check(file->path, &text, row->check_line, why);
+    if (result == 0) {
+        file->octets = text.used;
+        file->text = xmemdup(buffer_text(&text), text.used);
+    }
+    buffer_free(&text);
+    return result;
+}
+
+int
+config_read_files(struct config *config, struct buffer *why)
+{
+    for (size_t i = 0; i < config_row_count; i++)
+        if (config_rows[i].kind == KIND_FILE
+            && file_load(&config_rows[i], file_of(&config_rows[i], config),
+                         why)
+                   < 0)
+            return -1;
+    return 0;
+}
+
+/* How many octets (-1: there is no file), and they. */
+static void
+file_append(const struct config_file *file, struct buffer *to)
+{
+    int64_t octets = file->text == NULL ? -1 : (int64_t)file->octets;
+
+    buffer_append(to, &octets, sizeof(octets));
+    if (octets > 0)
+        buffer_append(to, file->text, file->octets);
+}
+
+/* In the order of the table. */
+static void
+files_append(const struct config *config, struct buffer *to)
+{
+    for (size_t i = 0; i < config_row_count; i++)
+        if (config_rows[i].kind == KIND_FILE)
+            file_append(file_of(&config_rows[i], config), to);
+}
+
+static int
+files_take(struct config *config, const char *at, size_t left,
+           struct buffer *why)
+{
+    for (size_t i = 0; i < config_row_count; i++) {
+        struct config_file *file;
+        int64_t octets;
+
+        if (config_rows[i].kind != KIND_FILE)
+            continue;
+        if (left < sizeof(octets))
+            return why_set(why, "configuration from the master: cut short");
+        memcpy(&octets, at, sizeof(octets));
+        at += sizeof(octets);
+        left -= sizeof(octets);
+        if (octets < 0)
+            continue;
+        if ((uint64_t)octets > left)
+            return why_set(why, "configuration from the master: cut short");
+        file = file_of(&config_rows[i], config);
+        file->text = xmemdup(at, (size_t)octets);
+        file->octets = (size_t)octets;
+        at += octets;
+        left -= (size_t)octets;
+    }
+    return 0;
+}
+
 void
 config_free(struct config **config)
 {
@@ -609,8 +714,11 @@ config_free(struct config **config)
     for (size_t i = 0; i < old->file_count; i++)
         free(old->files[i]);
     free(old->files);
-    for (size_t i = 0; i < config_row_count; i++)
+    for (size_t i = 0; i < config_row_count; i++) {
+        if (config_rows[i].kind == KIND_FILE)
+            file_free(file_of(&config_rows[i], old));
         config_row_free(&config_rows[i], old);
+    }
     for (size_t i = 0; i < old->peer_count; i++) {
         free(old->peers[i].name);
         for (size_t j = 0; j < config_peer_row_count; j++)
@@ -672,20 +780,27 @@ config_print(const struct config *config, struct buffer *text)
     accesses_print(config, text);
 }
 
-/* The memfd: this line with the generation, then the file as printed. */
+/* --- the memfd --- */
+
+/* This line with the generation and the length of the text, then the text as
+   config_print() has it, then the files. */
 static const char memfd_head[] = "# renews configuration, generation ";
 
 int
 config_to_memfd(const struct config *config)
 {
     struct buffer text = BUFFER_EMPTY;
+    struct buffer printed = BUFFER_EMPTY;
     int fd = memfd_create("renews-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0)
         sysdie(EXIT_SYSTEM, "memfd for the configuration");
-    buffer_append_format(&text, "%s%" PRIu64 "\n", memfd_head,
-                         config->generation);
-    config_print(config, &text);
+    config_print(config, &printed);
+    buffer_append_format(&text, "%s%" PRIu64 " %zu\n", memfd_head,
+                         config->generation, printed.used);
+    buffer_append(&text, printed.data, printed.used);
+    buffer_free(&printed);
+    files_append(config, &text);
     if (pwrite(fd, text.data, text.used, 0) != (ssize_t)text.used)
         sysdie(EXIT_SYSTEM, "memfd for the configuration: write");
     if (fcntl(fd, F_ADD_SEALS,
@@ -717,22 +832,49 @@ memfd_read(int fd, struct buffer *text, struct buffer *why)
     return 0;
 }
 
+static struct config *
+memfd_parse(const struct buffer *text, struct buffer *why)
+{
+    const size_t head = sizeof(memfd_head) - 1;
+    struct config *config;
+    uint64_t generation;
+    size_t printed, left;
+    char *at;
+    char *copy;
+
+    if (text->used <= head || memcmp(text->data, memfd_head, head) != 0) {
+        why_set(why, "configuration from the master: no head");
+        return NULL;
+    }
+    generation = strtoull(text->data + head, &at, 10);
+    printed = strtoull(at, &at, 10);
+    left = text->used - (size_t)(at - text->data);
+    if (printed >= left) {
+        why_set(why, "configuration from the master: cut short");
+        return NULL;
+    }
+    copy = xmemdup(at, printed + 1); /* with the head's line end */
+    config = config_parse("configuration from the master", copy, why);
+    free(copy);
+    if (config == NULL)
+        return NULL;
+    config->generation = generation;
+    at += printed + 1;
+    if (files_take(config, at, left - printed - 1, why) < 0)
+        config_free(&config);
+    return config;
+}
+
 struct config *
 config_from_memfd(int fd, struct buffer *why)
 {
     struct buffer text = BUFFER_EMPTY;
     struct config *config = NULL;
-    size_t head = sizeof(memfd_head) - 1;
 
-    if (memfd_read(fd, &text, why) == 0) {
-        if (text.used <= head || memcmp(text.data, memfd_head, head) != 0)
-            why_set(why, "configuration from the master: no head");
-        else
-            config =
-                config_parse("configuration from the master", text.data, why);
-    }
-    if (config != NULL)
-        config->generation = strtoull(text.data + head, NULL, 10);
+    if (memfd_read(fd, &text, why) == 0)
+        config = memfd_parse(&text, why);
+    if (text.data != NULL)
+        explicit_bzero(text.data, text.used);
     buffer_free(&text);
     close(fd);
     return config;
@@ -840,6 +982,10 @@ config_compare(const struct config *old, const struct config *new,
 
         config_row_print(row, old, &a);
         config_row_print(row, new, &b);
+        if (row->kind == KIND_FILE) {
+            file_append(file_of(row, old), &a);
+            file_append(file_of(row, new), &b);
+        }
         differ +=
             texts_compare(row->name, &a, &b, row->restart ? restart : changed);
         buffer_free(&a);

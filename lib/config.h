@@ -70,6 +70,14 @@ struct config_access {
     int64_t localmaxartsize;
 };
 
+/* A file that is named in the configuration, and travels with it. */
+struct config_file {
+    char *path;    /* "": none */
+    char *text;    /* its octets, a NUL behind them; NULL: none, or it was not
+                      read (config_read_files()) */
+    size_t octets; /* of text */
+};
+
 struct config {
     uint64_t generation; /* raised by the master at each reload that changed
                             something; 1 at first */
@@ -103,6 +111,12 @@ struct config {
     char *runasuser;    /* "" : stay who we are */
     char *runasgroup;
     char *overview; /* "sqlite" or "postgresql://..." */
+    /* files that come along (lib/listing.h) */
+    struct config_file motd;
+    struct config_file subscriptions;
+    struct config_file distributions;
+    struct config_file distrib_pats;
+    struct config_file moderators;
     /* how many */
     int64_t workers;        /* 0: two for each core */
     int64_t maxconnections; /* whole server */
@@ -148,6 +162,12 @@ struct config *config_load(const char *path, struct buffer *why);
 /* The same from text in memory; name stands for the file in messages. */
 struct config *config_parse(const char *name, const char *text,
                             struct buffer *why);
+/*
+ * Read the files that it names, and check them; for the master alone, which
+ * hands their text on.  0, or -1 with "FILE:LINE: found ..., expected ..." or
+ * why one cannot be read.
+ */
+int config_read_files(struct config *config, struct buffer *why);
 void config_free(struct config **config);
 
 /* All keys with their values, in the syntax of the file. */

@@ -102,6 +102,28 @@ const struct config_row config_rows[] = {
     {"pathrun", KIND_PATH, MEMBER(config, pathrun), .fallback = "/run/renews",
      .restart = true,
      .text = "Directory of the pid file and of the control socket."},
+    {"motd", KIND_FILE, MEMBER(config, motd), .fallback = "",
+     .text = "File with the message of the day (LIST MOTD), UTF-8; INN's "
+             "motd.nnrpd.  Empty, here and below: there is none."},
+    {"subscriptions", KIND_FILE, MEMBER(config, subscriptions), .fallback = "",
+     .check_line = listing_check_subscription,
+     .text = "File with the newsgroups that a new reader is offered first "
+             "(LIST SUBSCRIPTIONS), one a line."},
+    {"distributions", KIND_FILE, MEMBER(config, distributions), .fallback = "",
+     .check_line = listing_check_distribution,
+     .text = "File with lines of a distribution and what it means (LIST "
+             "DISTRIBUTIONS)."},
+    {"distrib_pats", KIND_FILE, MEMBER(config, distrib_pats), .fallback = "",
+     .check_line = listing_check_distrib_pat,
+     .text = "File with lines WEIGHT:PATTERN:DISTRIBUTION (INN's "
+             "distrib.pats; LIST DISTRIB.PATS): which Distribution a post "
+             "gets that brings none, by the newsgroups it is for."},
+    {"moderators", KIND_FILE, MEMBER(config, moderators), .fallback = "",
+     .check_line = listing_check_moderator,
+     .text = "File with lines PATTERN:ADDRESS (LIST MODERATORS): where posts "
+             "to moderated newsgroups are mailed.  \"%s\" in the address is "
+             "the newsgroup with its dots as dashes; the first line that "
+             "matches is taken."},
     {"runasuser", KIND_WORD, MEMBER(config, runasuser), .fallback = "news",
      .restart = true,
      .text = "Who the server becomes when root starts it; empty: it stays "
@@ -109,8 +131,8 @@ const struct config_row config_rows[] = {
     {"runasgroup", KIND_WORD, MEMBER(config, runasgroup), .fallback = "",
      .restart = true,
      .text = "The group it takes then; empty: the user's own."},
-    {"overview", KIND_OVERVIEW, MEMBER(config, overview),
-     .fallback = "sqlite", .restart = true,
+    {"overview", KIND_OVERVIEW, MEMBER(config, overview), .fallback = "sqlite",
+     .restart = true,
      .text = "Where the overview is kept: sqlite, a file in pathoverview; or "
              "postgresql://USER@HOST/DATABASE, a database of its own (a "
              "password belongs into a file: "
@@ -461,6 +483,9 @@ config_row_accepts(const struct config_row *row, const char *text)
         return text_is_clean(text, true);
     case KIND_WORD:
         return text_is_clean(text, false);
+    case KIND_FILE:
+        return text[0] == '\0'
+               || (text[0] == '/' && text_is_clean(text, true));
     case KIND_PATHHOST:
         return text_is_pathhost(text);
     case KIND_PATH:
@@ -504,6 +529,9 @@ config_row_expected(const struct config_row *row, struct buffer *text)
     case KIND_WORD:
         buffer_append_text(text, "a word without spaces");
         break;
+    case KIND_FILE:
+        buffer_append_text(text, "the absolute path of a file, or nothing");
+        break;
     case KIND_PATHHOST:
         buffer_append_text(text,
                            "a host name (letters, digits, \"-\", \".\")");
@@ -512,7 +540,8 @@ config_row_expected(const struct config_row *row, struct buffer *text)
         buffer_append_text(text, "an absolute path");
         break;
     case KIND_OVERVIEW:
-        buffer_append_text(text, "sqlite or a URL that begins with postgresql://");
+        buffer_append_text(text,
+                           "sqlite or a URL that begins with postgresql://");
         break;
     case KIND_WILDMAT:
         buffer_append_text(text, "a wildmat without spaces");

@@ -12,11 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/listing.h"
+
 struct buffer;
 
 enum config_kind {
     KIND_TEXT,     /* anything without control octets */
     KIND_WORD,     /* a name: no white space; may be empty */
+    KIND_FILE,     /* "" or the absolute path of a struct config_file */
     KIND_PATHHOST, /* a path identity (RFC 5536, 3.1.5) */
     KIND_PATH,     /* an absolute path */
     KIND_OVERVIEW, /* "sqlite" or a URL of PostgreSQL's */
@@ -43,6 +46,7 @@ struct config_row {
     int64_t maximum;
     const char *unit;           /* "seconds", "" where there is none */
     const char *const *choices; /* KIND_CHOICE, ended by NULL */
+    listing_check_func *check_line; /* KIND_FILE: NULL: any text */
     bool restart;               /* only a restart can change it */
     const char *text;           /* what it is, for the manual page */
 };

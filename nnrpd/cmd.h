@@ -4,6 +4,7 @@
 #ifndef NNRPD_CMD_H
 #define NNRPD_CMD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "nnrpd/command.h"
@@ -21,8 +22,12 @@ command_func cmd_group, cmd_last, cmd_listgroup, cmd_next;
 command_func cmd_hdr, cmd_xhdr, cmd_xpat;
 /* cmd_list.c: RFC 3977, 7.6; RFC 6048 */
 command_func cmd_list_active, cmd_list_active_times, cmd_list_counts,
-    cmd_list_headers, cmd_list_newsgroups, cmd_list_none,
-    cmd_list_overview_fmt;
+    cmd_list_headers, cmd_list_newsgroups, cmd_list_overview_fmt;
+/* cmd_list_file.c: RFC 3977, 7.6.1.1; RFC 6048, 2 */
+command_func cmd_list_distrib_pats, cmd_list_distributions,
+    cmd_list_moderators, cmd_list_motd, cmd_list_subscriptions;
+/* Is there what LIST of this keyword would show? */
+bool cmd_list_has(const struct session *session, const char *keyword);
 /* cmd_misc.c: RFC 3977, 5 and 7; RFC 4644, 2.3 */
 command_func cmd_capabilities, cmd_date, cmd_help, cmd_mode_reader,
     cmd_mode_stream, cmd_quit;

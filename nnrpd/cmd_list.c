@@ -148,11 +148,3 @@ cmd_list_headers(struct session *session, const struct arguments *arguments)
         session_reply(session, "215 Field list follows\r\n:\r\n:bytes\r\n"
                                ":lines\r\n.");
 }
-
-/* RFC 3977, 7.6.1.1: 503 for a list that is known and not kept. */
-void
-cmd_list_none(struct session *session, const struct arguments *arguments)
-{
-    (void)arguments; /* none would help */
-    session_reply(session, "503 No such list is kept here");
-}

@@ -99,22 +99,22 @@ static const struct command commands[] = {
      cmd_list_active_times, "[wildmat]"},
     {"LIST",         "COUNTS",        0,  1,   READ, CAP_LIST,
      cmd_list_counts, "[wildmat]"},
-    {"LIST",         "DISTRIB.PATS",  0,  0,   READ, CAP_NONE,
-     cmd_list_none, ""},
-    {"LIST",         "DISTRIBUTIONS", 0,  0,   READ, CAP_NONE,
-     cmd_list_none, ""},
+    {"LIST",         "DISTRIB.PATS",  0,  0,   READ, CAP_LIST,
+     cmd_list_distrib_pats, ""},
+    {"LIST",         "DISTRIBUTIONS", 0,  0,   READ, CAP_LIST,
+     cmd_list_distributions, ""},
     {"LIST",         "HEADERS",       0,  1,   READ, CAP_HDR,
      cmd_list_headers, "[MSGID|RANGE]"},
-    {"LIST",         "MODERATORS",    0,  0,   READ, CAP_NONE,
-     cmd_list_none, ""},
-    {"LIST",         "MOTD",          0,  0,   READ, CAP_NONE,
-     cmd_list_none, ""},
+    {"LIST",         "MODERATORS",    0,  0,   READ, CAP_LIST,
+     cmd_list_moderators, ""},
+    {"LIST",         "MOTD",          0,  0,   READ, CAP_LIST,
+     cmd_list_motd, ""},
     {"LIST",         "NEWSGROUPS",    0,  1,   READ, CAP_LIST,
      cmd_list_newsgroups, "[wildmat]"},
     {"LIST",         "OVERVIEW.FMT",  0,  0,   READ, CAP_OVER,
      cmd_list_overview_fmt, ""},
-    {"LIST",         "SUBSCRIPTIONS", 0,  1,   READ, CAP_NONE,
-     cmd_list_none, "[wildmat]"},
+    {"LIST",         "SUBSCRIPTIONS", 0,  1,   READ, CAP_LIST,
+     cmd_list_subscriptions, "[wildmat]"},
     {"LISTGROUP",    NULL,            0,  2,   READ, CAP_READER,
      cmd_listgroup, "[newsgroup [range]]"},
     {"MODE",         "READER",        0,  0,   NONE, CAP_NONE,
@@ -374,7 +374,8 @@ command_print_capabilities(const struct session *session, struct buffer *text)
         for (command = commands; command < commands + COMMANDS; command++)
             if (capabilities[i].capability == CAP_LIST
                 && command->keyword != NULL && command->capability != CAP_NONE
-                && strcmp(command->name, "LIST") == 0)
+                && strcmp(command->name, "LIST") == 0
+                && cmd_list_has(session, command->keyword))
                 buffer_append_format(text, " %s", command->keyword);
         buffer_append(text, "\r\n", 2);
     }
@@ -386,8 +387,6 @@ command_print_help(struct buffer *text)
     const struct command *command;
 
     for (command = commands; command < commands + COMMANDS; command++) {
-        if (command->handler == cmd_list_none)
-            continue;
         buffer_append_text(text, "  ");
         command_print_syntax(command, text);
         buffer_append(text, "\r\n", 2);

@@ -452,6 +452,59 @@ test_a_child_gets_what_the_master_has(void **state)
     buffer_free(&two);
 }
 
+/* A file of this text, which the caller removes. */
+static char *
+file_make(const char *text)
+{
+    char *path = xstrdup("/tmp/config-t-XXXXXX");
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    return path;
+}
+
+static void
+test_the_files_that_it_names_come_along(void **state)
+{
+    char *path = file_make("Hello\r\nyou\n");
+    char *text = xasprintf("motd = \"%s\"", path);
+    struct config *config = parse_good(text);
+    struct config *other = parse_good(text);
+    struct buffer why = BUFFER_EMPTY;
+    struct buffer changed = BUFFER_EMPTY;
+    struct buffer restart = BUFFER_EMPTY;
+    struct config *child;
+
+    (void)state;
+    assert_null(config->motd.text); /* to read them is the master's alone */
+    assert_int_equal(config_read_files(config, &why), 0);
+    assert_string_equal(config->motd.text, "Hello\nyou\n");
+    child = config_from_memfd(config_to_memfd(config), &why);
+    assert_non_null(child);
+    assert_string_equal(child->motd.text, "Hello\nyou\n");
+    assert_int_equal(child->motd.octets, 10);
+    assert_null(child->moderators.text);
+
+    /* A file that says something else is a change of its key. */
+    assert_int_equal(config_compare(config, child, &changed, &restart), 0);
+    assert_int_equal(config_compare(config, other, &changed, &restart), 1);
+    assert_string_equal(buffer_text(&changed), "motd\n");
+
+    unlink(path);
+    assert_int_equal(config_read_files(other, &why), -1);
+    assert_non_null(strstr(buffer_text(&why), path));
+    config_free(&child);
+    config_free(&other);
+    config_free(&config);
+    buffer_free(&why);
+    buffer_free(&changed);
+    buffer_free(&restart);
+    free(path);
+    free(text);
+}
+
 static void
 test_no_configuration_is_made_of_nonsense(void **state)
 {
@@ -628,6 +681,7 @@ main(void)
         cmocka_unit_test(test_a_file_that_is_not_there_is_named),
         cmocka_unit_test(test_what_is_printed_reads_back_the_same),
         cmocka_unit_test(test_a_child_gets_what_the_master_has),
+        cmocka_unit_test(test_the_files_that_it_names_come_along),
         cmocka_unit_test(test_no_configuration_is_made_of_nonsense),
         cmocka_unit_test(
             test_compare_names_what_differs_and_what_needs_a_restart),
