@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "feeder/cursor.h"
+#include "storage/cursor.h"
 #include "feeder/deferred.h"
 #include "feeder/feeder.h"
 #include "feeder/selection.h"

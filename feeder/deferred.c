@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "feeder/file.h"
+#include "lib/file.h"
 #include "lib/buffer.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"

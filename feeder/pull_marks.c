@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "feeder/file.h"
+#include "lib/file.h"
 #include "lib/buffer.h"
 #include "lib/command_line.h"
 #include "lib/log.h"

@@ -1,8 +1,8 @@
 /*
  * file -- replace a small file as a whole.
  */
-#ifndef FEEDER_FILE_H
-#define FEEDER_FILE_H
+#ifndef LIB_FILE_H
+#define LIB_FILE_H
 
 struct buffer;
 

@@ -1,5 +1,6 @@
 /*
- * cursor -- how far a peer has been served, in a file.
+ * cursor -- how far somebody has read the log, in a file: a feeder for its peer,
+ * the queue of the moderators.
  *
  * Two slots with sums are written in turn, without sync: what a death or a
  * power cut leaves is one of the last two.  It may lag behind what the peer
@@ -7,8 +8,8 @@
  * it is only written once all before it is answered, or is in the file of the
  * deferred ones.
  */
-#ifndef FEEDER_CURSOR_H
-#define FEEDER_CURSOR_H
+#ifndef STORAGE_CURSOR_H
+#define STORAGE_CURSOR_H
 
 #include "storage/log_reader.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "feeder/cursor.h"
+#include "storage/cursor.h"
 #include "lib/buffer.h"
 #include "lib/memory.h"
 

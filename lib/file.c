@@ -1,4 +1,4 @@
-#include "feeder/file.h"
+#include "lib/file.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
  * cursor -- see cursor.h.
  */
-#include "feeder/cursor.h"
+#include "storage/cursor.h"
 
 #include <errno.h>
 #include <fcntl.h>
