@@ -74,8 +74,7 @@ process_print(const struct master *master, const struct process *process,
                 text, " %s=%" PRIu64, feed_counter_name(i),
                 atomic_load(&master->shared->slots[process->slot].feed[i]));
     for (enum counter i = COUNTER_CLIENTS_SERVED;
-         process->role != ROLE_FEEDER && process->role != ROLE_AUTH
-         && process->role != ROLE_BRIDGE
+         (process->role == ROLE_NNRPD || process->role == ROLE_WRITER)
          && i < COUNTER_COUNT;
          i++) {
         bool writers = i >= COUNTER_STORED;
@@ -116,6 +115,26 @@ sums_print(const struct master *master, struct buffer *text)
                              shared_sum(master->shared, i));
 }
 
+static void
+moderation_print(const struct master *master, struct buffer *text)
+{
+    const struct shared_moderation *queue = &master->shared->moderation;
+    int64_t oldest = atomic_load(&queue->oldest);
+    char error[SHARED_REASON_OCTETS];
+
+    buffer_append_format(
+        text,
+        "moderated posts waiting=%" PRIu64 " oldest_seconds=%" PRId64
+        " failed=%" PRIu64 " mailed=%" PRIu64,
+        atomic_load(&queue->waiting),
+        oldest == 0 ? 0 : (int64_t)time(NULL) - oldest,
+        atomic_load(&queue->failed), atomic_load(&queue->mailed));
+    shared_text_get(&queue->error, error);
+    if (error[0] != '\0')
+        buffer_append_format(text, " error=%s", error);
+    buffer_append_char(text, '\n');
+}
+
 void
 admin_print_status(const struct master *master, struct buffer *text)
 {
@@ -131,8 +150,12 @@ admin_print_status(const struct master *master, struct buffer *text)
         buffer_append_text(text, "\nstore full: new articles are refused");
     buffer_append_char(text, '\n');
     for (size_t i = 0; i < table->count; i++)
-        if (table->rows[i].role != ROLE_FEEDER || table->rows[i].peer != NULL)
+        if ((table->rows[i].role != ROLE_FEEDER || table->rows[i].peer != NULL)
+            && (table->rows[i].role != ROLE_MODERATION
+                || table->rows[i].starts > 0))
             process_print(master, &table->rows[i], text);
+    if (process_moderation(table)->starts > 0)
+        moderation_print(master, text);
     groups_print(master, text);
     buffer_append_char(text, '\n');
     sums_print(master, text);

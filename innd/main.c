@@ -1,6 +1,6 @@
 /*
- * innd -- the server.  The master by default; with --role=writer, which only
- * the master passes, the writer; with --role=auth, the auth process.
+ * innd -- the server.  The master by default; with --role=ROLE, which only the
+ * master passes, one of its other roles.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -15,6 +15,7 @@
 #include "innd/auth.h"
 #include "innd/daemon.h"
 #include "innd/master.h"
+#include "innd/moderation.h"
 #include "innd/place.h"
 #include "innd/writer.h"
 #include "lib/buffer.h"
@@ -184,21 +185,42 @@ is_child(int argc, char **argv)
     return argc > 1 && strncmp(argv[1], "--role=", strlen("--role=")) == 0;
 }
 
+/* The roles beside the master's. */
+static const struct role {
+    const char *name;
+    const char *title;
+    int (*run)(const struct child_arguments *arguments);
+} roles[] = {
+    {"writer", "renews: writer", writer_run},
+    {"auth", "renews: auth", auth_run},
+    {"moderation", "renews: moderation", moderation_run},
+};
+
+static const struct role *
+role_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+        if (strcmp(roles[i].name, name) == 0)
+            return &roles[i];
+    return NULL;
+}
+
 /* Another role than the master's, as the master started it. */
 static int
 child_run(int argc, char **argv)
 {
     struct child_arguments arguments;
-    bool auth = strcmp(argv[1], "--role=auth") == 0;
+    const struct role *role = role_find(argv[1] + strlen("--role="));
 
-    log_open(auth ? "auth" : "writer", false);
+    if (role == NULL)
+        die(EXIT_USAGE, "there is no such role; try --help");
+    log_open(role->name, false);
     /* First: it moves the words of argv. */
-    child_set_title(argc, argv, auth ? "renews: auth" : "renews: writer");
+    child_set_title(argc, argv, role->title);
     if (child_arguments_parse(&arguments, argc, argv) < 0
-        || arguments.role == NULL
-        || (!auth && strcmp(arguments.role, "writer") != 0))
+        || arguments.role == NULL)
         die(EXIT_USAGE, "only innd itself starts roles; try --help");
-    return auth ? auth_run(&arguments) : writer_run(&arguments);
+    return role->run(&arguments);
 }
 
 int

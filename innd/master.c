@@ -19,6 +19,7 @@
 #include "innd/daemon.h"
 #include "innd/feed.h"
 #include "innd/listener.h"
+#include "innd/moderation.h"
 #include "innd/place.h"
 #include "innd/watch.h"
 #include "lib/buffer.h"
@@ -203,7 +204,8 @@ links_make(struct master *master, struct process *worker)
 {
     struct process *writer = process_writer(&master->processes);
 
-    if (worker->role == ROLE_BRIDGE || writer->state != PROCESS_READY
+    if (worker->role == ROLE_BRIDGE || worker->role == ROLE_MODERATION
+        || writer->state != PROCESS_READY
         || writer->control == NULL || worker->state != PROCESS_READY
         || worker->control == NULL)
         return;
@@ -249,6 +251,19 @@ announce_ready(struct master *master)
     daemon_ready();
 }
 
+/* From when somebody moderates on, to the server's end: what waits is mailed,
+   whatever a later configuration says. */
+static void
+moderation_update(struct master *master)
+{
+    struct process *process = process_moderation(&master->processes);
+
+    if (!master->stopping && process->starts == 0
+        && process_writer(&master->processes)->served
+        && moderation_is_wanted(master->config))
+        process_start(process);
+}
+
 static void
 on_ready(void *context, struct process *process)
 {
@@ -262,11 +277,13 @@ on_ready(void *context, struct process *process)
         for (size_t i = 1; i < table->count - 1; i++) {
             /* The first time: until now there was no store to read. */
             if (table->rows[i].role != ROLE_FEEDER
+                && table->rows[i].role != ROLE_MODERATION
                 && table->rows[i].starts == 0)
                 process_start(&table->rows[i]);
             links_make(master, &table->rows[i]);
         }
         feeds_update(master);
+        moderation_update(master);
     } else if (process->role == ROLE_AUTH) {
         control_set_child(master->control, CONTROL_AUTH, process->control);
         for (size_t i = 1; i <= table->workers; i++)
@@ -463,6 +480,7 @@ config_replace(struct master *master, struct config *config,
     if (changed.used > 0)
         process_send_config(&master->processes);
     feeds_update(master);
+    moderation_update(master);
     buffer_free(&changed);
     buffer_free(&restart);
 }

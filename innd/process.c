@@ -49,6 +49,8 @@ process_name(const struct process *process)
         return "auth";
     if (process->role == ROLE_BRIDGE)
         return "wsbridge";
+    if (process->role == ROLE_MODERATION)
+        return "moderation";
     if (process->role == ROLE_FEEDER)
         snprintf(name, sizeof(name), "feeder %s",
                  process->peer != NULL ? process->peer : "");
@@ -121,6 +123,7 @@ program_path(const struct process *process)
     switch (process->role) {
     case ROLE_WRITER:
     case ROLE_AUTH:
+    case ROLE_MODERATION:
         return "/proc/self/exe";
     case ROLE_FEEDER:
         return process->table->feeder_path;
@@ -142,6 +145,7 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
     const char *program = program_path(process);
     char role[] = "--role=writer";
     char auth[] = "--role=auth";
+    char moderation[] = "--role=moderation";
     char slot[32];
     char worker[32];
     char since[48];
@@ -154,6 +158,8 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
         words[next++] = role;
     if (process->role == ROLE_AUTH)
         words[next++] = auth;
+    if (process->role == ROLE_MODERATION)
+        words[next++] = moderation;
     words[next++] = slot;
     words[next++] = worker;
     if (process->role == ROLE_FEEDER) {
@@ -244,6 +250,7 @@ static const struct {
     [ROLE_FEEDER] = {TABLE(feeder_handlers)},
     [ROLE_AUTH] = {TABLE(writer_handlers)}, /* no other words */
     [ROLE_BRIDGE] = {TABLE(bridge_handlers)},
+    [ROLE_MODERATION] = {TABLE(feeder_handlers)}, /* no other words */
 };
 
 /* Its end closes the control socket too; what hangs on without one is killed
@@ -513,7 +520,7 @@ process_table_open(struct process_table *table, unsigned workers)
     bool bridge = table->bridge_fd_count > 0;
 
     table->workers = workers;
-    table->count = 1 + workers + PROCESS_FEEDERS_MAX + (bridge ? 1 : 0) + 1;
+    table->count = 1 + workers + PROCESS_FEEDERS_MAX + (bridge ? 1 : 0) + 2;
     table->rows = xcalloc(table->count, sizeof(*table->rows));
     for (unsigned i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
@@ -523,6 +530,7 @@ process_table_open(struct process_table *table, unsigned workers)
                         : i <= workers                       ? ROLE_NNRPD
                         : i <= workers + PROCESS_FEEDERS_MAX ? ROLE_FEEDER
                         : i == table->count - 1              ? ROLE_AUTH
+                        : i == table->count - 2              ? ROLE_MODERATION
                                                              : ROLE_BRIDGE;
         process->slot = i;
         process->worker = process->role == ROLE_NNRPD ? i - 1 : 0;

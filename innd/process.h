@@ -41,7 +41,8 @@ enum process_role {
     ROLE_NNRPD,
     ROLE_FEEDER,
     ROLE_AUTH,
-    ROLE_BRIDGE
+    ROLE_BRIDGE,
+    ROLE_MODERATION
 };
 
 enum process_state {
@@ -106,7 +107,8 @@ struct process_table {
     char *feeder_path;
     struct process *rows; /* [0] is the writer, then the workers, then rows
                              for feeders (innd/feed.h), the bridge where there
-                             is one; auth is the last */
+                             is one; moderation, which may not run, and auth
+                             are the last */
     size_t workers;
     size_t count;
     struct event *watch; /* each second */
@@ -126,6 +128,12 @@ static inline struct process *
 process_auth(const struct process_table *table)
 {
     return &table->rows[table->count - 1];
+}
+
+static inline struct process *
+process_moderation(const struct process_table *table)
+{
+    return &table->rows[table->count - 2];
 }
 
 /* "writer", "nnrpd 2": its name in the log. */

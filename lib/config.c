@@ -518,6 +518,18 @@ pathhost_find(struct config *config)
         config->pathhost = xstrdup("news.invalid");
 }
 
+/* An absolute path, and a place for the address. */
+static int
+mta_check(const struct config *config, const cfg_t *cfg)
+{
+    if (config->mta[0] == '/' && strstr(config->mta, " %s") != NULL)
+        return 0;
+    reading_error(cfg, "mta", config->mta,
+                  "the absolute path of a program and its words, \"%s\" for "
+                  "the address among them");
+    return -1;
+}
+
 /* What no row alone can say. */
 static int
 config_check(const struct config *config, const cfg_t *cfg)
@@ -528,6 +540,8 @@ config_check(const struct config *config, const cfg_t *cfg)
     char *found;
     char *expected;
 
+    if (mta_check(config, cfg) < 0)
+        return -1;
     if (config->segment_octets >= longest + RECORD_ROOM_OCTETS)
         return 0;
     found = xasprintf("%" PRId64, config->segment_octets);
@@ -647,12 +661,17 @@ file_load(const struct config_row *row, struct config_file *file,
 int
 config_read_files(struct config *config, struct buffer *why)
 {
-    for (size_t i = 0; i < config_row_count; i++)
-        if (config_rows[i].kind == KIND_FILE
-            && file_load(&config_rows[i], file_of(&config_rows[i], config),
-                         why)
-                   < 0)
+    for (size_t i = 0; i < config_row_count; i++) {
+        struct config_file *file;
+
+        if (config_rows[i].kind != KIND_FILE)
+            continue;
+        file = file_of(&config_rows[i], config);
+        if (file_load(&config_rows[i], file, why) < 0)
             return -1;
+        if (file->text != NULL)
+            file_note(config, file->path);
+    }
     return 0;
 }
 

@@ -81,8 +81,8 @@ struct config_file {
 struct config {
     uint64_t generation; /* raised by the master at each reload that changed
                             something; 1 at first */
-    char **files;        /* that it was read from: the file, and what it
-                            includes */
+    char **files;        /* that it was read from: the file, what it includes,
+                            and what config_read_files() read */
     size_t file_count;
     /* who we are */
     char *pathhost;     /* the name in Path; found from the host name, or
@@ -117,6 +117,9 @@ struct config {
     struct config_file distributions;
     struct config_file distrib_pats;
     struct config_file moderators;
+    char *moderatormailer;   /* "": none but those of moderators */
+    char *mta;               /* the command that mails */
+    int64_t moderationretry; /* seconds */
     /* how many */
     int64_t workers;        /* 0: two for each core */
     int64_t maxconnections; /* whole server */

@@ -124,6 +124,20 @@ const struct config_row config_rows[] = {
              "to moderated newsgroups are mailed.  \"%s\" in the address is "
              "the newsgroup with its dots as dashes; the first line that "
              "matches is taken."},
+    {"moderatormailer", KIND_WORD, MEMBER(config, moderatormailer),
+     .fallback = "",
+     .text = "Address of the moderators of newsgroups that no line of "
+             "moderators is for, as %s@moderators.isc.org; empty: a post to "
+             "such a newsgroup is refused."},
+    {"mta", KIND_TEXT, MEMBER(config, mta),
+     .fallback = "/usr/sbin/sendmail -oi -oem %s",
+     .text = "The command that mails a post to a moderator, executed without "
+             "a shell: \"%s\" is his address, the mail comes on standard "
+             "input."},
+    {"moderationretry", KIND_NUMBER, MEMBER(config, moderationretry),
+     .fallback = "300", .minimum = 1, .maximum = 3600, .unit = "seconds",
+     .text = "Pause before a post that could not be mailed is tried again; it "
+             "doubles with each failure, up to an hour."},
     {"runasuser", KIND_WORD, MEMBER(config, runasuser), .fallback = "news",
      .restart = true,
      .text = "Who the server becomes when root starts it; empty: it stays "

@@ -142,6 +142,38 @@ shared_mode(const struct shared *shared, char reason[SHARED_REASON_OCTETS])
     }
 }
 
+void
+shared_text_set(struct shared_text *text, const char *value)
+{
+    size_t length = strnlen(value, SHARED_REASON_OCTETS - 1);
+
+    atomic_fetch_add(&text->sequence, 1);
+    atomic_thread_fence(memory_order_release);
+    memset(text->text, 0, SHARED_REASON_OCTETS);
+    memcpy(text->text, value, length);
+    atomic_fetch_add_explicit(&text->sequence, 1, memory_order_release);
+}
+
+/*
+ * A writer that is killed within leaves the number odd until its successor
+ * writes: after so many looks what is there is taken as it is.
+ */
+void
+shared_text_get(const struct shared_text *text,
+                char copy_r[SHARED_REASON_OCTETS])
+{
+    uint32_t before, after;
+    int looks = 0;
+
+    do {
+        before = atomic_load_explicit(&text->sequence, memory_order_acquire);
+        memcpy(copy_r, text->text, SHARED_REASON_OCTETS);
+        atomic_thread_fence(memory_order_acquire);
+        after = atomic_load_explicit(&text->sequence, memory_order_relaxed);
+    } while ((before % 2 != 0 || before != after) && looks++ < 1000);
+    copy_r[SHARED_REASON_OCTETS - 1] = '\0';
+}
+
 uint64_t
 shared_sum(const struct shared *shared, enum counter counter)
 {

@@ -69,6 +69,21 @@ struct shared_slot {
     _Atomic uint64_t feed[FEED_COUNTER_COUNT]; /* a feeder's */
 };
 
+/* A text that one process writes and all may read. */
+struct shared_text {
+    _Atomic uint32_t sequence; /* odd while it is written */
+    char text[SHARED_REASON_OCTETS];
+};
+
+/* The queue for moderators, as `ctlinnd status` shows it; its process's. */
+struct shared_moderation {
+    _Atomic uint64_t waiting; /* posts */
+    _Atomic uint64_t failed;  /* set aside */
+    _Atomic uint64_t mailed;  /* since the server's start */
+    _Atomic int64_t oldest;   /* when the oldest that waits came; 0: none */
+    struct shared_text error; /* the last one */
+};
+
 struct shared {
     uint32_t magic;
     uint32_t version;
@@ -83,6 +98,7 @@ struct shared {
     _Atomic uint32_t accounts;     /* how many there are to log in to; the auth
                                       process's */
     _Atomic int64_t started;       /* seconds since the epoch */
+    struct shared_moderation moderation;
     struct shared_slot slots[SHARED_SLOTS];
     struct limit_table limits; /* written by all workers and the master */
 };
@@ -98,6 +114,11 @@ void shared_set_mode(struct shared *shared, enum server_mode mode,
 /* A consistent copy of the mode and its reason. */
 enum server_mode shared_mode(const struct shared *shared,
                              char reason[SHARED_REASON_OCTETS]);
+/* Write a text, cut to what fits; only its one process does. */
+void shared_text_set(struct shared_text *text, const char *value);
+/* A consistent copy. */
+void shared_text_get(const struct shared_text *text,
+                     char copy_r[SHARED_REASON_OCTETS]);
 /* The sum of a counter over all slots, those of ended processes included:
    a slot keeps its counters when its next process begins. */
 uint64_t shared_sum(const struct shared *shared, enum counter counter);

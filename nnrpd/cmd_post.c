@@ -7,6 +7,7 @@
 #include "lib/article.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
+#include "lib/listing.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/message_id.h"
@@ -17,6 +18,7 @@
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
+#include "storage/active.h"
 
 /* Refused posts with a line of their own in the log, in a session; further
    ones are counted in its last line. */
@@ -52,8 +54,10 @@ post_outcome(struct session *session, const char *id,
     case STORE_STORED:
         worker_count(session->worker, COUNTER_POSTED, 1);
         session->posted++;
-        notice("%s: posted id=%s", session_name(session), id);
-        session_reply(session, "240 Article received %s", id);
+        notice("%s: posted id=%s%s%s", session_name(session), id,
+               answer->why[0] != '\0' ? " moderated: " : "", answer->why);
+        session_reply(session, "240 Article received %s%s%s", id,
+                      answer->why[0] != '\0' ? "; " : "", answer->why);
         return;
     case STORE_DUPLICATE:
         worker_count(session->worker, COUNTER_DUPLICATES, 1);
@@ -110,6 +114,51 @@ post_check_access(const struct session *session, const struct article *proto,
     return 0;
 }
 
+/* A post that waits for a moderator needs one whose address is known. */
+static int
+check_moderator(const struct config *config, const char *name, size_t octets,
+                struct buffer *why)
+{
+    struct buffer address = BUFFER_EMPTY;
+    bool known = config->moderatormailer[0] != '\0'
+                 || (config->moderators.text != NULL
+                     && listing_moderator(config->moderators.text, name,
+                                          octets, &address));
+
+    buffer_free(&address);
+    return known ? 0
+                 : why_set(why,
+                           "%.*s is moderated, and no address of its "
+                           "moderator is known here",
+                           (int)octets, name);
+}
+
+/* The first of its groups that is moderated decides who sees it. */
+static int
+post_check_moderated(const struct session *session,
+                     const struct article *proto, struct buffer *why)
+{
+    const struct field_value *field = &proto->fields[FIELD_NEWSGROUPS];
+    const struct active *active = session->worker->active;
+    const char *name;
+    size_t octets, at = 0;
+
+    if (proto->fields[FIELD_APPROVED].octets != NULL || field->octets == NULL)
+        return 0;
+    while (
+        newsgroups_next(field->octets, field->length, &at, &name, &octets)) {
+        uint32_t group = active_find(active, name, octets);
+
+        if (group != 0 && active_flag(active, group) == '=')
+            group = active_alias(active, group);
+        if (group != 0 && active_flag(active, group) == 'm') {
+            name = active_name(active, group, &octets);
+            return check_moderator(session->worker->config, name, octets, why);
+        }
+    }
+    return 0;
+}
+
 /* Make the article of what was posted, and the submission of the article. */
 static int
 post_build(struct session *session, const struct receive *receive,
@@ -128,6 +177,7 @@ post_build(struct session *session, const struct receive *receive,
             < 0
         || incoming_check_size(session, &proto, receive->octets.used, why) < 0
         || post_check_access(session, &proto, why) < 0
+        || post_check_moderated(session, &proto, why) < 0
         || article_inject(&proto, &rules, &injection, &wire, why) < 0
         || article_parse(&article, wire.data, wire.used, why) < 0)
         goto out;

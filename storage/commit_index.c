@@ -59,7 +59,8 @@ history_collect(struct index_scratch *scratch, const struct commit *commit)
 
         scratch->history[scratch->history_count++] = (struct history_entry){
             .hash = article->hash,
-            .fate = HISTORY_STORED,
+            .fate =
+                article->submitted ? HISTORY_SUBMITTED : HISTORY_STORED,
             .sequence = article->sequence,
             .token = article->token,
         };
@@ -102,12 +103,15 @@ overview_put_articles(struct store *store, const struct commit *commit,
                       size_t from, size_t to, struct buffer *why)
 {
     struct index_scratch *scratch = &store->scratch;
+    size_t put = 0;
 
     scratch_reserve(scratch, 0, to - from);
     for (size_t i = from; i < to; i++) {
         const struct commit_article *article = &commit->articles[i];
 
-        scratch->overview[i - from] = (struct overview_entry){
+        if (article->submitted)
+            continue;
+        scratch->overview[put++] = (struct overview_entry){
             .sequence = article->sequence,
             .arrival = article->arrival,
             .token = article->token,
@@ -120,7 +124,7 @@ overview_put_articles(struct store *store, const struct commit *commit,
             .line_octets = article->line_octets,
         };
     }
-    return overview_put(store->overview, scratch->overview, to - from, why);
+    return overview_put(store->overview, scratch->overview, put, why);
 }
 
 static struct overview_group

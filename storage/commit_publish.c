@@ -11,6 +11,8 @@ publish_article(struct store *store, const struct commit *commit,
 {
     const char *at = commit->groups.data + article->groups_at;
 
+    if (article->submitted)
+        return;
     for (size_t i = 0; i < article->group_count; i++) {
         struct record_group place;
         struct group_marks marks;

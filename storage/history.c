@@ -334,6 +334,13 @@ history_applied(const struct history *history)
     return applied;
 }
 
+/* Does it say where a record lies, or until when it counts? */
+static bool
+fate_has_token(enum history_fate fate)
+{
+    return fate == HISTORY_STORED || fate == HISTORY_SUBMITTED;
+}
+
 static void
 entry_unpack(struct history_entry *entry, const struct message_hash *hash,
              const struct stored_entry *stored)
@@ -341,7 +348,7 @@ entry_unpack(struct history_entry *entry, const struct message_hash *hash,
     *entry = (struct history_entry){.hash = *hash,
                                     .fate = (enum history_fate)stored->fate,
                                     .sequence = stored->sequence};
-    if (entry->fate == HISTORY_STORED) {
+    if (fate_has_token(entry->fate)) {
         entry->token.segment = stored->place.segment;
         entry->token.offset = stored->place.offset;
         entry->token.octets = stored->place.octets;
@@ -357,7 +364,7 @@ entry_pack(const struct history_entry *entry)
     struct stored_entry stored = {.sequence = entry->sequence,
                                   .fate = entry->fate};
 
-    if (entry->fate == HISTORY_STORED) {
+    if (fate_has_token(entry->fate)) {
         assert(entry->until == 0);
         stored.place.segment = entry->token.segment;
         stored.place.offset = entry->token.offset;
@@ -386,7 +393,7 @@ history_lookup(struct history *history, const struct message_hash *hash,
         return 0;
     if (error == 0
         && (value.size != sizeof(stored) || stored.fate < HISTORY_STORED
-            || stored.fate > HISTORY_CANCELLED))
+            || stored.fate > HISTORY_SUBMITTED))
         error = EINVAL;
     if (error != 0)
         return fail(history, error, "lookup", why);

@@ -28,15 +28,17 @@ enum history_fate {
     HISTORY_EXPIRED = 2,   /* was stored, is gone; refuse it */
     HISTORY_REFUSED = 3,   /* never to be taken */
     HISTORY_CANCELLED = 4, /* cancelled, perhaps before it came */
+    HISTORY_SUBMITTED = 5, /* a post that went to a moderator; the article
+                              itself may yet come */
 };
 
 struct history_entry {
     struct message_hash hash;
     enum history_fate fate;
     uint64_t sequence;  /* of the article, or of the record that decided */
-    struct token token; /* HISTORY_STORED only */
+    struct token token; /* HISTORY_STORED and HISTORY_SUBMITTED only */
     int64_t until;      /* remember at least until then, seconds; not for
-                           HISTORY_STORED, which is kept while the article is
+                           these two, which are kept while the record is
                            there: 0 */
 };
 

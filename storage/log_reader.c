@@ -31,6 +31,7 @@ enum {
 struct log_reader {
     char *path;
     const struct active *active;
+    enum record_type type; /* of the records that are given */
     uint64_t last; /* sequence of the last record that is behind us */
 
     /* the segment */
@@ -398,11 +399,18 @@ log_reader_new(const char *path, const struct active *active,
         sysdie(EXIT_IO, "spool %s", path);
     reader->path = xstrdup(path);
     reader->active = active;
+    reader->type = RECORD_ARTICLE;
     reader->fd = -1;
     reader->last = from->sequence;
     reader->segment = from->segment;
     reader->batch = from->offset;
     return reader;
+}
+
+void
+log_reader_want(struct log_reader *reader, enum record_type type)
+{
+    reader->type = type;
 }
 
 void
@@ -485,7 +493,7 @@ record_step(struct log_reader *reader, struct log_step *step)
     if (is_new)
         reader->last = head->sequence;
     step->before = before;
-    return is_new && head->type == RECORD_ARTICLE;
+    return is_new && head->type == reader->type;
 }
 
 enum log_answer

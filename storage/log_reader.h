@@ -1,6 +1,7 @@
 /*
- * log_reader -- the articles of the log in order of arrival, for feeders:
- * read-only, beside a writer that goes on appending.
+ * log_reader -- the articles of the log in order of arrival, for feeders, or
+ * its submissions, for the queue of the moderators: read-only, beside a writer
+ * that goes on appending.
  *
  * It reads heads of records and steps over payloads, up to the sequence number
  * that the writer has made visible (active_committed()); what lies behind that
@@ -59,6 +60,9 @@ struct log_reader *log_reader_new(const char *path,
                                   const struct active *active,
                                   const struct log_position *from);
 void log_reader_free(struct log_reader **reader);
+/* Give records of this type from now on, and no articles (those of others are
+   stepped over). */
+void log_reader_want(struct log_reader *reader, enum record_type type);
 
 /*
  * The next article.  It reads at most so many records of other kinds, or

@@ -147,7 +147,7 @@ collect_history(struct recovery *recovery, const struct record *record,
         .sequence = record->head.sequence,
         .until = until,
     };
-    if (fate == HISTORY_STORED)
+    if (fate == HISTORY_STORED || fate == HISTORY_SUBMITTED)
         entry->token = record->token;
 }
 
@@ -334,6 +334,9 @@ replay_one(struct recovery *recovery, const struct record *record,
     switch (record->head.type) {
     case RECORD_ARTICLE:
         return replay_article(recovery, record, why);
+    case RECORD_SUBMISSION:
+        collect_history(recovery, record, HISTORY_SUBMITTED, 0);
+        return 0;
     case RECORD_CANCEL:
         return replay_cancel(recovery, record, why);
     case RECORD_GROUP:

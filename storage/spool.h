@@ -83,7 +83,7 @@ enum record_type {
     RECORD_MARKS = 4,      /* group marks alone */
     RECORD_EXPIRE = 5,     /* removed by expire */
     RECORD_REMEMBER = 6,   /* an ID that must still be refused */
-    RECORD_SUBMISSION = 7, /* a post that waits for a moderator */
+    RECORD_SUBMISSION = 7, /* a post for a moderator */
     RECORD_TRUNC = 8,      /* "segment S ends at X" */
     RECORD_SNAPSHOT = 9,   /* all groups, at the beginning of a segment */
 };
@@ -96,7 +96,10 @@ enum record_type {
  */
 /* Then meta (meta_octets), then payload (payload_octets), then zeroes to a
    multiple of 8.  An article's meta is group_count struct record_group; its
-   payload the wire article with Path and Xref, ".CRLF" included. */
+   payload the wire article with Path and Xref, ".CRLF" included.  A
+   submission's is the same without Xref, and its meta the one moderated group
+   with the number 0: who mails it reads the log (innd/moderation.h), and until
+   he has passed it its segment is kept. */
 struct record_head {
     uint32_t magic;
     uint32_t octets; /* of the whole record, padding included */

@@ -443,7 +443,7 @@ article_finish(const struct commit_article *article, const char *refusal)
         .outcome = STORE_STORED,
         .sequence = article->sequence,
         .token = article->token,
-        .why = "",
+        .why = article->submitted ? store_submitted_text : "",
     };
 
     if (refusal != NULL) {
@@ -596,7 +596,7 @@ store_check(struct store *store, const struct message_hash *hash)
     if (pending_find(&store->pending, hash) != NULL)
         return CHECK_IN_PROGRESS;
     found = store_lookup(store, hash, &entry);
-    if (found > 0)
+    if (found > 0 && entry.fate != HISTORY_SUBMITTED)
         return CHECK_KNOWN;
     return found < 0 || store_is_full(store) || store_is_away(store)
                ? CHECK_LATER

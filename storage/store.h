@@ -47,7 +47,8 @@ struct store_result {
     enum store_outcome outcome;
     uint64_t sequence; /* STORE_STORED */
     struct token token;
-    const char *why; /* for a person; "" when stored; borrowed */
+    const char *why; /* for a person; "" when stored, but for a post that
+                        waits for a moderator; borrowed */
 };
 typedef void store_done_func(const struct store_result *result);
 /* A change other than an article: status 0 done, -1 refused. */
@@ -91,6 +92,8 @@ int store_drain(struct store *store, struct buffer *why);
  */
 void store_submit(struct store *store, const void *payload, size_t octets,
                   store_done_func *done, void *context);
+/* A post without Approved to a moderated group is kept for its moderator: it
+   is STORE_STORED too, with a word about it, and no article yet. */
 /* Octets and articles (and commands) in hand: for back-pressure. */
 size_t store_pending_octets(const struct store *store);
 size_t store_pending(const struct store *store);

@@ -133,6 +133,7 @@ struct commit_article {
     size_t line_octets;
     struct pending *pending;
     size_t octets; /* of the submission */
+    bool submitted; /* to a moderator: no article yet, in no group */
     uint64_t cookie;
     store_done_func *done;
     void *context;
@@ -239,6 +240,8 @@ struct store {
     struct buffer why;
     struct record_group *chosen; /* the groups of one article */
     size_t chosen_count;
+    uint32_t moderated; /* the first of them that an unapproved post may not
+                           enter; 0: none */
 
     /* the index thread */
     struct overview_reader *reader; /* for low marks; opened when needed */
@@ -294,6 +297,9 @@ int64_t store_now(struct store *store);
 void store_break(struct store *store, const char *what,
                  const struct buffer *why);
 bool store_is_broken(struct store *store);
+
+/* store_submit.c: why a submission to a moderator is no article yet */
+extern const char store_submitted_text[];
 
 /* commit.c and commit_purge.c; storage/commit.h is for the threads themselves */
 void queue_open(struct commit_queue *queue);

@@ -40,6 +40,8 @@ intake_answer(const struct intake *intake, enum store_outcome outcome,
     intake->done(&result);
 }
 
+const char store_submitted_text[] = "it has gone to the moderator";
+
 static void
 intake_answer_stored(const struct intake *intake,
                      const struct history_entry *entry)
@@ -50,7 +52,7 @@ intake_answer_stored(const struct intake *intake,
         .outcome = STORE_STORED,
         .sequence = entry->sequence,
         .token = entry->token,
-        .why = "",
+        .why = entry->fate == HISTORY_SUBMITTED ? store_submitted_text : "",
     };
 
     intake->done(&result);
@@ -75,28 +77,38 @@ is_resubmitted(struct store *store, const struct intake *intake,
     return same;
 }
 
-static void
+/*
+ * The answer to a submission of an ID that is known.  False when there is
+ * none: what went to a moderator comes back approved, or its group is not
+ * moderated any more.
+ */
+static bool
 intake_known(struct store *store, const struct intake *intake,
              const struct history_entry *entry)
 {
     switch (entry->fate) {
     case HISTORY_STORED:
-        if (is_resubmitted(store, intake, entry)) {
+        if (is_resubmitted(store, intake, entry))
             intake_answer_stored(intake, entry);
-            return;
-        }
-        intake_answer(intake, STORE_DUPLICATE, "duplicate");
-        return;
+        else
+            intake_answer(intake, STORE_DUPLICATE, "duplicate");
+        return true;
+    case HISTORY_SUBMITTED:
+        if (!is_resubmitted(store, intake, entry))
+            return false;
+        intake_answer_stored(intake, entry);
+        return true;
     case HISTORY_EXPIRED:
         intake_answer(intake, STORE_DUPLICATE, "duplicate (expired here)");
-        return;
+        return true;
     case HISTORY_CANCELLED:
         intake_answer(intake, STORE_REFUSED, "cancelled");
-        return;
+        return true;
     case HISTORY_REFUSED:
         break;
     }
     intake_answer(intake, STORE_REFUSED, "refused before");
+    return true;
 }
 
 /* --- groups and numbers --- */
@@ -113,11 +125,14 @@ choose(struct store *store, uint32_t id, uint32_t flags)
     group->stamp = store->stamp;
     switch (group->flag) {
     case 'm':
-        if ((flags & SUBMISSION_APPROVED) == 0)
+        if ((flags & SUBMISSION_APPROVED) != 0)
+            break;
+        if ((flags & SUBMISSION_POSTED) == 0)
             return why_set(&store->why,
-                           "%s is moderated, and this is not approved;"
-                           " posting to moderators comes later",
+                           "%s is moderated, and this is not approved",
                            group->name);
+        if (store->moderated == 0)
+            store->moderated = id;
         break;
     case 'n':
         if ((flags & SUBMISSION_POSTED) != 0)
@@ -158,6 +173,7 @@ choose_groups(struct store *store, const struct submission_view *view)
 {
     store->stamp++;
     store->chosen_count = 0;
+    store->moderated = 0;
     for (uint32_t i = 0; i < view->head.group_count; i++) {
         uint32_t id;
 
@@ -265,7 +281,8 @@ build_line(struct buffer *line, const struct buffer *xref,
 
 static struct token
 append_record(struct store *store, struct commit *commit,
-              const struct submission_view *view, int64_t arrival)
+              enum record_type type, const struct submission_view *view,
+              int64_t arrival)
 {
     const struct submission *from = &view->head;
     const struct buffer *xref = &store->xref;
@@ -276,7 +293,7 @@ append_record(struct store *store, struct commit *commit,
          from->article_octets - from->xref_offset},
     };
     struct record_head head = {
-        .type = RECORD_ARTICLE,
+        .type = type,
         .sequence = ++store->sequence,
         .arrival = arrival,
         .hash = from->hash,
@@ -335,7 +352,37 @@ intake_take(struct store *store, const struct intake *intake)
                   store->chosen_count * sizeof(*store->chosen));
     build_line(&commit->lines, &store->xref, view);
     article->line_octets = commit->lines.used - article->line_at;
-    article->token = append_record(store, commit, view, article->arrival);
+    article->token =
+        append_record(store, commit, RECORD_ARTICLE, view, article->arrival);
+    article->sequence = store->sequence;
+    store->in_hand++;
+    store->octets_in_hand += intake->octets;
+}
+
+/* A post that its moderator must see first: a record, with his group alone,
+   and no article. */
+static void
+intake_forward(struct store *store, const struct intake *intake)
+{
+    const struct submission_view *view = &intake->view;
+    struct commit *commit = store->building;
+    struct commit_article *article = commit_article_new(commit);
+
+    *article = (struct commit_article){
+        .hash = view->head.hash,
+        .arrival = store_now(store),
+        .pending = pending_add(&store->pending, &view->head.hash),
+        .octets = intake->octets,
+        .submitted = true,
+        .cookie = view->head.cookie,
+        .done = intake->done,
+        .context = intake->context,
+    };
+    store->chosen[0] = (struct record_group){.group = store->moderated};
+    store->chosen_count = 1;
+    buffer_clear(&store->xref);
+    article->token = append_record(store, commit, RECORD_SUBMISSION, view,
+                                   article->arrival);
     article->sequence = store->sequence;
     store->in_hand++;
     store->octets_in_hand += intake->octets;
@@ -395,9 +442,9 @@ store_submit(struct store *store, const void *payload, size_t octets,
     found = store_lookup(store, hash, &entry);
     if (found < 0)
         return;
-    if (found > 0)
-        intake_known(store, &intake, &entry);
-    else if (octets > store->article_octets_max)
+    if (found > 0 && intake_known(store, &intake, &entry))
+        return;
+    if (octets > store->article_octets_max)
         intake_answer(&intake, STORE_REFUSED, "larger than a segment");
     else if (store_is_full(store))
         intake_answer(&intake, STORE_LATER, "no room on this server now");
@@ -405,6 +452,11 @@ store_submit(struct store *store, const void *payload, size_t octets,
         intake_answer(&intake, STORE_LATER, "the overview is away");
     else if (choose_groups(store, &intake.view) < 0)
         intake_answer(&intake, STORE_REFUSED, buffer_text(&store->why));
-    else
+    else if (store->moderated == 0)
         intake_take(store, &intake);
+    else if (found > 0)
+        intake_answer(&intake, STORE_DUPLICATE,
+                      "duplicate: it has gone to the moderator");
+    else
+        intake_forward(store, &intake);
 }

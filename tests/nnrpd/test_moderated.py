@@ -1,0 +1,282 @@
+"""Posts to moderated newsgroups: to the moderator, by mail (RFC 5537, 3.5.1).
+"""
+import os
+import re
+import signal
+import stat
+import textwrap
+
+import pytest
+
+from support.nntp import article, post
+from support.server import Server
+from support.wait import wait_until
+
+MAILER = """\
+    #!/usr/bin/python3
+    # Takes a mail as sendmail would: into a file for each one, unless told
+    # what to answer.
+    import os, sys, tempfile
+    here = os.path.dirname(os.path.realpath(__file__))
+    answer = os.path.join(here, "answer")
+    if os.path.exists(answer):
+        status, text = open(answer).read().split(" ", 1)
+        sys.stderr.write(text + "\\n")
+        sys.exit(int(status))
+    mail = sys.stdin.buffer.read()
+    fd, path = tempfile.mkstemp(dir=here, prefix="new-")
+    with os.fdopen(fd, "wb") as file:
+        file.write(" ".join(sys.argv[1:]).encode() + b"\\n" + mail)
+    os.rename(path, path.replace("new-", "mail-"))
+"""
+
+
+class Mailer:
+    def __init__(self, directory):
+        self.dir = str(directory)
+        self.program = os.path.join(self.dir, "mailer")
+        with open(self.program, "w") as file:
+            file.write(textwrap.dedent(MAILER))
+        os.chmod(self.program, 0o755)
+        # The server may have become another user.
+        os.chmod(self.dir, 0o1777)
+        for up in list(directory.parents)[:3]:
+            if up.stat().st_uid == os.geteuid() and "pytest" in str(up):
+                os.chmod(up, stat.S_IMODE(up.stat().st_mode) | 0o055)
+        self.moderators = os.path.join(self.dir, "moderators")
+        with open(self.moderators, "w") as file:
+            file.write("local.*:%s@mod.example\n")
+        os.chmod(self.moderators, 0o644)
+
+    def conf(self):
+        return [f'mta = "{self.program} -oi %s"', "moderationretry = 1",
+                f'moderators = "{self.moderators}"']
+
+    def answer(self, status, text):
+        path = os.path.join(self.dir, "answer")
+        if status is None:
+            os.unlink(path)
+            return
+        with open(path + ".new", "w") as file:
+            file.write(f"{status} {text}")
+        os.chmod(path + ".new", 0o644)
+        os.rename(path + ".new", path)
+
+    def mails(self):
+        """Arguments, head and body of each, as octets."""
+        found = []
+        for name in sorted(os.listdir(self.dir)):
+            if name.startswith("mail-"):
+                with open(os.path.join(self.dir, name), "rb") as file:
+                    words, rest = file.read().split(b"\n", 1)
+                head, body = rest.split(b"\n\n", 1)
+                found.append((words, head.split(b"\n"), body))
+        return found
+
+    def of(self, subject):
+        return [mail for mail in self.mails()
+                if f"Subject: {subject}".encode() in mail[1]]
+
+    def wait(self, subject):
+        return wait_until(lambda: self.of(subject), 20,
+                          f"a mail about {subject}")[0]
+
+
+@pytest.fixture
+def mailer(tmp_path):
+    return Mailer(tmp_path)
+
+
+@pytest.fixture
+def own(start_server, mailer):
+    return start_server("--group", "local.test", "--moderated",
+                        "local.moderated.news", "--moderated", "other.mod",
+                        "--name", "news.example", conf=mailer.conf())
+
+
+def status(server):
+    done = server.ctlinnd("status")
+    line = next(line for line in done.stdout.splitlines()
+                if line.startswith("moderated posts"))
+    return dict(re.findall(r"(\w+)=(\S+)", line)), line
+
+
+def test_an_unapproved_post_is_mailed_as_it_was_sent(own, mailer):
+    with own.connect() as client:
+        reply = client.post(post(
+            "local.test,local.moderated.news", subject="please",
+            fields={"To": "somebody@else.example", "X-Odd": "1\n\tfolded"},
+            body="one\n.two\n\nTo: \xfc\n".encode("latin-1")))
+        assert reply.startswith("240 ") and "moderator" in reply
+        name = re.search(r"<[^>]+>", reply).group()
+        words, head, body = mailer.wait("please")
+        assert words == b"-oi local-moderated-news@mod.example"
+        assert head[0] == b"To: local-moderated-news@mod.example"
+        assert b"Message-ID: " + name.encode() in head
+        assert b"Newsgroups: local.test,local.moderated.news" in head
+        assert head[head.index(b"X-Odd: 1") + 1] == b"\tfolded"
+        assert any(line.startswith(b"Date: ") for line in head)
+        # RFC 5537, 3.5.1: these are added when it is injected, not before.
+        names = [line.split(b":")[0] for line in head]
+        assert not set(names) & {b"Path", b"Xref", b"Injection-Info",
+                                 b"Injection-Date"}
+        assert names.count(b"To") == 1
+        assert body == b"one\n.two\n\nTo: \xfc\n"
+        # It is no article yet, in none of its groups.
+        assert client.command(f"STAT {name}").startswith("430 ")
+        assert client.command("GROUP local.test").split()[1] == "0"
+
+
+def test_the_approved_article_comes_back_under_its_id(own, mailer):
+    octets = post("local.moderated.news", message_id="<back@example.com>",
+                  subject="back")
+    with own.connect() as client:
+        assert client.post(octets).startswith("240 ")
+        # The same post once more is none.
+        assert client.post(octets).startswith("441 ")
+        mailer.wait("back")
+        approved = post("local.moderated.news", subject="back",
+                        message_id="<back@example.com>",
+                        fields={"Approved": "mod@mod.example"})
+        reply = client.post(approved)
+        assert reply == "240 Article received <back@example.com>"
+        assert client.command("STAT <back@example.com>").startswith("223 ")
+    assert len(mailer.of("back")) == 1
+
+
+def test_no_address_no_post(own):
+    with own.connect() as client:
+        reply = client.post(post("other.mod"))
+        assert reply.startswith("441 other.mod is moderated, and no address")
+
+
+def test_a_peer_may_not_send_what_is_not_approved(start_server, mailer):
+    server = start_server("--moderated", "local.mod", "--peer", "127.0.0.1",
+                          conf=mailer.conf())
+    with server.connect() as client:
+        assert client.takethis("<peer-1@example.com>", article(
+            "local.mod", message_id="<peer-1@example.com>")).startswith("439")
+        # What waits for its moderator is still wanted from a peer, approved.
+        assert client.post(post("local.mod", message_id="<m-2@example.com>",
+                                subject="m2")).startswith("240 ")
+        assert client.command("CHECK <m-2@example.com>").startswith("238 ")
+        assert client.takethis("<m-2@example.com>", article(
+            "local.mod", message_id="<m-2@example.com>",
+            fields={"Approved": "m@x.example"})).startswith("239 ")
+
+
+def test_what_fails_is_shown_and_tried_again(own, mailer):
+    mailer.answer(75, "no relay today")
+    with own.connect() as client:
+        assert client.post(post("local.moderated.news",
+                                subject="later")).startswith("240 ")
+    wait_until(lambda: "no relay today" in status(own)[1], 20,
+               "the failure in ctlinnd status")
+    values, _ = status(own)
+    assert values["waiting"] == "1" and values["failed"] == "0"
+    assert int(values["oldest_seconds"]) >= 0
+    mailer.answer(None, None)
+    mailer.wait("later")
+    wait_until(lambda: status(own)[0]["waiting"] == "0", 10,
+               "the queue to be empty")
+    assert status(own)[0]["mailed"] == "1"
+
+
+def test_what_is_refused_for_good_is_set_aside(own, mailer):
+    mailer.answer(67, "user unknown")
+    with own.connect() as client:
+        assert client.post(post("local.moderated.news",
+                                subject="aside")).startswith("240 ")
+    wait_until(lambda: status(own)[0]["failed"] == "1", 20,
+               "the post to be set aside")
+    assert "user unknown" in status(own)[1]
+    failed = os.path.join(own.dir, "db", "moderation", "failed")
+    [name] = os.listdir(failed)
+    # Moved back by the admin, it is tried again at a reload.
+    mailer.answer(None, None)
+    os.rename(os.path.join(failed, name),
+              os.path.join(own.dir, "db", "moderation", name))
+    with open(own.conf, "a") as file:
+        file.write('moderatormailer = "m@x.example"\n')
+    assert own.ctlinnd("reload", "all", "x").returncode == 0
+    mailer.wait("aside")
+
+
+def test_a_kill_of_all_loses_no_post(own, mailer):
+    mailer.answer(75, "not now")
+    with own.connect() as client:
+        for number in range(3):
+            assert client.post(post("local.moderated.news",
+                                    subject=f"kill {number}")
+                               ).startswith("240 ")
+    own.kill_master()
+    mailer.answer(None, None)
+    own.start()
+    for number in range(3):
+        mailer.wait(f"kill {number}")
+
+
+def test_a_post_is_taken_from_the_log_when_the_queue_was_away(own, mailer):
+    """Its process is stopped while posts come, and killed: they are in the
+    log, and its cursor before them."""
+    wait_until(lambda: own.children("moderation"), 20, "its process")
+    [pid] = own.children("moderation")
+    os.kill(pid, signal.SIGSTOP)
+    with own.connect() as client:
+        for number in range(3):
+            assert client.post(post("local.moderated.news",
+                                    subject=f"log {number}")
+                               ).startswith("240 ")
+    assert mailer.mails() == []
+    os.kill(pid, signal.SIGKILL)
+    for number in range(3):
+        mailer.wait(f"log {number}")
+
+
+def test_history_and_overview_are_rebuilt_with_it(own, mailer):
+    octets = post("local.moderated.news", message_id="<rebuilt@example.com>",
+                  subject="rebuilt")
+    with own.connect() as client:
+        assert client.post(octets).startswith("240 ")
+    mailer.wait("rebuilt")
+    own.stop()
+    for name in ("db/history", "overview"):
+        directory = os.path.join(own.dir, name)
+        for file in os.listdir(directory):
+            os.unlink(os.path.join(directory, file))
+    own.start()
+    with own.connect() as client:
+        assert client.post(octets).startswith("441 ")
+    assert len(mailer.of("rebuilt")) == 1
+
+
+def test_a_reload_brings_the_first_moderator(start_server, mailer):
+    server = start_server("--moderated", "local.mod",
+                          conf=mailer.conf()[:2])
+    assert server.children("moderation") == []
+    with server.connect() as client:
+        assert client.post(post("local.mod")).startswith("441 ")
+        with open(server.conf, "a") as file:
+            file.write('moderatormailer = "%s@all.example"\n')
+        assert server.ctlinnd("reload", "all", "x").returncode == 0
+
+        def is_taken():
+            return client.post(post("local.mod", subject="first")
+                               ).startswith("240 ")
+
+        wait_until(is_taken, 5, "the new configuration")
+    words, _, _ = mailer.wait("first")
+    assert words == b"-oi local-mod@all.example"
+
+
+@pytest.mark.parametrize("line", ['mta = "sendmail %s"',
+                                  'mta = "/usr/sbin/sendmail -t"'])
+def test_a_command_that_cannot_work_is_refused(tmp_path, line):
+    server = Server("--group", "local.test", conf=[line])
+    try:
+        done = server.serve("start", "--port", str(server.port),
+                            *server.options, check=False)
+        assert done.returncode == 78
+        assert "mta: found" in done.stderr
+    finally:
+        server.remove()
