@@ -422,6 +422,20 @@ on_command(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     turn_end_soon(link->writer);
 }
 
+static void
+on_expire(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct link *link = context;
+    const struct ipc_expire *expire = frame->payload;
+
+    (void)ipc;
+    link->waiting++;
+    store_expire(link->writer->store, expire + 1,
+                 frame->octets - sizeof(*expire), expire->cookie, command_done,
+                 link);
+    turn_end_soon(link->writer);
+}
+
 /* --- who understands what --- */
 
 static const struct ipc_handler worker_handlers[] = {
@@ -436,6 +450,7 @@ static const struct ipc_handler tool_handlers[] = {
     {IPC_CHECK, sizeof(struct ipc_check), false, false, on_check},
     {IPC_FIND, sizeof(struct ipc_find), true, false, on_find},
     {IPC_COMMAND, sizeof(struct ipc_command), false, false, on_command},
+    {IPC_EXPIRE, sizeof(struct ipc_expire), false, false, on_expire},
 };
 
 /* --- tools --- */

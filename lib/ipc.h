@@ -27,7 +27,7 @@ struct buffer;
 struct event_base;
 
 /* Raise it with every change of a payload or of what a type means. */
-enum { IPC_VERSION = 2 };
+enum { IPC_VERSION = 3 };
 
 /* A frame longer than this is a mistake: an article of 16 MiB fits. */
 enum { IPC_PAYLOAD_MAX = 18 * 1024 * 1024 };
@@ -66,6 +66,8 @@ enum ipc_type {
     /* The control socket of the bridge. */
     IPC_BRIDGE, /* wsbridge -> master: a client of mine; carries one end of
                    its socketpair */
+    IPC_EXPIRE, /* tool -> writer: remove this batch; an IPC_REPLY comes back
+                 */
 };
 
 struct ipc_head {
@@ -142,6 +144,12 @@ struct ipc_reply {
 _Static_assert(sizeof(struct ipc_reply) == 16, "payload");
 
 /* IPC_ARTICLE's payload is storage/submission.h's. */
+
+/* A batch of storage/expiry.h follows. */
+struct ipc_expire {
+    uint64_t cookie; /* the tool's; comes back */
+};
+_Static_assert(sizeof(struct ipc_expire) == 8, "payload");
 
 struct ipc_outcome {
     uint64_t cookie;   /* the submission's */

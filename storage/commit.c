@@ -85,17 +85,24 @@ queue_take_ready(struct commit_queue *queue,
 }
 
 void
+change_free(struct change *change)
+{
+    group_free(&change->after);
+    group_free(&change->before);
+    free(change->groups);
+    buffer_free(&change->expiry);
+    free(change->removed);
+}
+
+void
 commit_free(struct commit **commit)
 {
     struct commit *old = *commit;
 
     if (old == NULL)
         return;
-    for (size_t i = 0; i < old->change_count; i++) {
-        group_free(&old->changes[i].after);
-        group_free(&old->changes[i].before);
-        free(old->changes[i].groups);
-    }
+    for (size_t i = 0; i < old->change_count; i++)
+        change_free(&old->changes[i]);
     batch_free(&old->batch);
     free(old->articles);
     free(old->changes);

@@ -50,6 +50,18 @@ overview_is_back(struct store *store, struct buffer *why)
     return true;
 }
 
+/* At most so many entries of the history are in a commit group. */
+static size_t
+commit_entries(const struct commit *commit)
+{
+    size_t entries = commit->article_count + commit->change_count;
+
+    for (size_t i = 0; i < commit->change_count; i++)
+        if (commit->changes[i].kind == CHANGE_EXPIRE)
+            entries += EXPIRY_ARTICLES_MAX;
+    return entries;
+}
+
 /* What the history learns from a commit group, in order of sequence. */
 static void
 history_collect(struct index_scratch *scratch, const struct commit *commit)
@@ -76,6 +88,8 @@ history_collect(struct index_scratch *scratch, const struct commit *commit)
                     .sequence = change->sequence,
                     .until = change->until,
                 };
+        else if (change->kind == CHANGE_EXPIRE)
+            expire_collect(scratch, change);
     }
 }
 
@@ -87,7 +101,7 @@ index_history(struct store *store, struct commit *const *taken, size_t count,
     size_t entries = 0;
 
     for (size_t i = 0; i < count; i++)
-        entries += taken[i]->article_count + taken[i]->change_count;
+        entries += commit_entries(taken[i]);
     scratch_reserve(scratch, entries, 0);
     scratch->history_count = 0;
     for (size_t i = 0; i < count; i++)
@@ -155,6 +169,8 @@ overview_put_change(struct store *store, const struct change *change,
                    : overview_remove(store->overview, change->target,
                                      change->groups, change->group_count, true,
                                      why);
+    if (change->kind == CHANGE_EXPIRE)
+        return expire_overview(store, change, why);
     row = change_row(change);
     return overview_put_group(store->overview, &row, why);
 }

@@ -1,8 +1,10 @@
 #include "storage/commit.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/log.h"
+#include "lib/memory.h"
 #include "storage/active.h"
 
 static void
@@ -79,10 +81,9 @@ publish_group(struct store *store, const struct change *change,
     return 0;
 }
 
-/* What readers see of a group, put into its row of the overview: a low mark
-   that went up must not come down at a start. */
+/* What readers see of a group, put into its row of the overview. */
 static int
-save_marks(struct store *store, uint32_t id, struct buffer *why)
+put_marks(struct store *store, uint32_t id, struct buffer *why)
 {
     struct group_marks marks = active_marks(store->active, id);
     struct buffer creator = BUFFER_EMPTY;
@@ -96,17 +97,31 @@ save_marks(struct store *store, uint32_t id, struct buffer *why)
         .high = marks.high,
         .name = active_name(store->active, id, NULL),
     };
-    int result = -1;
+    int result;
 
     row.creator = buffer_text(&creator);
     row.description = buffer_text(&description);
-    do {
-        if (transaction_begin(store, why) == 0
-            && overview_put_group(store->overview, &row, why) == 0)
-            result = transaction_end(store, why);
-    } while (result < 0 && overview_is_back(store, why));
+    result = overview_put_group(store->overview, &row, why);
     buffer_free(&creator);
     buffer_free(&description);
+    return result;
+}
+
+/* The same for several, each once or more: a low mark that went up must not
+   come down at a start. */
+static int
+save_marks(struct store *store, const uint32_t *ids, size_t count,
+           struct buffer *why)
+{
+    int result;
+
+    do {
+        result = transaction_begin(store, why);
+        for (size_t i = 0; i < count && result == 0; i++)
+            result = put_marks(store, ids[i], why);
+        if (result == 0)
+            result = transaction_end(store, why);
+    } while (result < 0 && overview_is_back(store, why));
     return result;
 }
 
@@ -119,7 +134,7 @@ commit_raise_low(struct store *store, uint32_t id, uint64_t from,
     if (find_low(store, id, from, marks.high, &marks.low, why) < 0)
         return -1;
     active_set_marks(store->active, id, &marks);
-    return save_marks(store, id, why);
+    return save_marks(store, &id, 1, why);
 }
 
 /* A cancelled article is no longer counted. */
@@ -145,6 +160,71 @@ publish_cancel(struct store *store, const struct change *change,
             return -1;
     }
     return 0;
+}
+
+/*
+ * What has left a group is not counted any more.  1 when the group begins
+ * later now; 0; -1.  That it began in the range is not asked: a writer that
+ * died may have left a low mark that is too low.
+ */
+static int
+publish_range(struct store *store, const struct expired_range *range,
+              uint64_t removed, struct buffer *why)
+{
+    struct group_marks marks = active_marks(store->active, range->group);
+    uint64_t low = marks.low;
+
+    /* From before the group was removed and made anew. */
+    if (range->last < marks.low)
+        return 0;
+    marks.count -= removed < marks.count ? removed : marks.count;
+    if (find_low(store, range->group, low, marks.high, &marks.low, why) < 0)
+        return -1;
+    active_set_marks(store->active, range->group, &marks);
+    return marks.low > low;
+}
+
+static int
+publish_expire(struct store *store, const struct change *change,
+               struct buffer *why)
+{
+    struct expiry expiry = expiry_of(change);
+    size_t count = expiry.head.range_count;
+    uint32_t *raised = xcalloc(count + 1, sizeof(*raised));
+    size_t raised_count = 0;
+    int result = 0;
+
+    active_note_removal(store->active);
+    for (size_t i = 0; i < expiry.head.article_count; i++) {
+        struct expired_article article = expiry_article(&expiry, i);
+
+        active_known_drop(store->active, &article.hash);
+    }
+    for (size_t i = 0; i < count && result >= 0; i++) {
+        struct expired_range range = expiry_range(&expiry, i);
+
+        result = publish_range(store, &range, change->removed[i], why);
+        if (result > 0)
+            raised[raised_count++] = range.group;
+    }
+    if (result >= 0 && raised_count > 0)
+        result = save_marks(store, raised, raised_count, why);
+    free(raised);
+    return result < 0 ? -1 : 0;
+}
+
+static int
+publish_removal(struct store *store, const struct change *change,
+                struct buffer *why)
+{
+    switch (change->kind) {
+    case CHANGE_CANCEL:
+        return publish_cancel(store, change, why);
+    case CHANGE_EXPIRE:
+        return publish_expire(store, change, why);
+    default:
+        return 0;
+    }
 }
 
 /*
@@ -177,8 +257,7 @@ publish(struct store *store, struct commit *const *taken, size_t count,
     }
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < taken[i]->change_count; k++)
-            if (taken[i]->changes[k].kind == CHANGE_CANCEL
-                && publish_cancel(store, &taken[i]->changes[k], why) < 0)
+            if (publish_removal(store, &taken[i]->changes[k], why) < 0)
                 return -1;
     return 0;
 }

@@ -87,6 +87,22 @@ overview_remove(struct overview *overview, uint64_t sequence,
 }
 
 int
+overview_remove_ranges(struct overview *overview,
+                       const struct expired_range *ranges, size_t count,
+                       uint64_t *removed_r, struct buffer *why)
+{
+    return overview->ops->remove_ranges(overview, ranges, count, removed_r,
+                                        why);
+}
+
+int
+overview_drop(struct overview *overview, const uint64_t *sequences,
+              size_t count, struct buffer *why)
+{
+    return overview->ops->drop(overview, sequences, count, why);
+}
+
+int
 overview_commit(struct overview *overview, uint64_t applied,
                 struct buffer *why)
 {

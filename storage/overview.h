@@ -107,6 +107,17 @@ int overview_put_group(struct overview *overview,
 int overview_remove(struct overview *overview, uint64_t sequence,
                     const struct record_group *groups, size_t group_count,
                     bool last, struct buffer *why);
+/*
+ * Take whole ranges of numbers out of their groups (expire): as
+ * overview_remove(), for ranges in order by group and number that do not touch
+ * each other.  removed_r gets for each how many articles were there.
+ */
+int overview_remove_ranges(struct overview *overview,
+                           const struct expired_range *ranges, size_t count,
+                           uint64_t *removed_r, struct buffer *why);
+/* These articles, in no group any more, can no longer be located either. */
+int overview_drop(struct overview *overview, const uint64_t *sequences,
+                  size_t count, struct buffer *why);
 int overview_commit(struct overview *overview, uint64_t applied,
                     struct buffer *why);
 

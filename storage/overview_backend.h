@@ -42,6 +42,11 @@ struct overview_ops {
     int (*remove)(struct overview *overview, uint64_t sequence,
                   const struct record_group *groups, size_t group_count,
                   bool last, struct buffer *why);
+    int (*remove_ranges)(struct overview *overview,
+                         const struct expired_range *ranges, size_t count,
+                         uint64_t *removed_r, struct buffer *why);
+    int (*drop)(struct overview *overview, const uint64_t *sequences,
+                size_t count, struct buffer *why);
     int (*commit)(struct overview *overview, uint64_t applied,
                   struct buffer *why);
     int (*resume)(struct overview *overview, struct buffer *why);

@@ -33,7 +33,12 @@ const char *const postgresql_writer_sql[WRITER_STATEMENTS] = {
     [WRITER_NOTE_REMOVED] = "INSERT INTO removed VALUES ($1::int8, $2::int8,"
                             " $3::int8, $4::bytea)",
     [WRITER_TRIM_REMOVED] = "DELETE FROM removed WHERE id <= $1::int8",
+    [WRITER_RECENT_PLACES] =
+        "SELECT sequence, numbers FROM recent WHERE sequence >= $1::int8"
+        " AND sequence <= $2::int8 ORDER BY sequence",
     [WRITER_GET_BLOCK] = "SELECT data FROM block WHERE key = $1::int8",
+    [WRITER_NEXT_BLOCK] = "SELECT data, key FROM block WHERE key >= $1::int8"
+                          " AND key <= $2::int8 ORDER BY key LIMIT 1",
     [WRITER_PUT_BLOCK] = "INSERT INTO block VALUES ($1::int8, $2::bytea)"
                          " ON CONFLICT (key) DO UPDATE"
                          " SET data = excluded.data",
@@ -46,7 +51,8 @@ const char *const postgresql_writer_sql[WRITER_STATEMENTS] = {
         " DO UPDATE SET segment = excluded.segment,"
         " position = excluded.position, octets = excluded.octets,"
         " arrival = excluded.arrival",
-    [WRITER_DROP_ARTICLE] = "DELETE FROM article WHERE sequence = $1::int8",
+    [WRITER_DROP_ARTICLES] = "DELETE FROM article WHERE sequence >= $1::int8"
+                             " AND sequence <= $2::int8",
     /* What is counted here is not what the caller counts: see
        overview_put_group() in storage/overview.h. */
     [WRITER_PUT_GROUP] =
@@ -65,8 +71,9 @@ const char *const postgresql_writer_sql[WRITER_STATEMENTS] = {
         " SET high = greatest(g.high, excluded.high),"
         " count = g.count + excluded.count,"
         " folded = greatest(g.folded, excluded.folded)",
-    [WRITER_LESS_GROUP] = "UPDATE groups SET count = count - 1"
-                          " WHERE id = $1::int8 AND count > 0",
+    [WRITER_LESS_GROUP] = "UPDATE groups"
+                          " SET count = greatest(count - $2::int8, 0)"
+                          " WHERE id = $1::int8",
     [WRITER_RAISE_GROUP] =
         "INSERT INTO groups AS g VALUES ($1::int8, 0, 0, 0, 1, $2::int8, 0, 0,"
         " '', '', '') ON CONFLICT (id) DO UPDATE SET high = excluded.high"
@@ -364,27 +371,54 @@ done_block(struct overview_writer *writer)
     overview->block = NULL;
 }
 
+/* The block in the answer that came, if there is one. */
+static int
+read_block(struct postgresql_overview *overview, int64_t key,
+           struct overview_line lines[], struct buffer *why)
+{
+    struct buffer reason = BUFFER_EMPTY;
+    int count = overview_block_read(
+        lines, overview_block_first(key), PQgetvalue(overview->block, 0, 0),
+        (size_t)PQgetlength(overview->block, 0, 0), &reason);
+
+    if (count < 0)
+        postgresql_damaged(overview, why, buffer_text(&reason));
+    buffer_free(&reason);
+    return count;
+}
+
 static int
 get_block(struct overview_writer *writer, int64_t key,
           struct overview_line lines[], struct buffer *why)
 {
     struct postgresql_overview *overview = postgresql_writer(writer);
-    struct buffer reason = BUFFER_EMPTY;
-    int count = 0;
 
     done_block(writer);
     overview->block = ask_with(overview, WRITER_GET_BLOCK, key, why);
     if (overview->block == NULL)
         return -1;
-    if (PQntuples(overview->block) > 0)
-        count = overview_block_read(lines, overview_block_first(key),
-                                    PQgetvalue(overview->block, 0, 0),
-                                    (size_t)PQgetlength(overview->block, 0, 0),
-                                    &reason);
-    if (count < 0)
-        postgresql_damaged(overview, why, buffer_text(&reason));
-    buffer_free(&reason);
-    return count;
+    return PQntuples(overview->block) == 0
+               ? 0
+               : read_block(overview, key, lines, why);
+}
+
+static int
+next_block(struct overview_writer *writer, int64_t from, int64_t to,
+           int64_t *key_r, struct overview_line lines[], struct buffer *why)
+{
+    struct postgresql_overview *overview = postgresql_writer(writer);
+    struct postgresql_values *values = postgresql_with(overview);
+
+    done_block(writer);
+    postgresql_add_number(values, from);
+    postgresql_add_number(values, to);
+    overview->block = postgresql_ask(overview, WRITER_NEXT_BLOCK, why);
+    if (overview->block == NULL)
+        return -1;
+    if (PQntuples(overview->block) == 0)
+        return 0;
+    *key_r = postgresql_number(overview->block, 0, 1);
+    return read_block(overview, *key_r, lines, why);
 }
 
 static int
@@ -496,6 +530,44 @@ recent_groups(struct overview_writer *writer, uint64_t sequence,
     return count < 0 ? -1 : found;
 }
 
+static int
+recent_places(struct overview_writer *writer, uint64_t from, uint64_t to,
+              struct overview_places *places, struct buffer *why)
+{
+    struct postgresql_overview *overview = postgresql_writer(writer);
+    struct postgresql_values *values = postgresql_with(overview);
+    PGresult *rows;
+    int count = 0;
+
+    /* Not from before: as in load_rows(). */
+    if (from <= overview->moved)
+        from = overview->moved + 1;
+    postgresql_add_number(values, (int64_t)from);
+    postgresql_add_number(values, (int64_t)to);
+    rows = postgresql_ask(overview, WRITER_RECENT_PLACES, why);
+    if (rows == NULL)
+        return -1;
+    for (int i = 0; i < PQntuples(rows) && count >= 0; i++) {
+        const struct record_group *groups;
+
+        count = list_groups(overview, rows, i, 1, &groups, why);
+        if (count > 0)
+            overview_places_add(places, column(rows, i, 0), groups,
+                                (size_t)count);
+    }
+    PQclear(rows);
+    return count < 0 ? -1 : 0;
+}
+
+static int
+recent_begin(struct overview_writer *writer, uint64_t *sequence_r,
+             struct buffer *why)
+{
+    (void)why; /* nothing is asked */
+    *sequence_r = postgresql_writer(writer)->moved + 1;
+    return 0;
+}
+
 /* A list of groups as the next value. */
 static void
 add_groups(struct postgresql_overview *overview,
@@ -540,45 +612,58 @@ drop_recent(struct overview_writer *writer, uint64_t sequence,
     return run_with(writer, WRITER_DROP_RECENT, (int64_t)sequence, why);
 }
 
+/* A statement that has two. */
 static int
-less_group(struct overview_writer *writer, uint32_t group, struct buffer *why)
+run_with_two(struct overview_writer *writer, enum writer_statement statement,
+             uint64_t first, uint64_t second, struct buffer *why)
 {
-    return run_with(writer, WRITER_LESS_GROUP, group, why);
+    struct postgresql_overview *overview = postgresql_writer(writer);
+    struct postgresql_values *values = postgresql_with(overview);
+
+    postgresql_add_number(values, (int64_t)first);
+    postgresql_add_number(values, (int64_t)second);
+    return postgresql_run(overview, statement, why);
 }
 
 static int
-drop_article(struct overview_writer *writer, uint64_t sequence,
-             struct buffer *why)
+less_group(struct overview_writer *writer, uint32_t group, uint64_t count,
+           struct buffer *why)
 {
-    return run_with(writer, WRITER_DROP_ARTICLE, (int64_t)sequence, why);
+    return run_with_two(writer, WRITER_LESS_GROUP, group, count, why);
+}
+
+static int
+drop_articles(struct overview_writer *writer, uint64_t first, uint64_t last,
+              struct buffer *why)
+{
+    return run_with_two(writer, WRITER_DROP_ARTICLES, first, last, why);
 }
 
 static int
 raise_group(struct overview_writer *writer, const struct record_group *place,
             struct buffer *why)
 {
-    struct postgresql_overview *overview = postgresql_writer(writer);
-    struct postgresql_values *values = postgresql_with(overview);
-
-    postgresql_add_number(values, place->group);
-    postgresql_add_number(values, (int64_t)place->number);
-    return postgresql_run(overview, WRITER_RAISE_GROUP, why);
+    return run_with_two(writer, WRITER_RAISE_GROUP, place->group,
+                        place->number, why);
 }
 
 const struct overview_rows postgresql_rows = {
     .load = load_rows,
     .get_block = get_block,
     .done_block = done_block,
+    .next_block = next_block,
     .put_block = put_block,
     .count_group = count_group,
     .move_rows = move_rows,
     .recent_groups = recent_groups,
+    .recent_places = recent_places,
+    .recent_begin = recent_begin,
     .set_recent = set_recent,
     .drop_recent = drop_recent,
     .note_removed = note_removed,
     .less_group = less_group,
     .raise_group = raise_group,
-    .drop_article = drop_article,
+    .drop_articles = drop_articles,
 };
 
 int

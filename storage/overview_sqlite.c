@@ -77,7 +77,15 @@ static const char *const statements[STATEMENT_COUNT] = {
         "INSERT INTO removed (sequence, last, numbers) VALUES (?1, ?2, ?3)",
     [STATEMENT_TRIM_REMOVED] =
         "DELETE FROM removed WHERE id <= (SELECT max(id) FROM removed) - 1000",
+    [STATEMENT_RECENT_PLACES] =
+        "SELECT sequence, numbers FROM recent WHERE sequence BETWEEN ?1 AND ?2"
+        " ORDER BY sequence",
+    [STATEMENT_RECENT_BEGIN] =
+        "SELECT sequence FROM recent ORDER BY sequence LIMIT 1",
     [STATEMENT_GET_BLOCK] = "SELECT data FROM block WHERE key = ?1",
+    [STATEMENT_NEXT_BLOCK] = "SELECT data, key FROM block"
+                             " WHERE key BETWEEN ?1 AND ?2 ORDER BY key"
+                             " LIMIT 1",
     [STATEMENT_PUT_BLOCK] = "INSERT INTO block VALUES (?1, ?2)"
                             " ON CONFLICT (key) DO UPDATE SET data = ?2",
     [STATEMENT_DROP_BLOCK] = "DELETE FROM block WHERE key = ?1",
@@ -85,7 +93,8 @@ static const char *const statements[STATEMENT_COUNT] = {
                               " FROM article WHERE sequence = ?1",
     [STATEMENT_PUT_ARTICLE] =
         "INSERT OR REPLACE INTO article VALUES (?1, ?2, ?3, ?4, ?5)",
-    [STATEMENT_DROP_ARTICLE] = "DELETE FROM article WHERE sequence = ?1",
+    [STATEMENT_DROP_ARTICLES] =
+        "DELETE FROM article WHERE sequence BETWEEN ?1 AND ?2",
     /* What is counted here is not what the caller counts: see
        overview_put_group() in storage/overview.h. */
     [STATEMENT_PUT_GROUP] =
@@ -100,7 +109,7 @@ static const char *const statements[STATEMENT_COUNT] = {
         " ON CONFLICT (id) DO UPDATE SET high = max(high, ?2),"
         " count = count + ?3, folded = max(folded, ?4)",
     [STATEMENT_LESS_GROUP] =
-        "UPDATE groups SET count = count - 1 WHERE id = ?1 AND count > 0",
+        "UPDATE groups SET count = max(count - ?2, 0) WHERE id = ?1",
     [STATEMENT_RAISE_GROUP] =
         "INSERT INTO groups VALUES (?1, 0, 0, 0, 1, ?2, 0, 0, '', '', '')"
         " ON CONFLICT (id) DO UPDATE SET high = ?2 WHERE high < ?2",
@@ -650,6 +659,8 @@ const struct overview_ops overview_sqlite = {
     .put = sqlite_put,
     .put_group = sqlite_put_group,
     .remove = overview_writer_remove,
+    .remove_ranges = overview_writer_remove_ranges,
+    .drop = overview_writer_drop,
     .commit = sqlite_commit,
     .resume = sqlite_resume,
     .fold = overview_writer_fold,

@@ -42,12 +42,15 @@ enum statement {
     STATEMENT_FOLDED_RECENT,
     STATEMENT_NOTE_REMOVED,
     STATEMENT_TRIM_REMOVED,
+    STATEMENT_RECENT_PLACES,
+    STATEMENT_RECENT_BEGIN,
     STATEMENT_GET_BLOCK,
+    STATEMENT_NEXT_BLOCK,
     STATEMENT_PUT_BLOCK,
     STATEMENT_DROP_BLOCK,
     STATEMENT_GET_ARTICLE,
     STATEMENT_PUT_ARTICLE,
-    STATEMENT_DROP_ARTICLE,
+    STATEMENT_DROP_ARTICLES,
     STATEMENT_PUT_GROUP,
     STATEMENT_FOLD_GROUP,
     STATEMENT_LESS_GROUP,
@@ -66,6 +69,7 @@ struct sqlite_overview {
     _Atomic uint64_t log_octets;
     struct buffer block; /* a block being written */
     struct buffer text;  /* a column of octets, a list of groups */
+    sqlite3_stmt *reading; /* whose lines of a block are borrowed; NULL */
 };
 
 static inline struct sqlite_overview *

@@ -231,33 +231,61 @@ load_rows(struct overview_writer *writer, uint64_t after, size_t limit,
     return result < 0 ? -1 : loaded;
 }
 
-static int
-get_block(struct overview_writer *writer, int64_t key,
-          struct overview_line lines[], struct buffer *why)
+static void
+done_block(struct overview_writer *writer)
 {
     struct sqlite_overview *overview = sqlite_writer(writer);
-    sqlite3_stmt *get = overview->statements[STATEMENT_GET_BLOCK];
-    struct buffer reason = BUFFER_EMPTY;
-    int count;
 
-    sqlite_bind(get, 1, (uint64_t)key);
-    count = sqlite_step(overview, STATEMENT_GET_BLOCK, why);
-    if (count <= 0)
-        return count;
-    count = overview_block_read(lines, overview_block_first(key),
-                                sqlite3_column_blob(get, 0),
-                                (size_t)sqlite3_column_bytes(get, 0), &reason);
+    if (overview->reading != NULL)
+        (void)sqlite3_reset(overview->reading);
+    overview->reading = NULL;
+}
+
+/* The block in the first column of the row where get stands. */
+static int
+read_block(struct sqlite_overview *overview, sqlite3_stmt *get, int64_t key,
+           struct overview_line lines[], struct buffer *why)
+{
+    struct buffer reason = BUFFER_EMPTY;
+    int count = overview_block_read(
+        lines, overview_block_first(key), sqlite3_column_blob(get, 0),
+        (size_t)sqlite3_column_bytes(get, 0), &reason);
+
+    overview->reading = get;
     if (count < 0)
         damaged(overview, why, buffer_text(&reason));
     buffer_free(&reason);
     return count;
 }
 
-static void
-done_block(struct overview_writer *writer)
+static int
+get_block(struct overview_writer *writer, int64_t key,
+          struct overview_line lines[], struct buffer *why)
 {
-    (void)sqlite3_reset(
-        sqlite_writer(writer)->statements[STATEMENT_GET_BLOCK]);
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *get = overview->statements[STATEMENT_GET_BLOCK];
+    int found;
+
+    sqlite_bind(get, 1, (uint64_t)key);
+    found = sqlite_step(overview, STATEMENT_GET_BLOCK, why);
+    return found <= 0 ? found : read_block(overview, get, key, lines, why);
+}
+
+static int
+next_block(struct overview_writer *writer, int64_t from, int64_t to,
+           int64_t *key_r, struct overview_line lines[], struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *get = overview->statements[STATEMENT_NEXT_BLOCK];
+    int found;
+
+    sqlite_bind(get, 1, (uint64_t)from);
+    sqlite_bind(get, 2, (uint64_t)to);
+    found = sqlite_step(overview, STATEMENT_NEXT_BLOCK, why);
+    if (found <= 0)
+        return found;
+    *key_r = sqlite3_column_int64(get, 1);
+    return read_block(overview, get, *key_r, lines, why);
 }
 
 static int
@@ -340,6 +368,46 @@ recent_groups(struct overview_writer *writer, uint64_t sequence,
     return 1;
 }
 
+static int
+recent_places(struct overview_writer *writer, uint64_t from, uint64_t to,
+              struct overview_places *places, struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *rows = overview->statements[STATEMENT_RECENT_PLACES];
+    int result;
+
+    sqlite_bind(rows, 1, from);
+    sqlite_bind(rows, 2, to);
+    while ((result = sqlite_step(overview, STATEMENT_RECENT_PLACES, why))
+           > 0) {
+        const struct record_group *groups;
+        int count = sqlite_groups(rows, 1, &overview->text, &groups);
+
+        if (count < 0) {
+            (void)sqlite3_reset(rows);
+            return damaged(overview, why, "a list of groups in recent");
+        }
+        overview_places_add(places, sqlite_number(rows, 0), groups,
+                            (size_t)count);
+    }
+    return result;
+}
+
+static int
+recent_begin(struct overview_writer *writer, uint64_t *sequence_r,
+             struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *row = overview->statements[STATEMENT_RECENT_BEGIN];
+    int found = sqlite_step(overview, STATEMENT_RECENT_BEGIN, why);
+
+    if (found <= 0)
+        return found;
+    *sequence_r = sqlite_number(row, 0);
+    (void)sqlite3_reset(row);
+    return 0;
+}
+
 /* A list of groups as a statement's column. */
 static void
 bind_groups(struct sqlite_overview *overview, sqlite3_stmt *statement,
@@ -395,45 +463,54 @@ drop_recent(struct overview_writer *writer, uint64_t sequence,
     return run_with(writer, STATEMENT_DROP_RECENT, sequence, why);
 }
 
+/* A statement that has two. */
 static int
-less_group(struct overview_writer *writer, uint32_t group, struct buffer *why)
+run_with_two(struct overview_writer *writer, enum statement statement,
+             uint64_t first, uint64_t second, struct buffer *why)
 {
-    return run_with(writer, STATEMENT_LESS_GROUP, group, why);
+    sqlite_bind(sqlite_writer(writer)->statements[statement], 2, second);
+    return run_with(writer, statement, first, why);
 }
 
 static int
-drop_article(struct overview_writer *writer, uint64_t sequence,
-             struct buffer *why)
+less_group(struct overview_writer *writer, uint32_t group, uint64_t count,
+           struct buffer *why)
 {
-    return run_with(writer, STATEMENT_DROP_ARTICLE, sequence, why);
+    return run_with_two(writer, STATEMENT_LESS_GROUP, group, count, why);
+}
+
+static int
+drop_articles(struct overview_writer *writer, uint64_t first, uint64_t last,
+              struct buffer *why)
+{
+    return run_with_two(writer, STATEMENT_DROP_ARTICLES, first, last, why);
 }
 
 static int
 raise_group(struct overview_writer *writer, const struct record_group *place,
             struct buffer *why)
 {
-    struct sqlite_overview *overview = sqlite_writer(writer);
-    sqlite3_stmt *raise = overview->statements[STATEMENT_RAISE_GROUP];
-
-    sqlite_bind(raise, 1, place->group);
-    sqlite_bind(raise, 2, place->number);
-    return sqlite_run(overview, STATEMENT_RAISE_GROUP, why);
+    return run_with_two(writer, STATEMENT_RAISE_GROUP, place->group,
+                        place->number, why);
 }
 
 const struct overview_rows sqlite_rows = {
     .load = load_rows,
     .get_block = get_block,
     .done_block = done_block,
+    .next_block = next_block,
     .put_block = put_block,
     .count_group = count_group,
     .move_rows = move_rows,
     .recent_groups = recent_groups,
+    .recent_places = recent_places,
+    .recent_begin = recent_begin,
     .set_recent = set_recent,
     .drop_recent = drop_recent,
     .note_removed = note_removed,
     .less_group = less_group,
     .raise_group = raise_group,
-    .drop_article = drop_article,
+    .drop_articles = drop_articles,
 };
 
 int

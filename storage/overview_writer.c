@@ -223,7 +223,7 @@ remove_number(struct overview_writer *writer, uint64_t sequence,
         return writer->rows->raise_group(writer, place, why);
     if (found == 0)
         return 0;
-    return writer->rows->less_group(writer, place->group, why);
+    return writer->rows->less_group(writer, place->group, 1, why);
 }
 
 int
@@ -240,5 +240,182 @@ overview_writer_remove(struct overview *overview, uint64_t sequence,
     for (size_t i = 0; i < group_count; i++)
         if (remove_number(writer, sequence, &groups[i], why) < 0)
             return -1;
-    return last ? writer->rows->drop_article(writer, sequence, why) : 0;
+    return last ? writer->rows->drop_articles(writer, sequence, sequence, why)
+                : 0;
+}
+
+/* --- removing ranges --- */
+
+void
+overview_places_add(struct overview_places *places, uint64_t sequence,
+                    const struct record_group *groups, size_t count)
+{
+    if (places->count + count > places->size) {
+        places->size = places->size * 2 + count + 256;
+        places->places = xreallocarray(places->places, places->size,
+                                       sizeof(*places->places));
+    }
+    for (size_t i = 0; i < count; i++)
+        places->places[places->count++] = (struct overview_place){
+            .sequence = sequence,
+            .number = groups[i].number,
+            .group = groups[i].group,
+        };
+}
+
+/* The range that a place is in; they ascend.  count when there is none. */
+static size_t
+range_find(const struct expired_range *ranges, size_t count,
+           const struct overview_place *place)
+{
+    size_t low = 0, high = count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct expired_range *range = &ranges[middle];
+
+        if (range->group < place->group
+            || (range->group == place->group && range->last < place->number))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && ranges[low].group == place->group
+                   && ranges[low].first <= place->number
+               ? low
+               : count;
+}
+
+/* What has not been folded goes row by row. */
+static int
+ranges_remove_recent(struct overview_writer *writer,
+                     const struct expired_range *ranges, size_t count,
+                     uint64_t *removed_r, struct buffer *why)
+{
+    struct overview_places places = {0};
+    uint64_t from = UINT64_MAX, to = 0;
+    int status = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (ranges[i].first_sequence < from)
+            from = ranges[i].first_sequence;
+        if (ranges[i].last_sequence > to)
+            to = ranges[i].last_sequence;
+    }
+    if (writer->recent > 0)
+        status = writer->rows->recent_places(writer, from, to, &places, why);
+    for (size_t i = 0; i < places.count && status == 0; i++) {
+        const struct overview_place *place = &places.places[i];
+        struct record_group group = {.group = place->group,
+                                     .number = place->number};
+        size_t found = range_find(ranges, count, place);
+
+        if (found == count)
+            continue;
+        removed_r[found]++;
+        status = overview_writer_remove(&writer->base, place->sequence, &group,
+                                        1, false, why);
+    }
+    free(places.places);
+    return status;
+}
+
+/* Take the lines of a range out of one block. */
+static int
+range_remove_block(struct overview_writer *writer, int64_t key,
+                   const struct expired_range *range,
+                   struct overview_line lines[], size_t count,
+                   uint64_t *counted, struct buffer *why)
+{
+    uint64_t folded = overview_writer_folded(writer, range->group);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (lines[i].number < range->first || lines[i].number > range->last)
+            lines[kept++] = lines[i];
+        else if (lines[i].sequence <= folded)
+            ++*counted;
+    }
+    if (kept < count)
+        return writer->rows->put_block(writer, key, lines, kept, why);
+    writer->rows->done_block(writer);
+    return 0;
+}
+
+static int
+range_remove_blocks(struct overview_writer *writer,
+                    const struct expired_range *range, uint64_t *removed_r,
+                    struct buffer *why)
+{
+    struct overview_line lines[OVERVIEW_BLOCK_NUMBERS];
+    int64_t key = overview_block_key(range->group, range->first);
+    int64_t last = overview_block_key(range->group, range->last);
+    uint64_t counted = 0;
+    int count;
+
+    for (; key <= last; key++) {
+        count = writer->rows->next_block(writer, key, last, &key, lines, why);
+        if (count < 0)
+            return -1;
+        if (count == 0)
+            break;
+        if (range_remove_block(writer, key, range, lines, (size_t)count,
+                               &counted, why)
+            < 0)
+            return -1;
+    }
+    *removed_r += counted;
+    return counted == 0
+               ? 0
+               : writer->rows->less_group(writer, range->group, counted, why);
+}
+
+int
+overview_writer_remove_ranges(struct overview *overview,
+                              const struct expired_range *ranges, size_t count,
+                              uint64_t *removed_r, struct buffer *why)
+{
+    struct overview_writer *writer = overview_writer(overview);
+
+    assert(writer->in_transaction);
+    for (size_t i = 0; i < count; i++)
+        removed_r[i] = 0;
+    if (ranges_remove_recent(writer, ranges, count, removed_r, why) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (range_remove_blocks(writer, &ranges[i], &removed_r[i], why) < 0)
+            return -1;
+    return 0;
+}
+
+int
+overview_writer_drop(struct overview *overview, const uint64_t *sequences,
+                     size_t count, struct buffer *why)
+{
+    struct overview_writer *writer = overview_writer(overview);
+    uint64_t recent = UINT64_MAX; /* rows of recent begin here */
+    size_t next;
+
+    assert(writer->in_transaction);
+    if (writer->recent > 0
+        && writer->rows->recent_begin(writer, &recent, why) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i = next) {
+        next = i + 1;
+        if (sequences[i] >= recent) {
+            if (overview_writer_remove(overview, sequences[i], NULL, 0, true,
+                                       why)
+                < 0)
+                return -1;
+            continue;
+        }
+        while (next < count && sequences[next] < recent
+               && sequences[next] == sequences[next - 1] + 1)
+            next++;
+        if (writer->rows->drop_articles(writer, sequences[i],
+                                        sequences[next - 1], why)
+            < 0)
+            return -1;
+    }
+    return 0;
 }

@@ -45,6 +45,17 @@ struct fold_count {
     uint64_t folded; /* it counts articles up to this sequence then */
 };
 
+/* Numbers of rows of recent. */
+struct overview_places {
+    struct overview_place {
+        uint64_t sequence;
+        uint64_t number;
+        uint32_t group;
+    } * places;
+    size_t count;
+    size_t size;
+};
+
 enum fold_stage {
     FOLD_NONE,
     FOLD_LOAD,   /* rows are read; nothing has been written */
@@ -83,6 +94,11 @@ struct overview_rows {
     int (*get_block)(struct overview_writer *writer, int64_t key,
                      struct overview_line lines[], struct buffer *why);
     void (*done_block)(struct overview_writer *writer);
+    /* The same for the first block there is with a key of from to `to`, which
+     *key_r says. */
+    int (*next_block)(struct overview_writer *writer, int64_t from, int64_t to,
+                      int64_t *key_r, struct overview_line lines[],
+                      struct buffer *why);
     /* Write a block, or drop it when it has no lines. */
     int (*put_block)(struct overview_writer *writer, int64_t key,
                      const struct overview_line *lines, size_t count,
@@ -106,13 +122,22 @@ struct overview_rows {
     int (*note_removed)(struct overview_writer *writer, uint64_t sequence,
                         const struct record_group *groups, size_t count,
                         bool last, struct buffer *why);
-    /* A group's row counts one less; its high mark is at least this. */
+    /* Append the numbers of all rows of recent with a sequence of from to
+       `to`. */
+    int (*recent_places)(struct overview_writer *writer, uint64_t from,
+                         uint64_t to, struct overview_places *places,
+                         struct buffer *why);
+    /* No row of recent has a lower sequence than this. */
+    int (*recent_begin)(struct overview_writer *writer, uint64_t *sequence_r,
+                        struct buffer *why);
+    /* A group's row counts so many less; its high mark is at least this. */
     int (*less_group)(struct overview_writer *writer, uint32_t group,
-                      struct buffer *why);
+                      uint64_t count, struct buffer *why);
     int (*raise_group)(struct overview_writer *writer,
                        const struct record_group *place, struct buffer *why);
-    int (*drop_article)(struct overview_writer *writer, uint64_t sequence,
-                        struct buffer *why);
+    /* The rows of article with a sequence of first to last go. */
+    int (*drop_articles)(struct overview_writer *writer, uint64_t first,
+                         uint64_t last, struct buffer *why);
 };
 
 struct overview_writer {
@@ -147,6 +172,15 @@ size_t overview_writer_recent(const struct overview *overview);
 int overview_writer_remove(struct overview *overview, uint64_t sequence,
                            const struct record_group *groups,
                            size_t group_count, bool last, struct buffer *why);
+int overview_writer_remove_ranges(struct overview *overview,
+                                  const struct expired_range *ranges,
+                                  size_t count, uint64_t *removed_r,
+                                  struct buffer *why);
+int overview_writer_drop(struct overview *overview, const uint64_t *sequences,
+                         size_t count, struct buffer *why);
+/* The groups of a row of recent. */
+void overview_places_add(struct overview_places *places, uint64_t sequence,
+                         const struct record_group *groups, size_t count);
 
 /* --- lists of groups, as a column of octets --- */
 

@@ -30,6 +30,7 @@ struct recovery {
     /* the records of the next transaction */
     struct history_entry *history;
     size_t history_count;
+    size_t history_size;
     struct replayed *articles;
     struct overview_entry *entries;
     size_t article_count;
@@ -133,22 +134,33 @@ finish_transaction(struct recovery *recovery, struct buffer *why)
 /* --- records --- */
 
 static void
+collect_entry(struct recovery *recovery, const struct history_entry *entry)
+{
+    if (recovery->history_count == recovery->history_size) {
+        recovery->history_size = recovery->history_size * 2 + REPLAY_RECORDS;
+        recovery->history =
+            xreallocarray(recovery->history, recovery->history_size,
+                          sizeof(*recovery->history));
+    }
+    recovery->history[recovery->history_count++] = *entry;
+}
+
+static void
 collect_history(struct recovery *recovery, const struct record *record,
                 enum history_fate fate, int64_t until)
 {
-    struct history_entry *entry;
-
-    if (record->head.sequence <= recovery->history_applied)
-        return;
-    entry = &recovery->history[recovery->history_count++];
-    *entry = (struct history_entry){
+    struct history_entry entry = {
         .hash = record->head.hash,
         .fate = fate,
         .sequence = record->head.sequence,
         .until = until,
     };
+
+    if (record->head.sequence <= recovery->history_applied)
+        return;
     if (fate == HISTORY_STORED || fate == HISTORY_SUBMITTED)
-        entry->token = record->token;
+        entry.token = record->token;
+    collect_entry(recovery, &entry);
 }
 
 void
@@ -271,6 +283,115 @@ replay_cancel(struct recovery *recovery, const struct record *record,
     return result;
 }
 
+/* A range of numbers has left its group. */
+static void
+replay_range(struct recovery *recovery, const struct expired_range *range,
+             uint64_t removed)
+{
+    struct group *group;
+
+    if (range->group > GROUP_ID_MAX)
+        return;
+    group = groups_at(recovery->store, range->group);
+    /* From before the group was removed and made anew. */
+    if (range->last < group->low)
+        return;
+    group->count -= removed < group->count ? removed : group->count;
+    if (range->first <= group->low)
+        group->low = range->last + 1;
+    group->low_unknown = true;
+}
+
+static int
+replay_expire(struct recovery *recovery, const struct record *record,
+              struct buffer *why)
+{
+    struct expiry expiry;
+    uint64_t *removed;
+    int result;
+
+    if (expiry_parse(&expiry, record->payload, record->head.payload_octets,
+                     why)
+        < 0)
+        return -1;
+    if (record->head.sequence > recovery->history_applied)
+        for (size_t i = 0; i < expiry.head.article_count; i++) {
+            struct history_entry entry = expiry_entry(&expiry, i);
+
+            collect_entry(recovery, &entry);
+        }
+    if (record->head.sequence <= recovery->overview_applied)
+        return 0;
+    if (put_articles(recovery, why) < 0 || begin_overview(recovery, why) < 0)
+        return -1;
+    removed = xcalloc(expiry.head.range_count + (size_t)1, sizeof(*removed));
+    result = expiry_remove(&expiry, recovery->store->overview, removed, why);
+    for (size_t i = 0; i < expiry.head.range_count && result == 0; i++) {
+        struct expired_range range = expiry_range(&expiry, i);
+
+        replay_range(recovery, &range, removed[i]);
+    }
+    free(removed);
+    return result;
+}
+
+/* What the history is to say of a remembered ID, unless an article of the same
+   ID came later, or something longer is said already. */
+static int
+replay_remembered(struct recovery *recovery,
+                  const struct remembered *remembered, struct buffer *why)
+{
+    struct history_entry entry = {.hash = remembered->hash};
+    int found =
+        history_lookup(recovery->store->history, &entry.hash, &entry, why);
+
+    if (found < 0)
+        return -1;
+    if (found > 0 && entry.fate == HISTORY_STORED
+        && entry.sequence > remembered->sequence)
+        return 0;
+    if (found > 0 && entry.fate != HISTORY_STORED
+        && entry.until >= remembered->until)
+        return 0;
+    entry = (struct history_entry){
+        .hash = remembered->hash,
+        .fate = (enum history_fate)remembered->fate,
+        .sequence = remembered->sequence,
+        .until = remembered->until,
+    };
+    collect_entry(recovery, &entry);
+    return 0;
+}
+
+static int
+replay_remember(struct recovery *recovery, const struct record *record,
+                struct buffer *why)
+{
+    int64_t count =
+        remembered_count(record->payload, record->head.payload_octets, why);
+
+    /* What came before must be there to be looked up. */
+    if (count < 0 || finish_transaction(recovery, why) < 0)
+        return -1;
+    for (int64_t i = 0; i < count; i++) {
+        struct remembered remembered =
+            remembered_at(record->payload, (size_t)i);
+
+        if (record->head.sequence > recovery->history_applied
+            && replay_remembered(recovery, &remembered, why) < 0)
+            return -1;
+        if (record->head.sequence <= recovery->overview_applied
+            || remembered.sequence == 0)
+            continue;
+        if (begin_overview(recovery, why) < 0
+            || overview_drop(recovery->store->overview, &remembered.sequence,
+                             1, why)
+                   < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* Does the record say what is known of the group anyway? */
 static bool
 group_is(const struct group *group, const struct overview_group *row)
@@ -292,8 +413,10 @@ replay_group(struct recovery *recovery, const struct overview_group *row,
 
     if (row->high > group->high)
         group->high = row->high;
-    if (row->low > group->low)
+    if (row->low > group->low) {
         group->low = row->low;
+        group->low_raised = !removed;
+    }
     if (group->name != NULL && (!is_news || group_is(group, row)))
         return 0;
     group_assign(group, row);
@@ -342,6 +465,10 @@ replay_one(struct recovery *recovery, const struct record *record,
     case RECORD_GROUP:
     case RECORD_SNAPSHOT:
         return replay_groups(recovery, record, why);
+    case RECORD_EXPIRE:
+        return replay_expire(recovery, record, why);
+    case RECORD_REMEMBER:
+        return replay_remember(recovery, record, why);
     case RECORD_TRUNC:
         return 0;
     default:
@@ -470,7 +597,6 @@ recovery_init(struct recovery *recovery, struct store *store)
     *recovery = (struct recovery){.store = store};
     recovery->history_applied = history_applied(store->history);
     recovery->overview_applied = overview_applied(store->overview);
-    recovery->history = xcalloc(REPLAY_RECORDS, sizeof(*recovery->history));
     recovery->articles = xcalloc(REPLAY_RECORDS, sizeof(*recovery->articles));
     recovery->entries = xcalloc(REPLAY_RECORDS, sizeof(*recovery->entries));
 }
@@ -486,6 +612,51 @@ recovery_free(struct recovery *recovery)
     buffer_free(&recovery->groups);
     buffer_free(&recovery->lines);
     buffer_free(&recovery->text);
+}
+
+/*
+ * Below a group's low mark nothing is left.  What said so of single articles
+ * may have left the log before they did; the snapshots have the low marks.
+ */
+static int
+settle_lows(struct store *store, struct buffer *why)
+{
+    struct expired_range *ranges =
+        xcalloc(store->group_count + (size_t)1, sizeof(*ranges));
+    uint64_t *removed =
+        xcalloc(store->group_count + (size_t)1, sizeof(*removed));
+    size_t count = 0;
+    int result = 0;
+
+    for (uint32_t id = 1; id <= store->group_count; id++) {
+        const struct group *group = &store->groups[id - 1];
+
+        if (group->low_raised && group->low > 1)
+            ranges[count++] = (struct expired_range){
+                .group = id,
+                .first = 1,
+                .last = group->low - 1,
+                .first_sequence = 1,
+                .last_sequence = INT64_MAX,
+            };
+    }
+    if (count > 0
+        && (overview_begin(store->overview, why) < 0
+            || overview_remove_ranges(store->overview, ranges, count, removed,
+                                      why)
+                   < 0
+            || overview_commit(store->overview,
+                               overview_applied(store->overview), why)
+                   < 0))
+        result = -1;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        struct group *group = groups_at(store, ranges[i].group);
+
+        group->count -= removed[i] < group->count ? removed[i] : group->count;
+    }
+    free(ranges);
+    free(removed);
+    return result;
 }
 
 /* Bring both indices up to the end of the log. */
@@ -505,7 +676,8 @@ replay_log(struct store *store, struct recovery *recovery, struct buffer *why)
         spool_set_durable(store->spool, segment, end);
     if (overview_groups(store->overview, take_group, store, why) < 0
         || spool_walk(store->spool, after, replay, recovery, why) < 0
-        || finish_transaction(recovery, why) < 0)
+        || finish_transaction(recovery, why) < 0
+        || settle_lows(store, why) < 0)
         return -1;
     if (recovery->unknown > 0)
         warn("store: records of unknown types passed over: count=%llu",

@@ -80,9 +80,10 @@ enum record_type {
     RECORD_ARTICLE = 1,
     RECORD_CANCEL = 2,     /* an article removed by its ID; hash is its */
     RECORD_GROUP = 3,      /* new, removed or changed: struct group_change */
-    RECORD_MARKS = 4,      /* group marks alone */
-    RECORD_EXPIRE = 5,     /* removed by expire */
-    RECORD_REMEMBER = 6,   /* an ID that must still be refused */
+    RECORD_MARKS = 4,      /* group marks alone; not written */
+    RECORD_EXPIRE = 5,     /* removed by expire: struct expired */
+    RECORD_REMEMBER = 6,   /* IDs that must still be refused: struct remembered
+                            */
     RECORD_SUBMISSION = 7, /* a post for a moderator */
     RECORD_TRUNC = 8,      /* "segment S ends at X" */
     RECORD_SNAPSHOT = 9,   /* all groups, at the beginning of a segment */
@@ -152,6 +153,50 @@ struct trunc {
     uint32_t end; /* the first octet that is no part of the log */
 };
 _Static_assert(sizeof(struct trunc) == 8, "on disk");
+
+/*
+ * Payload of RECORD_EXPIRE: then the ranges, ascending by group and first and
+ * not touching each other, then the articles (storage/expiry.h).  A low mark
+ * that lies in a range rises to the next article behind it.
+ */
+struct expired {
+    uint32_t range_count;
+    uint32_t article_count;
+    int64_t until; /* the IDs of the articles are refused at least until then
+                    */
+};
+_Static_assert(sizeof(struct expired) == 16, "on disk");
+
+/* All articles of the group with these numbers have left it.  Their sequence
+   numbers lie between the two here. */
+struct expired_range {
+    uint32_t group;
+    uint32_t zero;
+    uint64_t first, last;
+    uint64_t first_sequence, last_sequence;
+};
+_Static_assert(sizeof(struct expired_range) == 40, "on disk");
+
+/* The last of its groups has let go of it. */
+struct expired_article {
+    uint64_t sequence;
+    struct message_hash hash;
+};
+_Static_assert(sizeof(struct expired_article) == 24, "on disk");
+
+/*
+ * Payload of RECORD_REMEMBER, repeated: what the log had to say of an ID in a
+ * segment that is gone.  It says nothing of an article of the same ID that
+ * came later.
+ */
+struct remembered {
+    struct message_hash hash;
+    uint64_t sequence; /* of the article that is gone; 0: there was none */
+    int64_t until;     /* the ID is refused at least until then */
+    uint32_t fate;     /* enum history_fate, not HISTORY_STORED */
+    uint32_t zero;
+};
+_Static_assert(sizeof(struct remembered) == 40, "on disk");
 
 /* A record where it lies in memory; the pointers are borrowed.  token has the
    whole place where the record came from the spool, else only octets. */

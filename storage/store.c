@@ -311,11 +311,8 @@ commit_recycle(struct store *store, struct commit *commit)
     if (commit->batch->octets->size / 2 > COMMIT_OCTETS_MAX)
         buffer_free(commit->batch->octets);
     batch_clear(commit->batch);
-    for (size_t i = 0; i < commit->change_count; i++) {
-        group_free(&commit->changes[i].after);
-        group_free(&commit->changes[i].before);
-        free(commit->changes[i].groups);
-    }
+    for (size_t i = 0; i < commit->change_count; i++)
+        change_free(&commit->changes[i]);
     commit->article_count = 0;
     commit->change_count = 0;
     buffer_clear(&commit->groups);
@@ -583,6 +580,12 @@ store_lookup(struct store *store, const struct message_hash *hash,
 
     if (found < 0)
         store_break(store, "history", &why);
+    /* Its time is over, whether it has been dropped already or not: so a
+       rebuilt history says the same as an old one. */
+    if (found > 0 && entry_r->fate != HISTORY_STORED
+        && entry_r->fate != HISTORY_SUBMITTED
+        && entry_r->until <= store_now(store))
+        found = 0;
     buffer_free(&why);
     return found;
 }

@@ -129,6 +129,12 @@ int store_find(struct store *store, const struct message_hash *hash,
 void store_command(struct store *store, int words, const char *const *word,
                    uint64_t cookie, store_changed_func *changed,
                    void *context);
+/*
+ * Remove what expire has chosen: a batch as expiry_build() makes it (copied).
+ * changed is called as for a command.
+ */
+void store_expire(struct store *store, const void *octets, size_t length,
+                  uint64_t cookie, store_changed_func *changed, void *context);
 /* The same for a caller that waits; text gets the answer.  0 or -1. */
 int store_command_now(struct store *store, int words, const char *const *word,
                       struct buffer *text);

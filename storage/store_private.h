@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "lib/buffer.h"
+#include "storage/expiry.h"
 #include "storage/history.h"
 #include "storage/overview.h"
 #include "storage/spool.h"
@@ -52,6 +53,7 @@ struct group {
     uint64_t low;
     uint64_t count;
     bool low_unknown;  /* its lowest article was removed */
+    bool low_raised;   /* by what a snapshot says */
     uint64_t purge_to; /* it was removed when this was its high mark */
 };
 
@@ -139,7 +141,7 @@ struct commit_article {
     void *context;
 };
 
-enum change_kind { CHANGE_GROUP, CHANGE_CANCEL };
+enum change_kind { CHANGE_GROUP, CHANGE_CANCEL, CHANGE_EXPIRE };
 
 /* A change other than an article. */
 struct change {
@@ -160,7 +162,12 @@ struct change {
     struct record_group *groups; /* owned: its groups */
     size_t group_count;
     int64_t until;
+    /* CHANGE_EXPIRE */
+    struct buffer expiry; /* owned: the record's payload */
+    uint64_t *removed;    /* owned, of each range: how many articles were
+                             there; the index thread's */
 };
+void change_free(struct change *change);
 
 /* Payload of RECORD_CANCEL; its meta is the struct record_group list of the
    article. */
@@ -281,7 +288,8 @@ struct change *store_change(struct store *store, const struct change *change);
 void store_append(struct store *store, enum record_type type,
                   const struct message_hash *hash, const void *meta,
                   size_t meta_octets, const void *payload, size_t octets);
-/* As history_lookup(), but what cannot be read breaks the store. */
+/* As history_lookup(), but an ID whose time is over was never seen, and what
+   cannot be read breaks the store. */
 int store_lookup(struct store *store, const struct message_hash *hash,
                  struct history_entry *entry_r);
 /* This waits until the ID is decided. */
@@ -330,6 +338,13 @@ void store_rmgroup(struct store *store, int words, const char *const *word,
                    void *context);
 void store_cancel(struct store *store, int words, const char *const *word,
                   uint64_t cookie, store_changed_func *changed, void *context);
+
+/* store_expire.c: what the index thread does with a CHANGE_EXPIRE. */
+struct expiry expiry_of(const struct change *change);
+void expire_collect(struct index_scratch *scratch,
+                    const struct change *change);
+int expire_overview(struct store *store, const struct change *change,
+                    struct buffer *why);
 
 /* store_key.c: the store's secret, made at the first start. */
 int store_key_read(struct message_key *key, const char *pathdb,

@@ -253,9 +253,68 @@ remove_places(struct world *world, size_t sequence, size_t first, size_t last)
                           last - first + 1, all, &world->why));
 }
 
+/* Take a range out of a group; what it leaves in no group is dropped. */
+static void
+remove_range(struct world *world, struct expired_range *range)
+{
+    uint64_t *dropped = xcalloc(world->count, sizeof(*dropped));
+    size_t dropped_count = 0;
+    uint64_t removed = 0, expected = 0;
+
+    range->first_sequence = world->count;
+    range->last_sequence = 1;
+    for (size_t sequence = 1; sequence <= world->count; sequence++) {
+        struct model_article *article = &world->articles[sequence - 1];
+        bool all = true, is_in = false;
+
+        for (size_t i = 0; i < article->entry.group_count; i++) {
+            const struct record_group *place = &article->groups[i];
+
+            if (place->group == range->group && place->number >= range->first
+                && place->number <= range->last) {
+                is_in = true;
+                expected += !article->gone[i];
+                article->gone[i] = true;
+            }
+            all = all && article->gone[i];
+        }
+        if (!is_in)
+            continue;
+        if (sequence < range->first_sequence)
+            range->first_sequence = sequence;
+        range->last_sequence = sequence;
+        if (all && !article->removed)
+            dropped[dropped_count++] = sequence;
+        article->removed = article->removed || all;
+    }
+    check(world, overview_remove_ranges(world->overview, range, 1, &removed,
+                                        &world->why));
+    assert_int_equal(removed, expected);
+    check(world, overview_drop(world->overview, dropped, dropped_count,
+                               &world->why));
+    free(dropped);
+}
+
+static void
+remove_some_range(struct world *world)
+{
+    struct expired_range range = {.group = 1 + pick(world, GROUPS)};
+    unsigned high = (unsigned)world->high[range.group];
+
+    if (high == 0)
+        return;
+    range.first = 1 + pick(world, high);
+    range.last = range.first + pick(world, 150);
+    if (range.last > high)
+        range.last = high;
+    remove_range(world, &range);
+}
+
 static void
 remove_some(struct world *world, unsigned count)
 {
+    if (pick(world, 4) == 0)
+        remove_some_range(world);
     for (unsigned i = 0; i < count && world->count > 0; i++) {
         size_t sequence = 1 + pick(world, (unsigned)world->count);
         size_t groups = world->articles[sequence - 1].entry.group_count;
@@ -1001,6 +1060,34 @@ test_many_removals_at_once_are_all_seen(void **state)
 }
 
 static void
+test_ranges_go_from_recent_and_from_blocks_at_once(void **state)
+{
+    struct world *world = world_new(31);
+    struct expired_range range = {.group = 1, .first = 3};
+    uint64_t removed = 9;
+
+    (void)state;
+    world_begin(world);
+    begin(world);
+    put_new(world, 400);
+    commit(world);
+    begin(world);
+    assert_int_equal(fold_steps(world, 150, 1000), 0);
+    commit(world);
+    begin(world);
+    range.last = world->high[1] - 2;
+    remove_range(world, &range);
+    /* It is gone now: nothing more happens. */
+    check(world, overview_remove_ranges(world->overview, &range, 1, &removed,
+                                        &world->why));
+    assert_int_equal(removed, 0);
+    commit(world);
+    active_note_removal(world->active);
+    check_world(world);
+    world_free(world);
+}
+
+static void
 test_the_high_mark_outlives_a_recent_article_that_is_removed(void **state)
 {
     struct world *world = world_new(21);
@@ -1346,6 +1433,7 @@ test_an_unknown_kind_of_overview_is_named(void **state)
         cmocka_unit_test(test_a_removal_is_seen_as_soon_as_it_is_noted),      \
         cmocka_unit_test(test_a_removal_while_a_fold_reads_its_rows_is_kept), \
         cmocka_unit_test(test_many_removals_at_once_are_all_seen),            \
+        cmocka_unit_test(test_ranges_go_from_recent_and_from_blocks_at_once), \
         cmocka_unit_test(                                                     \
             test_the_high_mark_outlives_a_recent_article_that_is_removed),    \
         cmocka_unit_test(test_marks_only_rise)
