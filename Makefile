@@ -55,11 +55,13 @@ NNRPD_SOURCES   = $(wildcard nnrpd/*.c)
 FEEDER_SOURCES  = $(wildcard feeder/*.c)
 CTLINND_SOURCES = $(wildcard ctlinnd/*.c)
 BRIDGE_SOURCES  = $(wildcard wsbridge/*.c)
-IMPORT_SOURCES  = $(wildcard expire/newsimport*.c) expire/tools.c
+TARGET_SOURCES  = $(wildcard expire/target*.c) expire/tools.c
+IMPORT_SOURCES  = $(wildcard expire/newsimport*.c) $(TARGET_SOURCES)
+EXPIRE_SOURCES  = $(wildcard expire/expire*.c) $(TARGET_SOURCES)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
-SBIN_PROGRAMS    = innd/innd ctlinnd/ctlinnd expire/newsimport
+SBIN_PROGRAMS    = innd/innd ctlinnd/ctlinnd expire/expire expire/newsimport
 LIBEXEC_PROGRAMS = nnrpd/nnrpd feeder/feeder wsbridge/wsbridge
 PROGRAMS = $(addprefix $(B)/,$(SBIN_PROGRAMS) $(LIBEXEC_PROGRAMS))
 
@@ -115,6 +117,7 @@ $(eval $(call program,innd/innd,$(INND_SOURCES)))
 $(eval $(call program,nnrpd/nnrpd,$(NNRPD_SOURCES)))
 $(eval $(call program,feeder/feeder,$(FEEDER_SOURCES)))
 $(eval $(call program,ctlinnd/ctlinnd,$(CTLINND_SOURCES)))
+$(eval $(call program,expire/expire,$(EXPIRE_SOURCES)))
 $(eval $(call program,expire/newsimport,$(IMPORT_SOURCES)))
 
 $(B)/wsbridge/%.o: LIBRARY_CFLAGS += $(WEBSOCKETS_CFLAGS)

@@ -18,7 +18,7 @@
 #include "expire/newsimport_source.h"
 #include "expire/newsimport_state.h"
 #include "expire/newsimport_summary.h"
-#include "expire/newsimport_target.h"
+#include "expire/target.h"
 #include "lib/article.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
@@ -56,6 +56,7 @@ struct import {
     struct buffer text;        /* the article as it stood in the file */
     struct buffer wire;
     struct buffer name;
+    struct buffer answer; /* to a command */
     char **refused_groups; /* that could not be made; owned */
     size_t refused_group_count;
     int64_t started_ms;
@@ -270,10 +271,13 @@ group_was_refused(const struct import *import, const char *name)
 static int
 group_create(struct import *import, const char *name, struct buffer *why)
 {
+    const char *const words[] = {"newgroup", name, "y", "newsimport"};
+
     if (!newsgroup_is_valid(name, strlen(name))
         || group_was_refused(import, name))
         return 0;
-    while (target_newgroup(import->target, name, why) < 0) {
+    while (target_command(import->target, 4, words, &import->answer, why)
+           < 0) {
         if (target_is_lost(import->target)) {
             if (flight_recover(&import->flight, why) < 0)
                 return -1;
@@ -463,6 +467,7 @@ import_close(struct import *import)
     buffer_free(&import->text);
     buffer_free(&import->wire);
     buffer_free(&import->name);
+    buffer_free(&import->answer);
 }
 
 /* The exit status, with what there is to say. */

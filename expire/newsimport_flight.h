@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "expire/newsimport_source.h"
-#include "expire/newsimport_target.h"
+#include "expire/target.h"
 #include "lib/buffer.h"
 
 struct summary;

@@ -98,6 +98,10 @@ cfg_rows(const cfg_t *cfg, size_t *count_r)
         *count_r = config_access_row_count;
         return config_access_rows;
     }
+    if (strcmp(cfg->name, "expire") == 0) {
+        *count_r = config_expire_row_count;
+        return config_expire_rows;
+    }
     *count_r = cfg_is_root(cfg) ? config_row_count : config_peer_row_count;
     return cfg_is_root(cfg) ? config_rows : config_peer_rows;
 }
@@ -123,9 +127,9 @@ unknown_key(const cfg_t *cfg, const char *key)
     if (cfg_is_root(cfg))
         buffer_append_text(&expected, "a key of renews.conf(5)");
     else
-        buffer_append_format(&expected, "a key of %s section",
-                             strcmp(cfg->name, "access") == 0 ? "an access"
-                                                              : "a peer");
+        buffer_append_format(&expected, "a key of %s %s section",
+                             strcmp(cfg->name, "peer") == 0 ? "a" : "an",
+                             cfg->name);
     if (nearest != NULL)
         buffer_append_format(&expected, " (%s?)", nearest);
     reading_error(cfg, key, "an unknown key", buffer_text(&expected));
@@ -390,16 +394,20 @@ options_fill(cfg_opt_t *options, const struct config_row *rows, size_t count)
 static cfg_t *
 reader_new(void)
 {
-    cfg_opt_t *options = xcalloc(config_row_count + 4, sizeof(cfg_opt_t));
+    cfg_opt_t *options = xcalloc(config_row_count + 5, sizeof(cfg_opt_t));
     cfg_opt_t *peer = xcalloc(config_peer_row_count + 1, sizeof(cfg_opt_t));
     cfg_opt_t *access =
         xcalloc(config_access_row_count + 1, sizeof(cfg_opt_t));
+    cfg_opt_t *expire =
+        xcalloc(config_expire_row_count + 1, sizeof(cfg_opt_t));
     cfg_t *cfg;
 
     options_fill(peer, config_peer_rows, config_peer_row_count);
     peer[config_peer_row_count] = (cfg_opt_t)CFG_END();
     options_fill(access, config_access_rows, config_access_row_count);
     access[config_access_row_count] = (cfg_opt_t)CFG_END();
+    options_fill(expire, config_expire_rows, config_expire_row_count);
+    expire[config_expire_row_count] = (cfg_opt_t)CFG_END();
     options_fill(options, config_rows, config_row_count);
     options[config_row_count] = (cfg_opt_t)CFG_SEC(
         "peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
@@ -407,11 +415,14 @@ reader_new(void)
         (cfg_opt_t)CFG_FUNC("include", value_include);
     options[config_row_count + 2] = (cfg_opt_t)CFG_SEC(
         "access", access, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-    options[config_row_count + 3] = (cfg_opt_t)CFG_END();
+    options[config_row_count + 3] = (cfg_opt_t)CFG_SEC(
+        "expire", expire, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+    options[config_row_count + 4] = (cfg_opt_t)CFG_END();
     cfg = cfg_init(options, CFGF_NONE); /* copies them */
     free(options);
     free(peer);
     free(access);
+    free(expire);
     if (cfg == NULL)
         die(EXIT_TEMPORARY, "out of memory: reading the configuration");
     cfg_set_error_function(cfg, confuse_error);
@@ -501,6 +512,64 @@ accesses_take(struct config *config, cfg_t *cfg)
     }
 }
 
+/* minimum <= keep <= maximum, or one of them would never count. */
+static int
+expire_check(const struct config_expire *rule, const cfg_t *section)
+{
+    const struct config_row *keep = &config_expire_rows[0];
+    struct buffer found = BUFFER_EMPTY;
+    struct buffer expected = BUFFER_EMPTY;
+    const struct config_row *bound = NULL;
+
+    if (rule->minimum_seconds > rule->keep_seconds)
+        bound = &config_expire_rows[1];
+    else if (rule->maximum_seconds < rule->keep_seconds)
+        bound = &config_expire_rows[2];
+    if (bound == NULL)
+        return 0;
+    config_row_print(bound, rule, &found);
+    buffer_append_format(&expected, "%s keep, which is ",
+                         bound == &config_expire_rows[1] ? "at most"
+                                                         : "at least");
+    config_row_print(keep, rule, &expected);
+    reading_error(section, bound->name, buffer_text(&found),
+                  buffer_text(&expected));
+    buffer_free(&found);
+    buffer_free(&expected);
+    return -1;
+}
+
+static int
+expires_take(struct config *config, cfg_t *cfg)
+{
+    unsigned count = cfg_size(cfg, "expire");
+
+    config->expires = xcalloc(count, sizeof(struct config_expire));
+    for (unsigned i = 0; i < count; i++) {
+        cfg_t *section = cfg_getnsec(cfg, "expire", i);
+        struct config_expire *rule = &config->expires[i];
+        struct buffer why = BUFFER_EMPTY;
+
+        rule->pattern = xstrdup(cfg_title(section));
+        config->expire_count = i + 1;
+        rows_take(config_expire_rows, config_expire_row_count, section, rule);
+        if (strpbrk(rule->pattern, " \t\r\n") != NULL)
+            why_set(&why, "without white space");
+        if (why.used > 0
+            || wildmat_check(rule->pattern, strlen(rule->pattern), &why) < 0) {
+            char *expected = xasprintf("a wildmat (%s)", buffer_text(&why));
+
+            reading_error(section, "expire", rule->pattern, expected);
+            free(expected);
+            buffer_free(&why);
+            return -1;
+        }
+        if (expire_check(rule, section) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static void
 pathhost_find(struct config *config)
 {
@@ -577,7 +646,8 @@ config_read(const char *name, struct buffer *text, struct buffer *why)
         rows_take(config_rows, config_row_count, cfg, config);
         pathhost_find(config);
         accesses_take(config, cfg);
-        good = peers_take(config, cfg) == 0 && config_check(config, cfg) == 0;
+        good = peers_take(config, cfg) == 0 && expires_take(config, cfg) == 0
+               && config_check(config, cfg) == 0;
     }
     cfg_free(cfg);
     reading.why = NULL;
@@ -750,40 +820,53 @@ config_free(struct config **config)
             config_row_free(&config_access_rows[j], &old->accesses[i]);
     }
     free(old->accesses);
+    for (size_t i = 0; i < old->expire_count; i++) {
+        free(old->expires[i].pattern);
+        for (size_t j = 0; j < config_expire_row_count; j++)
+            config_row_free(&config_expire_rows[j], &old->expires[i]);
+    }
+    free(old->expires);
     free(old);
     *config = NULL;
 }
 
-void
-config_print_peer(const struct config_peer *peer, struct buffer *text)
+static void
+section_print(const char *kind, const char *title,
+              const struct config_row *rows, size_t count, const void *object,
+              struct buffer *text)
 {
-    buffer_append_text(text, "peer ");
-    config_quote(peer->name, text);
+    buffer_append_format(text, "%s ", kind);
+    config_quote(title, text);
     buffer_append_text(text, " {\n");
-    for (size_t i = 0; i < config_peer_row_count; i++) {
-        buffer_append_format(text, "    %s = ", config_peer_rows[i].name);
-        config_row_print(&config_peer_rows[i], peer, text);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_format(text, "    %s = ", rows[i].name);
+        config_row_print(&rows[i], object, text);
         buffer_append_char(text, '\n');
     }
     buffer_append_text(text, "}\n");
 }
 
+void
+config_print_peer(const struct config_peer *peer, struct buffer *text)
+{
+    section_print("peer", peer->name, config_peer_rows, config_peer_row_count,
+                  peer, text);
+}
+
 static void
 accesses_print(const struct config *config, struct buffer *text)
 {
-    for (size_t i = 0; i < config->access_count; i++) {
-        buffer_append_text(text, "access ");
-        config_quote(config->accesses[i].name, text);
-        buffer_append_text(text, " {\n");
-        for (size_t j = 0; j < config_access_row_count; j++) {
-            buffer_append_format(text,
-                                 "    %s = ", config_access_rows[j].name);
-            config_row_print(&config_access_rows[j], &config->accesses[i],
-                             text);
-            buffer_append_char(text, '\n');
-        }
-        buffer_append_text(text, "}\n");
-    }
+    for (size_t i = 0; i < config->access_count; i++)
+        section_print("access", config->accesses[i].name, config_access_rows,
+                      config_access_row_count, &config->accesses[i], text);
+}
+
+static void
+expires_print(const struct config *config, struct buffer *text)
+{
+    for (size_t i = 0; i < config->expire_count; i++)
+        section_print("expire", config->expires[i].pattern, config_expire_rows,
+                      config_expire_row_count, &config->expires[i], text);
 }
 
 void
@@ -797,6 +880,7 @@ config_print(const struct config *config, struct buffer *text)
     for (size_t i = 0; i < config->peer_count; i++)
         config_print_peer(&config->peers[i], text);
     accesses_print(config, text);
+    expires_print(config, text);
 }
 
 /* --- the memfd --- */
@@ -963,18 +1047,21 @@ peers_compare(const struct config *one, const struct config *other,
     return differ;
 }
 
-/* Their order counts, so they are one thing. */
+/* Sections whose order counts, so they are one thing. */
 static size_t
-accesses_compare(const struct config *old, const struct config *new,
+sections_compare(const char *kind,
+                 void (*print)(const struct config *config,
+                               struct buffer *text),
+                 const struct config *old, const struct config *new,
                  struct buffer *changed)
 {
     struct buffer a = BUFFER_EMPTY;
     struct buffer b = BUFFER_EMPTY;
     size_t differ;
 
-    accesses_print(old, &a);
-    accesses_print(new, &b);
-    differ = texts_compare("access", &a, &b, changed);
+    print(old, &a);
+    print(new, &b);
+    differ = texts_compare(kind, &a, &b, changed);
     buffer_free(&a);
     buffer_free(&b);
     return differ;
@@ -1012,6 +1099,7 @@ config_compare(const struct config *old, const struct config *new,
     }
     differ += peers_compare(new, old, false, changed);
     differ += peers_compare(old, new, true, changed);
-    differ += accesses_compare(old, new, changed);
+    differ += sections_compare("access", accesses_print, old, new, changed);
+    differ += sections_compare("expire", expires_print, old, new, changed);
     return differ;
 }

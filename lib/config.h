@@ -78,6 +78,17 @@ struct config_file {
     size_t octets; /* of text */
 };
 
+/* One expire "WILDMAT" { ... } section.  The last one that matches a group
+   decides how long articles stay in it (expire/expire_rules.h); never is
+   CONFIG_NEVER. */
+struct config_expire {
+    char *pattern;
+    int64_t keep_seconds;    /* without an Expires header field */
+    int64_t minimum_seconds; /* with one: at least, */
+    int64_t maximum_seconds; /* at the most */
+};
+#define CONFIG_NEVER INT64_MAX
+
 struct config {
     uint64_t generation; /* raised by the master at each reload that changed
                             something; 1 at first */
@@ -154,6 +165,10 @@ struct config {
     size_t peer_count;
     struct config_access *accesses; /* in the order of the file */
     size_t access_count;
+    /* how long articles stay */
+    struct config_expire *expires; /* in the order of the file */
+    size_t expire_count;
+    int64_t remember_seconds; /* the IDs of articles that expired */
     /* logging */
     bool syslog;
     int64_t log_level; /* enum log_level */

@@ -62,6 +62,9 @@ config_print_manual(struct buffer *roff)
     buffer_append_text(roff,
                        ".SS \"In a section access \"\"NAME\"\" {...}\"\n");
     rows_manual(config_access_rows, config_access_row_count, roff);
+    buffer_append_text(roff,
+                       ".SS \"In a section expire \"\"WILDMAT\"\" {...}\"\n");
+    rows_manual(config_expire_rows, config_expire_row_count, roff);
 }
 
 /* A comment of at most 76 columns, broken at spaces. */
@@ -128,5 +131,13 @@ config_print_sample(struct buffer *text)
               "for one\n# client the last decides.\n"
               "#access 'staff' {\n");
     rows_sample("    ", config_access_rows, config_access_row_count, text);
+    buffer_append_text(
+        text,
+        "#}\n\n"
+        "# How long articles stay, by newsgroup: the last section whose\n"
+        "# wildmat matches decides; where none does they stay for ever.\n"
+        "# See expire(8).\n"
+        "#expire '*' {\n");
+    rows_sample("    ", config_expire_rows, config_expire_row_count, text);
     buffer_append_text(text, "#}\n");
 }

@@ -39,7 +39,7 @@
      .text = what "; 0: what " key "_per_user or _per_address says."}
 #define RATE_MAX INT64_C(1000000000000000)
 
-enum { MIB = 1024 * 1024, DAYS_MAX = 36500 };
+enum { MIB = 1024 * 1024, DAYS_MAX = 36500, SECONDS_PER_DAY = 86400 };
 #define GIB (INT64_C(1024) * MIB)
 
 static const char *const access_words[] = {"none", "read", "post", NULL};
@@ -275,6 +275,11 @@ const struct config_row config_rows[] = {
              "answered 483 and not offered."},
     {"allownewnews", KIND_FLAG, MEMBER(config, allownewnews),
      .fallback = "true", .text = "Is NEWNEWS answered."},
+    {"remember", KIND_DAYS, MEMBER(config, remember_seconds), .fallback = "11",
+     .unit = "days",
+     .text = "How long the message-ID of an article that expired is still "
+             "refused, from its removal.  It should be more than artcutoff "
+             "less what articles are kept."},
     {"syslog", KIND_FLAG, MEMBER(config, syslog), .fallback = "false",
      .restart = true,
      .text = "Does the log go to syslog (facility news) too."},
@@ -373,6 +378,22 @@ const struct config_row config_access_rows[] = {
 const size_t config_access_row_count =
     sizeof(config_access_rows) / sizeof(config_access_rows[0]);
 
+const struct config_row config_expire_rows[] = {
+    {"keep", KIND_DAYS, MEMBER(config_expire, keep_seconds),
+     .fallback = "never", .unit = "days",
+     .text = "How long an article without an Expires header field stays, from "
+             "its arrival."},
+    {"minimum", KIND_DAYS, MEMBER(config_expire, minimum_seconds),
+     .fallback = "0", .unit = "days",
+     .text = "One with that field stays until it says, but at least so long; "
+             "not above keep."},
+    {"maximum", KIND_DAYS, MEMBER(config_expire, maximum_seconds),
+     .fallback = "never", .unit = "days",
+     .text = "And at the most so long; not below keep."},
+};
+const size_t config_expire_row_count =
+    sizeof(config_expire_rows) / sizeof(config_expire_rows[0]);
+
 bool
 config_row_is_list(const struct config_row *row)
 {
@@ -395,6 +416,44 @@ number_parse(const char *text, int64_t *number_r)
         return false;
     *number_r = number;
     return true;
+}
+
+/* "never", or days: digits, perhaps a point and more digits. */
+static bool
+days_parse(const char *text, int64_t *seconds_r)
+{
+    size_t whole = strspn(text, "0123456789");
+    size_t all = whole;
+    double days;
+
+    if (strcmp(text, "never") == 0) {
+        *seconds_r = CONFIG_NEVER;
+        return true;
+    }
+    if (whole > 0 && text[whole] == '.')
+        all += 1 + strspn(text + whole + 1, "0123456789");
+    if (whole == 0 || text[all] != '\0' || text[all - 1] == '.')
+        return false;
+    days = strtod(text, NULL);
+    if (days > DAYS_MAX)
+        return false;
+    *seconds_r = (int64_t)(days * SECONDS_PER_DAY + 0.5);
+    return true;
+}
+
+/* Seconds, as days_parse() reads them back: to the sixth decimal. */
+static void
+days_print(int64_t seconds, struct buffer *text)
+{
+    if (seconds == CONFIG_NEVER) {
+        buffer_append_text(text, "never");
+        return;
+    }
+    buffer_append_format(text, "%" PRId64, seconds / SECONDS_PER_DAY);
+    if (seconds % SECONDS_PER_DAY != 0)
+        buffer_append_format(text, ".%06" PRId64,
+                             seconds % SECONDS_PER_DAY * 1000000
+                                 / SECONDS_PER_DAY);
 }
 
 static bool
@@ -512,6 +571,8 @@ config_row_accepts(const struct config_row *row, const char *text)
     case KIND_NUMBER:
         return number_parse(text, &number) && number >= row->minimum
                && number <= row->maximum;
+    case KIND_DAYS:
+        return days_parse(text, &number);
     case KIND_FLAG:
         return flag_parse(text, &flag);
     case KIND_CHOICE:
@@ -565,6 +626,10 @@ config_row_expected(const struct config_row *row, struct buffer *text)
                              row->minimum, row->maximum);
         if (row->unit[0] != '\0')
             buffer_append_format(text, " (%s)", row->unit);
+        break;
+    case KIND_DAYS:
+        buffer_append_format(text, "days from 0 to %d, or never",
+                             (int)DAYS_MAX);
         break;
     case KIND_FLAG:
         buffer_append_text(text, "true or false");
@@ -666,6 +731,11 @@ config_row_set(const struct config_row *row, void *object,
 
         assert(good);
         (void)good; /* the caller has asked config_row_accepts() */
+    } else if (row->kind == KIND_DAYS) {
+        bool good = days_parse(values[0], row_member(row, object));
+
+        assert(good);
+        (void)good; /* as above */
     } else if (row->kind == KIND_FLAG) {
         bool good = flag_parse(values[0], row_member(row, object));
 
@@ -769,6 +839,8 @@ config_row_print(const struct config_row *row, const void *object,
         list_print(row, object, text);
     } else if (row->kind == KIND_NUMBER) {
         buffer_append_format(text, "%" PRId64, *(const int64_t *)member);
+    } else if (row->kind == KIND_DAYS) {
+        days_print(*(const int64_t *)member, text);
     } else if (row->kind == KIND_FLAG) {
         buffer_append_text(text, *(const bool *)member ? "true" : "false");
     } else {

@@ -25,6 +25,8 @@ enum config_kind {
     KIND_OVERVIEW, /* "sqlite" or a URL of PostgreSQL's */
     KIND_WILDMAT,  /* not empty, no white space */
     KIND_NUMBER,   /* minimum to maximum */
+    KIND_DAYS,     /* days, perhaps with a fraction, or "never"; the struct
+                      holds seconds */
     KIND_FLAG,     /* true or false */
     KIND_CHOICE,   /* one of choices; the struct holds its place in the list */
     KIND_ADDRESSES, /* a list of addresses */
@@ -57,6 +59,8 @@ extern const struct config_row config_peer_rows[]; /* of struct config_peer */
 extern const size_t config_peer_row_count;
 extern const struct config_row config_access_rows[]; /* of config_access */
 extern const size_t config_access_row_count;
+extern const struct config_row config_expire_rows[]; /* of config_expire */
+extern const size_t config_expire_row_count;
 
 bool config_row_is_list(const struct config_row *row);
 /* Is text a value that this key may have? */

@@ -13,6 +13,7 @@ from support.wait import wait_until
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.realpath(__file__))))
 SERVE = os.path.join(TOP, "tests", "serve")
+EXPIRE = ("expire", "newsimport")  # programs of that folder
 SMALL = ["segment_octets = 16777216", "history_cache_octets = 4194304",
          "overview_cache_octets = 4194304"]
 
@@ -22,8 +23,8 @@ def build():
 
 
 def program(name):
-    """innd, nnrpd, ctlinnd or newsimport of the build under test."""
-    folder = "expire" if name == "newsimport" else name
+    """A program of the build under test."""
+    folder = "expire" if name in EXPIRE else name
     return os.path.join(build(), folder, name)
 
 

@@ -1,10 +1,10 @@
-/* The target of newsimport while no server runs: the store itself. */
+/* The target while no server runs: the store itself. */
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 
-#include "expire/newsimport_target.h"
+#include "expire/target.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/memory.h"
@@ -59,17 +59,46 @@ store_target_wait(struct target *target, int timeout_ms, struct buffer *why)
 }
 
 static int
-store_target_newgroup(struct target *target, const char *name,
-                      struct buffer *why)
+store_target_command(struct target *target, int words, const char *const *word,
+                     struct buffer *text, struct buffer *why)
 {
-    const char *const words[] = {"newgroup", name, "y", "newsimport"};
-    struct buffer text = BUFFER_EMPTY;
-    int result = store_command_now(target->store, 4, words, &text);
+    int result = store_command_now(target->store, words, word, text);
 
     if (result < 0)
-        why_set(why, "%s", buffer_text(&text));
-    buffer_free(&text);
+        why_set(why, "%s", buffer_text(text));
     return result;
+}
+
+/* How a batch of removals ended. */
+struct ended {
+    bool done;
+    int status;
+    struct buffer *why;
+};
+
+static void
+expire_ended(void *context, uint64_t cookie, int status, const char *text)
+{
+    struct ended *ended = context;
+
+    (void)cookie; /* there is one at a time */
+    ended->done = true;
+    ended->status = status;
+    if (status < 0)
+        why_set(ended->why, "%s", text);
+}
+
+static int
+store_target_expire(struct target *target, const void *octets, size_t length,
+                    struct buffer *why)
+{
+    struct ended ended = {.why = why};
+
+    store_expire(target->store, octets, length, 0, expire_ended, &ended);
+    while (!ended.done)
+        if (store_target_wait(target, -1, why) < 0 && !ended.done)
+            return -1;
+    return ended.status;
 }
 
 static int
@@ -89,8 +118,8 @@ store_target_close(struct target *target)
 }
 
 static const struct target_ops store_ops = {
-    store_target_submit, store_target_wait,  store_target_newgroup,
-    store_target_reopen, store_target_close,
+    store_target_submit, store_target_wait,   store_target_command,
+    store_target_expire, store_target_reopen, store_target_close,
 };
 
 struct target *

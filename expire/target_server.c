@@ -1,11 +1,11 @@
-/* The target of newsimport while a server runs: its writer's tools socket. */
+/* The target while a server runs: its writer's tools socket. */
 
 #include <errno.h>
 #include <string.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "expire/newsimport_target.h"
+#include "expire/target.h"
 #include "expire/tools.h"
 #include "lib/buffer.h"
 #include "lib/ipc.h"
@@ -18,9 +18,11 @@
 struct target {
     struct target_base base;     /* first */
     const struct config *config; /* borrowed */
-    int fd;                      /* -1: lost */
-    struct buffer frame;         /* the last one read */
-    bool replied;                /* to the command */
+    struct active **former;      /* owned: what base.active was before */
+    size_t former_count;
+    int fd;              /* -1: lost */
+    struct buffer frame; /* the last one read */
+    bool replied;        /* to the command */
     struct ipc_reply reply;
     struct buffer reply_text;
 };
@@ -43,8 +45,13 @@ server_reopen(struct target *target, struct buffer *why)
     target->fd = tools_connect_patiently(target->config, &active, why);
     if (target->fd < 0)
         return server_lose(target);
-    if (target->base.active != NULL)
-        active_close(&target->base.active);
+    /* A new writer of the same master goes on with the same memory, so what
+       was given is not out of date; whoever has it keeps it. */
+    if (target->base.active != NULL) {
+        target->former = xreallocarray(
+            target->former, target->former_count + 1, sizeof(*target->former));
+        target->former[target->former_count++] = target->base.active;
+    }
     target->base.active = active;
     target->base.lost = false;
     return 0;
@@ -109,22 +116,13 @@ server_wait(struct target *target, int timeout_ms, struct buffer *why)
     return result < 0 ? server_lose(target) : 0;
 }
 
+/* Send what an IPC_REPLY answers, and wait for that. */
 static int
-server_newgroup(struct target *target, const char *name, struct buffer *why)
+server_ask(struct target *target, enum ipc_type type,
+           const struct iovec *pieces, int count, struct buffer *why)
 {
-    const char *const words[] = {"newgroup", name, "y", "newsimport"};
-    struct buffer command = BUFFER_EMPTY;
-    struct iovec piece;
-    int result;
-
-    ipc_command_build(&command, COMMAND_COOKIE, 4, words);
-    piece = (struct iovec){command.data, command.used};
     target->replied = false;
-    result = target->fd < 0
-                 ? -1
-                 : ipc_write(target->fd, IPC_COMMAND, &piece, 1, why);
-    buffer_free(&command);
-    if (result < 0)
+    if (target->fd < 0 || ipc_write(target->fd, type, pieces, count, why) < 0)
         return server_lose(target);
     while (!target->replied)
         if (server_wait(target, -1, why) < 0)
@@ -134,10 +132,43 @@ server_newgroup(struct target *target, const char *name, struct buffer *why)
     return 0;
 }
 
+static int
+server_command(struct target *target, int words, const char *const *word,
+               struct buffer *text, struct buffer *why)
+{
+    struct buffer command = BUFFER_EMPTY;
+    struct iovec piece;
+    int result;
+
+    ipc_command_build(&command, COMMAND_COOKIE, words, word);
+    piece = (struct iovec){command.data, command.used};
+    result = server_ask(target, IPC_COMMAND, &piece, 1, why);
+    buffer_free(&command);
+    if (result == 0) {
+        buffer_clear(text);
+        buffer_append_text(text, buffer_text(&target->reply_text));
+    }
+    return result;
+}
+
+static int
+server_expire(struct target *target, const void *octets, size_t length,
+              struct buffer *why)
+{
+    struct ipc_expire head = {.cookie = COMMAND_COOKIE};
+    const struct iovec pieces[] = {{&head, sizeof(head)},
+                                   {(void *)(uintptr_t)octets, length}};
+
+    return server_ask(target, IPC_EXPIRE, pieces, 2, why);
+}
+
 static void
 server_close(struct target *target)
 {
     (void)server_lose(target); /* always -1 */
+    for (size_t i = 0; i < target->former_count; i++)
+        active_close(&target->former[i]);
+    free(target->former);
     if (target->base.active != NULL)
         active_close(&target->base.active);
     buffer_free(&target->frame);
@@ -146,7 +177,8 @@ server_close(struct target *target)
 }
 
 static const struct target_ops server_ops = {
-    server_submit, server_wait, server_newgroup, server_reopen, server_close,
+    server_submit, server_wait,   server_command,
+    server_expire, server_reopen, server_close,
 };
 
 struct target *

@@ -1,4 +1,4 @@
-#include "expire/newsimport_target.h"
+#include "expire/target.h"
 
 #include "expire/tools.h"
 #include "lib/buffer.h"
@@ -59,9 +59,17 @@ target_wait(struct target *target, int timeout_ms, struct buffer *why)
 }
 
 int
-target_newgroup(struct target *target, const char *name, struct buffer *why)
+target_command(struct target *target, int words, const char *const *word,
+               struct buffer *text, struct buffer *why)
 {
-    return base(target)->ops->newgroup(target, name, why);
+    return base(target)->ops->command(target, words, word, text, why);
+}
+
+int
+target_expire(struct target *target, const void *octets, size_t length,
+              struct buffer *why)
+{
+    return base(target)->ops->expire(target, octets, length, why);
 }
 
 int

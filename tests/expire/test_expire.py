@@ -1,0 +1,230 @@
+"""expire: what its rules say of which article, and that it is so afterwards."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from support.nntp import article
+from support.server import Server, program, shim
+from support.wait import wait_until
+
+DAY = 86400
+RULES = '''expire "*,!unruled.*" {
+    minimum = 1
+    keep = 10
+    maximum = 30
+}
+expire "local.short" {
+    keep = 2
+    maximum = 4
+}
+expire "local.forever" {
+    keep = never
+    minimum = never
+}'''
+GROUPS = ("local.a", "local.short", "local.forever", "unruled.all")
+
+# name, newsgroups, age in days, Expires in days after arrival (or text), and
+# the newsgroups that have it afterwards
+ARTICLES = (
+    ("old", "local.a", 20, None, ""),
+    ("young", "local.a", 5, None, "local.a"),
+    ("new", "local.a", 0, None, "local.a"),
+    ("expires-over", "local.a", 5, 2, ""),
+    ("expires-ahead", "local.a", 20, 25, "local.a"),
+    ("expires-past", "local.a", 5, -3, ""),
+    ("expires-past-new", "local.a", 0, -3, "local.a"),
+    ("expires-too-late", "local.a", 40, 90, ""),
+    ("expires-nonsense", "local.a", 20, "when it suits", ""),
+    ("short", "local.short", 5, None, ""),
+    ("short-maximum", "local.short", 5, 100, ""),
+    ("short-new", "local.short", 0, None, "local.short"),
+    ("forever", "local.forever", 40, None, "local.forever"),
+    ("forever-expires", "local.forever", 40, 1, "local.forever"),
+    ("unruled", "unruled.all", 40, None, "unruled.all"),
+    ("unruled-expires", "unruled.all", 40, 1, "unruled.all"),
+    ("cross-old", "local.a,local.short", 20, None, ""),
+    ("cross-short", "local.a,local.short", 5, None, "local.a"),
+    ("cross-forever", "local.a,local.forever", 20, None, "local.forever"),
+    ("cross-three", "local.short,local.a,unruled.all", 40, None,
+     "unruled.all"),
+)
+
+
+def message_id(name):
+    return f"<{name}@expire.example>"
+
+
+def date(seconds):
+    return time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(seconds))
+
+
+def expires(value, arrival):
+    if value is None:
+        return ()
+    return (("Expires",
+             value if isinstance(value, str) else date(arrival + value * DAY)),)
+
+
+def rows_of(groups):
+    return [name for name in groups.split(",") if name]
+
+
+def fill(server):
+    """Each article comes when the server's clock shows its age."""
+    for age in sorted({row[2] for row in ARTICLES}, reverse=True):
+        server.stop()
+        server.environment["CLOCK_SHIM_SECONDS"] = str(-age * DAY)
+        server.start()
+        arrival = int(time.time()) - age * DAY
+        with server.connect() as client:
+            for name, groups, its_age, until, _ in ARTICLES:
+                if its_age != age:
+                    continue
+                answer = client.takethis(message_id(name), article(
+                    groups, message_id=message_id(name), date=date(arrival),
+                    fields=expires(until, arrival)))
+                assert answer == f"239 {message_id(name)}"
+
+
+def numbers(server):
+    """{(name, group): number}, from Xref of what is there now."""
+    found = {}
+    with server.connect() as client:
+        for name, *_ in ARTICLES:
+            if not client.command(
+                    f"HEAD {message_id(name)}").startswith("221"):
+                continue
+            head = b"\n".join(client.block()).decode()
+            for place in re.search(r"^Xref: \S+ (.*)$", head,
+                                   re.M).group(1).split():
+                group, number = place.split(":")
+                found[name, group] = int(number)
+    return found
+
+
+def see(server):
+    """All that a reader can be told, as one thing to compare."""
+    seen = {}
+    with server.connect() as client:
+        for group in GROUPS:
+            seen[group] = client.command(f"GROUP {group}")
+            for command in (f"LISTGROUP {group}", "OVER 1-", "HDR Subject 1-"):
+                answer = client.command(command)
+                block = client.block() if answer[0] == "2" else None
+                seen[group, command] = answer, block
+        for name, *_ in ARTICLES:
+            answer = client.command(f"ARTICLE {message_id(name)}")
+            seen[name] = (answer,
+                          client.block() if answer[0] == "2" else None,
+                          client.command(f"CHECK {message_id(name)}"))
+    return seen
+
+
+def assert_fates(server, places):
+    """What has expired cannot be had in any way, and nothing else is gone."""
+    with server.connect() as client:
+        for name, groups, _, _, left in ARTICLES:
+            wanted = message_id(name)
+            answer = client.command(f"ARTICLE {wanted}")
+            assert answer.startswith("220" if left else "430"), name
+            if left:
+                client.block()
+            assert client.command(f"CHECK {wanted}").startswith("438"), name
+            assert client.command(f"IHAVE {wanted}").startswith("435"), name
+            for group in rows_of(groups):
+                number = places[name, group]
+                there = group in rows_of(left)
+                marks = client.command(f"LISTGROUP {group}").split()
+                listed = [int(line) for line in client.block()]
+                assert (number in listed) == there, (name, group)
+                assert int(marks[1]) == len(listed), group
+                for command in ("ARTICLE", "OVER", "HDR Subject", "STAT"):
+                    answer = client.command(f"{command} {number}")
+                    assert answer.startswith("2" if there else "423"), (
+                        name, group, command)
+                    if there and command != "STAT":
+                        client.block()
+                if there:
+                    assert int(marks[2]) <= number, (name, group)
+
+
+def expire(server, *words, check=True, **environment):
+    done = subprocess.run(
+        [program("expire"), "-c", server.conf, *words], capture_output=True,
+        text=True, timeout=120, env=dict(os.environ, **environment))
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def summary(text):
+    """{word: number} of the totals, {group: (expired, all)}."""
+    totals = {word: int(number) for word, number in re.findall(
+        r"^(read|expired|kept|unreadable) +(\d+)", text, re.M)}
+    groups = {group: (int(gone), int(of)) for gone, of, group in re.findall(
+        r"^ +(\d+) of +(\d+)  (\S+)$", text, re.M)}
+    return totals, groups
+
+
+def assert_summary(text):
+    """It adds up, and says what the table says."""
+    totals, groups = summary(text)
+    assert totals["read"] == (totals["expired"] + totals["kept"]
+                              + totals["unreadable"])
+    assert totals["expired"] == sum(not row[4] for row in ARTICLES)
+    for group in GROUPS:
+        gone = sum(group in rows_of(row[1]) and group not in rows_of(row[4])
+                   for row in ARTICLES)
+        assert groups.get(group, (0, 0))[0] == gone, group
+
+
+def delete_indices(server):
+    shutil.rmtree(os.path.join(server.dir, "db", "history"))
+    if Server.database is None:
+        shutil.rmtree(glob.glob(os.path.join(server.dir, "overview"))[0])
+
+
+def start(start_server, *conf):
+    """A server with the groups, fifty days ago."""
+    return start_server("--peer", "127.0.0.1",
+                        *(word for group in GROUPS
+                          for word in ("--group", group)),
+                        conf=["artcutoff = 0", RULES, *conf],
+                        # A stored arrival never goes back.
+                        environment={"LD_PRELOAD": shim("clock"),
+                                     "CLOCK_SHIM_SECONDS": str(-50 * DAY)})
+
+
+@pytest.mark.parametrize("up", (True, False), ids=("beside", "alone"))
+def test_each_article_meets_the_fate_of_the_table(start_server, up):
+    server = start(start_server)
+    fill(server)
+    places = numbers(server)
+    before = see(server)
+    if not up:
+        server.stop()
+    dry = expire(server, "--dry-run").stdout
+    assert_summary(dry)
+    if not up:
+        server.start()
+    assert see(server) == before
+    if not up:
+        server.stop()
+    assert_summary(expire(server).stdout)
+    if not up:
+        server.start()
+    assert_fates(server, places)
+    after = see(server)
+    # There is nothing left to do.
+    totals, groups = summary(expire(server).stdout)
+    assert totals["expired"] == 0 and groups == {}
+    assert see(server) == after
+    server.stop()
+    delete_indices(server)
+    server.start()
+    assert_fates(server, places)
+    assert see(server) == after
