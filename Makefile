@@ -143,6 +143,12 @@ $(B)/tests/innd/%-t: $(B)/tests/innd/%-t.o \
     $(B)/storage.a $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
 
+# There expire.c has main().
+$(B)/tests/expire/%-t: $(B)/tests/expire/%-t.o \
+    $(filter-out %/expire.o,$(call objects,$(EXPIRE_SOURCES))) \
+    $(B)/storage.a $(B)/lib.a
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+
 # fault.o defines the calls that fail: no program but these has it.
 $(B)/tests/fault/%-t: $(B)/tests/fault/%-t.o $(B)/tests/fault/fault.o \
     $(B)/storage.a $(B)/lib.a

@@ -450,10 +450,13 @@ days_print(int64_t seconds, struct buffer *text)
         return;
     }
     buffer_append_format(text, "%" PRId64, seconds / SECONDS_PER_DAY);
-    if (seconds % SECONDS_PER_DAY != 0)
-        buffer_append_format(text, ".%06" PRId64,
-                             seconds % SECONDS_PER_DAY * 1000000
-                                 / SECONDS_PER_DAY);
+    if (seconds % SECONDS_PER_DAY == 0)
+        return;
+    buffer_append_format(text, ".%06" PRId64,
+                         seconds % SECONDS_PER_DAY * 1000000
+                             / SECONDS_PER_DAY);
+    while (text->data[text->used - 1] == '0')
+        text->data[--text->used] = '\0';
 }
 
 static bool
