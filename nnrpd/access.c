@@ -125,25 +125,38 @@ access_apply_section(struct access *access,
                         section->feedable, access->peer_number);
 }
 
+static void
+access_unset_peer(struct access *access)
+{
+    access->rights &= ~(unsigned)RIGHT_FEED;
+    free(access->peer);
+    free(access->peer_newsgroups);
+    access->peer = access->peer_newsgroups = NULL;
+    access->peer_number = 0;
+}
+
 void
 access_evaluate(struct access *access, const struct config *config,
-                const char *address, const char *user, unsigned role)
+                const struct access_client *client)
 {
-    const struct config_access *section = section_find(config, address, user);
+    const struct config_access *section =
+        section_find(config, client->address, client->user);
 
     access_free(access);
-    if (user != NULL) {
-        access->user = xstrdup(user);
-        if (role < ACCOUNT_ROLES)
-            access->rights = role_rights[role];
+    if (client->user != NULL) {
+        access->user = xstrdup(client->user);
+        if (client->role < ACCOUNT_ROLES)
+            access->rights = role_rights[client->role];
     } else {
         access->rights = anonymous_rights[config->anonymous];
     }
     if ((access->rights & RIGHT_FEED) != 0)
-        access_set_peer(access, user, "*", 0);
-    access_apply_peers(access, config, address);
+        access_set_peer(access, client->user, "*", 0);
+    access_apply_peers(access, config, client->address);
     if (section != NULL)
         access_apply_section(access, section);
+    if (client->is_page)
+        access_unset_peer(access);
     if (!config->allownewnews)
         access->rights &= ~(unsigned)RIGHT_NEWNEWS;
 }

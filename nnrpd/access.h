@@ -12,6 +12,8 @@
  *     groups it may read and post to, and whether it may feed.  It gives these
  *     rights to who has not logged in, whatever `anonymous` says; to who has,
  *     it gives reading and posting within his role, and feeding in any case.
+ * A web page (a client of the bridge) never feeds, whatever address its browser
+ * has and whoever logs in there: a page that feeds is no peer of anybody's.
  */
 #ifndef NNRPD_ACCESS_H
 #define NNRPD_ACCESS_H
@@ -50,10 +52,17 @@ struct access {
     int64_t localmaxartsize;
 };
 
-/* Replaces what access held, which must be zeroes at first.  user NULL: not
-   logged in; else role is lib/account.h's. */
+/* Whose rights are asked for. */
+struct access_client {
+    const char *address;
+    bool is_page;     /* came by the bridge */
+    const char *user; /* NULL: not logged in */
+    unsigned role;    /* with user: lib/account.h's */
+};
+
+/* Replaces what access held, which must be zeroes at first. */
 void access_evaluate(struct access *access, const struct config *config,
-                     const char *address, const char *user, unsigned role);
+                     const struct access_client *client);
 void access_free(struct access *access);
 
 /* May it read, or post to, a group of this name? */

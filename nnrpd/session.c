@@ -66,10 +66,14 @@ session_set_access(struct session *session, const char *user, unsigned role)
 {
     const struct config *config = session->worker->config;
     char *name = user == NULL ? NULL : xstrdup(user); /* may be access's own */
+    struct access_client client = {
+        .address = session->address,
+        .is_page = session->behind_bridge,
+        .user = name,
+        .role = role,
+    };
 
-    access_evaluate(&session->access, config,
-                    session->behind_bridge ? "" : session->address, name,
-                    role);
+    access_evaluate(&session->access, config, &client);
     free(name);
     session->role = role;
     session->generation = config->generation;

@@ -240,6 +240,35 @@ def test_a_peers_address_does_not_make_a_page_a_peer(bridge):
         assert client.command("CHECK <a@b>").startswith(("480 ", "502 "))
 
 
+def test_a_page_that_logs_in_at_a_peers_address_is_no_peer(start_server):
+    port = free_port()
+    start_server("--group", "local.test", "--http-port", str(port),
+                 "--peer", "127.0.0.1", "--user", "alice:geheim",
+                 "--user", "feed:geheim:peer")
+    for name in ("alice", "feed"):
+        with WebSocket(port) as client:
+            client.line()
+            assert client.command(f"AUTHINFO USER {name}").startswith("381 ")
+            assert client.command("AUTHINFO PASS geheim").startswith("281 ")
+            assert client.command("CHECK <a@b>").startswith("502 ")
+            assert client.command("GROUP local.test").startswith("211 ")
+
+
+def test_access_sections_see_a_pages_true_address(start_server):
+    port = free_port()
+    start_server(
+        "--group", "local.test", "--group", "local.other", "--http-port",
+        str(port), "--anonymous", "none", conf=[
+            'access "here" { addresses = {"127.0.0.1"} '
+            'readable = "local.test" postable = "!*" }'])
+    with WebSocket(port) as client:
+        assert client.line().startswith(b"201 ")
+        assert client.command("GROUP local.test").startswith("211 ")
+        assert client.command("GROUP local.other").startswith("411 ")
+    with WebSocket(port, address="::1") as client:
+        assert client.line().startswith(b"502 ")
+
+
 def test_the_limit_of_an_address_counts_for_the_bridge_too(start_server):
     port = free_port()
     server = start_server("--group", "local.test", "--http-port", str(port),

@@ -38,6 +38,16 @@ static const char no_newnews[] = "anonymous = post\nallownewnews = false\n";
 static const char open_to_all[] = "anonymous = post\n";
 
 static void
+evaluate(struct access *access, const struct config *config,
+         const char *address, const char *user, unsigned role)
+{
+    struct access_client client = {
+        .address = address, .user = user, .role = role};
+
+    access_evaluate(access, config, &client);
+}
+
+static void
 test_rights_by_address_and_account(void **state)
 {
     static const struct {
@@ -99,8 +109,8 @@ test_rights_by_address_and_account(void **state)
 
         if (config == NULL)
             fail_msg("%s", buffer_text(&why));
-        access_evaluate(&access, config, rows[i].address, rows[i].user,
-                        rows[i].role);
+        evaluate(&access, config, rows[i].address, rows[i].user,
+                 rows[i].role);
         if (access.rights != rows[i].rights)
             fail_msg("%s: rights %#x, not %#x", rows[i].promise, access.rights,
                      rows[i].rights);
@@ -126,19 +136,19 @@ test_a_peer_has_a_name_and_what_it_may_send(void **state)
 
     (void)state;
     assert_non_null(config);
-    access_evaluate(&access, config, "192.0.2.7", NULL, 0);
+    evaluate(&access, config, "192.0.2.7", NULL, 0);
     assert_string_equal(access.peer, "feeder");
     assert_string_equal(access.peer_newsgroups, "comp.*");
     assert_int_equal(access.peer_number, 1);
     /* Again, after a login: nothing of the first is left. */
-    access_evaluate(&access, config, "192.0.2.1", "mirror", ACCOUNT_READER);
+    evaluate(&access, config, "192.0.2.1", "mirror", ACCOUNT_READER);
     assert_string_equal(access.peer, "mirror");
     assert_string_equal(access.peer_newsgroups, "sci.*");
     assert_int_equal(access.peer_number, 0);
-    access_evaluate(&access, config, "192.0.2.1", "other", ACCOUNT_PEER);
+    evaluate(&access, config, "192.0.2.1", "other", ACCOUNT_PEER);
     assert_string_equal(access.peer, "other");
     assert_string_equal(access.peer_newsgroups, "*");
-    access_evaluate(&access, config, "192.0.2.1", NULL, 0);
+    evaluate(&access, config, "192.0.2.1", NULL, 0);
     assert_null(access.peer);
     assert_null(access.user);
     access_free(&access);
@@ -154,11 +164,50 @@ test_posting_is_by_group_too(void **state)
 
     (void)state;
     assert_non_null(config);
-    access_evaluate(&access, config, "192.0.2.1", "staff-x", ACCOUNT_POSTER);
+    evaluate(&access, config, "192.0.2.1", "staff-x", ACCOUNT_POSTER);
     assert_true(access_posts_to_group(&access, "staff.x", 7));
     assert_false(access_posts_to_group(&access, "local.x", 7));
-    access_evaluate(&access, config, "192.0.2.1", NULL, 0);
+    evaluate(&access, config, "192.0.2.1", NULL, 0);
     assert_true(access_posts_to_group(&access, "local.x", 7));
+    access_free(&access);
+    config_free(&config);
+}
+
+static void
+test_a_page_has_the_rights_of_its_address_but_never_feeds(void **state)
+{
+    static const struct {
+        const char *address;
+        const char *user;
+        unsigned role;
+        unsigned rights;
+        const char *promise;
+    } rows[] = {
+        {"10.1.2.3", NULL, NOBODY, R | P | A, "a section by address"},
+        {"10.9.2.3", NULL, NOBODY, R, "the last one that is for it"},
+        {"192.0.2.1", "staff-x", ACCOUNT_POSTER, R | P, "one by account"},
+        {"192.0.2.7", NULL, NOBODY, R, "at a peer's address"},
+        {"192.0.2.7", "u", ACCOUNT_POSTER, R | P, "there, logged in"},
+        {"192.0.2.1", "u", ACCOUNT_PEER, R, "logged in as a peer"},
+        {"192.0.2.1", "mirror", ACCOUNT_READER, 0, "a peer by its section"},
+    };
+    struct buffer why = BUFFER_EMPTY;
+    struct config *config = config_parse("t.conf", sections, &why);
+    struct access access = {0};
+
+    (void)state;
+    assert_non_null(config);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct access_client client = {.address = rows[i].address,
+                                       .is_page = true,
+                                       .user = rows[i].user,
+                                       .role = rows[i].role};
+
+        access_evaluate(&access, config, &client);
+        if (access.rights != rows[i].rights || access.peer != NULL)
+            fail_msg("%s: rights %#x, not %#x", rows[i].promise, access.rights,
+                     rows[i].rights);
+    }
     access_free(&access);
     config_free(&config);
 }
@@ -170,6 +219,8 @@ main(void)
         cmocka_unit_test(test_rights_by_address_and_account),
         cmocka_unit_test(test_a_peer_has_a_name_and_what_it_may_send),
         cmocka_unit_test(test_posting_is_by_group_too),
+        cmocka_unit_test(
+            test_a_page_has_the_rights_of_its_address_but_never_feeds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,7 +46,8 @@ class WebSocket:
         self.socket = socket.create_connection((address, port), timeout)
         self.file = self.socket.makefile("rb")
         self.octets = b""
-        lines = ["GET / HTTP/1.1", f"Host: {host or f'{address}:{port}'}",
+        numeric = f"[{address}]" if ":" in address else address
+        lines = ["GET / HTTP/1.1", f"Host: {host or f'{numeric}:{port}'}",
                  "Upgrade: websocket", "Connection: Upgrade",
                  "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: "
                  + base64.b64encode(os.urandom(16)).decode()]
