@@ -154,11 +154,18 @@ $(B)/tests/fault/%-t: $(B)/tests/fault/%-t.o $(B)/tests/fault/fault.o \
     $(B)/storage.a $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka -ldl
 
+# Of the bridge, what knows no libwebsockets.
+$(B)/tests/wsbridge/%-t: $(B)/tests/wsbridge/%-t.o $(B)/wsbridge/%.o \
+    $(B)/lib.a
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+
 $(B)/tests/%-t: $(B)/tests/%-t.o $(B)/storage.a $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
 
 $(B)/tests/fuzz/%-fuzz: $(B)/tests/fuzz/%-fuzz.o $(B)/storage.a $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+
+$(B)/tests/fuzz/handshake-fuzz: $(B)/wsbridge/handshake.o
 
 $(B)/tests/fault/%.so: tests/fault/%.c config.h
 	@mkdir -p $(@D)

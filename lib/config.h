@@ -111,6 +111,8 @@ struct config {
     int64_t ws_port;    /* a second port of it, 0: none */
     char **http_listen; /* addresses; default "127.0.0.1" */
     size_t http_listen_count;
+    char **http_hosts; /* names that browsers call us */
+    size_t http_host_count;
     char **http_origins; /* further pages that may use it */
     size_t http_origin_count;
     char *pathweb; /* the page's files; "" those of the installation */

@@ -82,6 +82,12 @@ const struct config_row config_rows[] = {
      .restart = true,
      .text = "Addresses that browsers connect to, at most four.  The bridge "
              "speaks no TLS: what faces a network belongs behind a proxy."},
+    {"http_hosts", KIND_NAMES, LIST(config, http_hosts, http_host_count),
+     .fallback = "",
+     .text = "Names that browsers call this server, as news.example.org: who "
+             "calls it by another is refused, for a stranger's name may lead "
+             "here too.  Numeric addresses, localhost and pathhost are "
+             "good without."},
     {"http_origins", KIND_ORIGINS,
      LIST(config, http_origins, http_origin_count), .fallback = "",
      .text = "Web pages of other places that may use the bridge, as "

@@ -133,6 +133,7 @@ control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     }
     config_free(&bridge->config);
     bridge->config = config;
+    bridge->stranger_told = false;
     log_set_level((enum log_level)config->log_level);
 }
 

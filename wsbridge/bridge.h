@@ -46,6 +46,7 @@ struct bridge {
     struct pages *pages;
     lws_sorted_usec_list_t tick;
     bool accepting;
+    bool stranger_told; /* the log has of this configuration a name not ours */
     bool draining;
     uint64_t drain_until_ms;
     /* for /metrics */

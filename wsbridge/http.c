@@ -9,6 +9,7 @@
 #include "lib/config.h"
 #include "lib/log.h"
 #include "wsbridge/bridge.h"
+#include "wsbridge/handshake.h"
 #include "wsbridge/metrics.h"
 #include "wsbridge/pages.h"
 #include "wsbridge/tunnel.h"
@@ -16,8 +17,12 @@
 enum {
     HEAD_OCTETS = 2048,
     CHUNK_OCTETS = 16 * 1024,
-    HEADER_OCTETS_MAX = 512, /* a longer Origin, Host or subprotocol is bad */
+    HEADER_OCTETS_MAX = 512,  /* a longer Origin, Host or subprotocol is bad */
+    STATUS_MISDIRECTED = 421, /* RFC 9110, 15.5.20 */
 };
+
+static const char misdirected[] =
+    "this server has no such name: http_hosts lists those it has\n";
 
 /* connect-src 'self' is ws: and wss: of this place too (CSP 3). */
 static const char policy[] =
@@ -139,6 +144,37 @@ body_send(struct lws *wsi, struct http *http)
 
 /* --- what is asked --- */
 
+/* A header's value, "" where there is none; false when it is too long. */
+static bool
+header_copy(struct lws *wsi, enum lws_token_indexes token,
+            char value[HEADER_OCTETS_MAX])
+{
+    int length = lws_hdr_total_length(wsi, token);
+
+    value[0] = '\0';
+    return length == 0
+           || lws_hdr_copy(wsi, value, HEADER_OCTETS_MAX, token) > 0;
+}
+
+/* Does the browser call us by a name that is ours?  The admin hears of the
+   first that does not: it may be a name that he has forgotten. */
+static bool
+host_is_ours(struct lws *wsi)
+{
+    struct bridge *bridge = bridge_of(wsi);
+    char host[HEADER_OCTETS_MAX];
+
+    if (!header_copy(wsi, WSI_TOKEN_HOST, host))
+        return false;
+    if (handshake_host_is_ours(bridge->config, host))
+        return true;
+    if (!bridge->stranger_told)
+        notice("refused who calls us \"%s\": our names are in http_hosts",
+               host);
+    bridge->stranger_told = true;
+    return false;
+}
+
 static bool
 comes_from_here(struct lws *wsi)
 {
@@ -181,6 +217,8 @@ request_take(struct lws *wsi, struct http *http, const char *path)
     const struct page *page;
     struct answer answer = {.status = HTTP_STATUS_OK};
 
+    if (!host_is_ours(wsi))
+        return text_send(wsi, http, STATUS_MISDIRECTED, misdirected);
     if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) == 0
         && lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) == 0) {
         http->last = true;
@@ -201,49 +239,6 @@ request_take(struct lws *wsi, struct http *http, const char *path)
 
 /* --- may it begin --- */
 
-bool
-http_origin_is_good(const struct config *config, const char *origin,
-                    const char *host)
-{
-    const char *origin_host = strstr(origin, "://");
-
-    if (origin[0] == '\0')
-        return true;
-    /* Our own page: the browser has it from where it connects to now. */
-    if (origin_host != NULL && host[0] != '\0'
-        && strcasecmp(origin_host + strlen("://"), host) == 0)
-        return true;
-    for (size_t i = 0; i < config->http_origin_count; i++)
-        if (strcasecmp(config->http_origins[i], origin) == 0)
-            return true;
-    return false;
-}
-
-/* A header's value, "" where there is none; false when it is too long. */
-static bool
-header_copy(struct lws *wsi, enum lws_token_indexes token,
-            char value[HEADER_OCTETS_MAX])
-{
-    int length = lws_hdr_total_length(wsi, token);
-
-    value[0] = '\0';
-    return length == 0
-           || lws_hdr_copy(wsi, value, HEADER_OCTETS_MAX, token) > 0;
-}
-
-/* Is our subprotocol among those that the client offers (RFC 6455, 4.1)? */
-static bool
-subprotocol_is_offered(char *offered)
-{
-    char *save = NULL;
-
-    for (char *word = strtok_r(offered, ", \t", &save); word != NULL;
-         word = strtok_r(NULL, ", \t", &save))
-        if (strcmp(word, TUNNEL_PROTOCOL) == 0)
-            return true;
-    return false;
-}
-
 /* NULL, or why not, with the status that says so. */
 static const char *
 upgrade_refusal(struct lws *wsi, const char *kind, unsigned *status_r)
@@ -253,6 +248,9 @@ upgrade_refusal(struct lws *wsi, const char *kind, unsigned *status_r)
     char host[HEADER_OCTETS_MAX];
     char offered[HEADER_OCTETS_MAX];
 
+    *status_r = STATUS_MISDIRECTED;
+    if (!host_is_ours(wsi))
+        return misdirected;
     *status_r = HTTP_STATUS_BAD_REQUEST;
     if (kind == NULL || strcasecmp(kind, "websocket") != 0)
         return "only WebSocket is spoken here\n";
@@ -260,10 +258,10 @@ upgrade_refusal(struct lws *wsi, const char *kind, unsigned *status_r)
         || !header_copy(wsi, WSI_TOKEN_HOST, host)
         || !header_copy(wsi, WSI_TOKEN_PROTOCOL, offered))
         return "a header is too long\n";
-    if (!subprotocol_is_offered(offered))
+    if (!handshake_offers(offered, TUNNEL_PROTOCOL))
         return "the subprotocol is " TUNNEL_PROTOCOL "\n";
     *status_r = HTTP_STATUS_FORBIDDEN;
-    if (!http_origin_is_good(bridge->config, origin, host))
+    if (!handshake_origin_is_good(bridge->config, origin, host))
         return "pages of this origin may not connect\n";
     *status_r = HTTP_STATUS_SERVICE_UNAVAILABLE;
     if (bridge->draining)

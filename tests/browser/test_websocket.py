@@ -26,7 +26,8 @@ def bridge():
     port = free_port()
     one = Server("--group", "local.test", "--http-port", str(port),
                  "--peer", "127.0.0.1",
-                 conf=[f'http_origins = {{"{OTHER_PAGE}"}}', "artcutoff = 0"])
+                 conf=[f'http_origins = {{"{OTHER_PAGE}"}}',
+                       'http_hosts = {"news.example.com"}', "artcutoff = 0"])
     one.http = port
     try:
         yield one.start()
@@ -106,6 +107,32 @@ def test_only_pages_of_good_origin_begin(bridge, origin, good):
     with pytest.raises(Refused) as refused:
         WebSocket(bridge.http, origin=origin)
     assert refused.value.status in (400, 403)
+
+
+@pytest.mark.parametrize("host, good", [
+    ("127.0.0.1:{port}", True), ("localhost:{port}", True),
+    ("news.example.com", True), ("evil.example:{port}", False),
+    ("localhost.evil.example", False),
+])
+def test_a_page_is_ours_under_our_names_only(bridge, host, good):
+    """DNS rebinding: a stranger's name that leads here makes his page none of
+    ours, and gives it nothing to read."""
+    host = host.format(port=bridge.http)
+    paths = ("/", "/metrics", "/healthz")
+    statuses = [get(bridge, path, headers={"Host": host})[0]
+                for path in paths]
+    if good:
+        with WebSocket(bridge.http, host=host,
+                       origin=f"http://{host}") as client:
+            assert client.line().startswith(b"200 ")
+        assert statuses == [200, 200, 200]
+        return
+    for origin in (f"http://{host}", OTHER_PAGE, None):
+        with pytest.raises(Refused) as refused:
+            WebSocket(bridge.http, host=host, origin=origin)
+        assert refused.value.status == 421
+    assert statuses == [421, 421, 421]
+    assert "http_hosts" in bridge.log()
 
 
 def test_a_reload_changes_the_origins(start_server):
