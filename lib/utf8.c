@@ -53,3 +53,20 @@ utf8_is_valid(const char *text, size_t octets)
     }
     return true;
 }
+
+bool
+utf8_continues(struct utf8_torn *torn, const char *piece, size_t octets)
+{
+    uint32_t character;
+
+    for (size_t at = 0; at < octets; at++) {
+        if (torn->used == 0 && (unsigned char)piece[at] < 0x80)
+            continue;
+        torn->octets[torn->used++] = piece[at];
+        if (utf8_read(torn->octets, torn->used, &character) == torn->used)
+            torn->used = 0;
+        else if (torn->used == sizeof(torn->octets))
+            return false;
+    }
+    return true;
+}

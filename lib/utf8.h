@@ -17,4 +17,14 @@
 size_t utf8_read(const char *text, size_t octets, uint32_t *character_r);
 bool utf8_is_valid(const char *text, size_t octets);
 
+/* Text that comes in pieces: the begin of a character whose rest is in the
+   next one.  All zeroes at first, and used is 0 where the text may end. */
+struct utf8_torn {
+    char octets[4];
+    size_t used;
+};
+/* The next piece.  False when the text is no UTF-8, which may be seen up to
+   three octets late. */
+bool utf8_continues(struct utf8_torn *torn, const char *piece, size_t octets);
+
 #endif

@@ -325,8 +325,7 @@ loop_open(struct bridge *bridge)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = protocols,
-        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS
-                   | LWS_SERVER_OPTION_VALIDATE_UTF8,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
         .user = bridge,
         .gid = (gid_t)-1,
         .uid = (uid_t)-1,

@@ -9,9 +9,13 @@
 #include "lib/buffer.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/utf8.h"
 #include "wsbridge/bridge.h"
 
-enum { READ_OCTETS = 32 * 1024 };
+enum {
+    READ_OCTETS = 32 * 1024,
+    CLOSE_SECONDS = 5, /* for a close frame to be taken */
+};
 
 struct tunnel {
     struct lws *ws;
@@ -21,11 +25,47 @@ struct tunnel {
     struct buffer to_client;
     size_t to_client_done; /* octets of it that have been sent */
     size_t message_octets; /* of the message that is coming in */
+    struct utf8_torn torn; /* ... where it is text */
+    int close_status;      /* it ends with this; 0: it does not */
+    const char *close_reason;
     char address[48];
     unsigned port;
 };
 
 const size_t tunnel_octets = sizeof(struct tunnel);
+
+/* --- the end of a WebSocket --- */
+
+/*
+ * End the client with this status, as soon as its socket takes it.  What it
+ * sends meanwhile is read and thrown away: a socket that is closed over unread
+ * octets is reset, and the status may be lost with it.  Libwebsockets closes
+ * properly only from where it lets us write: in the middle of what it reads it
+ * would lose its place in the frames.
+ */
+static void
+tunnel_close(struct tunnel *tunnel, enum lws_close_status status,
+             const char *reason)
+{
+    tunnel->close_status = status;
+    tunnel->close_reason = reason;
+    lws_rx_flow_control(tunnel->ws, 1);
+    lws_callback_on_writable(tunnel->ws);
+    lws_set_timeout(tunnel->ws, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_SECONDS);
+}
+
+/* The close frame, after which libwebsockets waits for the browser's. */
+static int
+tunnel_close_now(struct tunnel *tunnel)
+{
+    /* It has been sent, and this is a late call. */
+    if (lws_get_close_length(tunnel->ws) > 0)
+        return 0;
+    lws_close_reason(tunnel->ws, tunnel->close_status,
+                     (unsigned char *)(uintptr_t)tunnel->close_reason,
+                     strlen(tunnel->close_reason));
+    return -1;
+}
 
 /* --- browser to server --- */
 
@@ -48,25 +88,39 @@ to_server_write(struct tunnel *tunnel)
     return true;
 }
 
-static int
-message_take(struct tunnel *tunnel, const void *in, size_t octets)
+/* May this be a piece of a message?  False: the client ends. */
+static bool
+message_is_good(struct tunnel *tunnel, const char *in, size_t octets)
 {
-    static const char reason[] = "message too long";
+    size_t left = lws_remaining_packet_payload(tunnel->ws);
+    bool is_last = lws_is_final_fragment(tunnel->ws) && left == 0;
 
     tunnel->message_octets += octets;
-    if (tunnel->message_octets + lws_remaining_packet_payload(tunnel->ws)
-        > BRIDGE_MESSAGE_OCTETS_MAX) {
-        lws_close_reason(tunnel->ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE,
-                         (unsigned char *)(uintptr_t)reason,
-                         sizeof(reason) - 1);
-        return -1;
+    if (tunnel->message_octets + left > BRIDGE_MESSAGE_OCTETS_MAX) {
+        tunnel_close(tunnel, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE,
+                     "message too long");
+        return false;
     }
-    if (lws_is_final_fragment(tunnel->ws)
-        && lws_remaining_packet_payload(tunnel->ws) == 0)
+    if (!lws_frame_is_binary(tunnel->ws)
+        && (!utf8_continues(&tunnel->torn, in, octets)
+            || (is_last && tunnel->torn.used > 0))) {
+        tunnel_close(tunnel, LWS_CLOSE_STATUS_INVALID_PAYLOAD,
+                     "text that is no UTF-8");
+        return false;
+    }
+    if (is_last)
         tunnel->message_octets = 0;
+    return true;
+}
+
+static void
+message_take(struct tunnel *tunnel, const void *in, size_t octets)
+{
+    if (tunnel->close_status != 0 || !message_is_good(tunnel, in, octets))
+        return;
     /* It may have said why before it ended: that is still to be sent. */
     if (tunnel->pair == NULL)
-        return 0;
+        return;
     buffer_append(&tunnel->to_server, in, octets);
     if (!to_server_write(tunnel))
         buffer_clear(&tunnel->to_server);
@@ -74,7 +128,6 @@ message_take(struct tunnel *tunnel, const void *in, size_t octets)
         lws_rx_flow_control(tunnel->ws, 0);
         lws_callback_on_writable(tunnel->pair);
     }
-    return 0;
 }
 
 static void
@@ -140,6 +193,8 @@ browser_writable(struct tunnel *tunnel)
     static unsigned char frame[LWS_PRE + READ_OCTETS];
     size_t octets = tunnel->to_client.used - tunnel->to_client_done;
 
+    if (tunnel->close_status != 0)
+        return tunnel_close_now(tunnel);
     if (octets > READ_OCTETS)
         octets = READ_OCTETS;
     if (octets > 0) {
@@ -160,8 +215,8 @@ browser_writable(struct tunnel *tunnel)
         lws_rx_flow_control(tunnel->pair, 1);
         return 0;
     }
-    lws_close_reason(tunnel->ws, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
-    return -1;
+    tunnel_close(tunnel, LWS_CLOSE_STATUS_NORMAL, "");
+    return tunnel_close_now(tunnel);
 }
 
 /* --- begin and end --- */
@@ -231,7 +286,8 @@ tunnel_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_ESTABLISHED:
         return tunnel_begin(tunnel, wsi);
     case LWS_CALLBACK_RECEIVE:
-        return message_take(tunnel, in, octets);
+        message_take(tunnel, in, octets);
+        return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return browser_writable(tunnel);
     case LWS_CALLBACK_CLOSED:

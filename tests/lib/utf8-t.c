@@ -65,11 +65,53 @@ test_what_is_utf8(void **state)
     assert_false(utf8_is_valid("ok\xff", 3));
 }
 
+/* Is the text UTF-8, when it comes cut in two at this place? */
+static bool
+continues(const char *text, size_t octets, size_t cut)
+{
+    struct utf8_torn torn = {{0}, 0};
+
+    return utf8_continues(&torn, text, cut)
+           && utf8_continues(&torn, text + cut, octets - cut)
+           && torn.used == 0;
+}
+
+static void
+test_text_in_pieces_is_what_it_is_in_one(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "plain",
+        "Gr\xc3\xbc\xc3\x9f"
+        "e, \xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80.",
+        "\xc3",
+        "a\xe6\x97",
+        "\xf0\x9f\x98",
+        "\xff"
+        "abc",
+        "ab\xc3"
+        "A",
+        "\xed\xa0\x80",
+        "\xc0\xaf",
+        "\x80\x80\x80\x80",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const size_t octets = strlen(texts[i]);
+
+        for (size_t cut = 0; cut <= octets; cut++)
+            assert_int_equal(continues(texts[i], octets, cut),
+                             utf8_is_valid(texts[i], octets));
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_utf8),
+        cmocka_unit_test(test_text_in_pieces_is_what_it_is_in_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
