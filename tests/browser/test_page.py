@@ -46,6 +46,20 @@ def bridge(tmp_path_factory):
         one.remove()
 
 
+@pytest.fixture(scope="module")
+def members():
+    """A server that nobody reads without an account."""
+    port = free_port()
+    one = Server("--group", "local.members", "--http-port", str(port),
+                 "--anonymous", "none", "--user", "alice:geheim",
+                 "--user", "rita:geheim:reader")
+    one.http = port
+    try:
+        yield one.start()
+    finally:
+        one.remove()
+
+
 HOSTILE = b"""Path: not-for-mail
 From: <img src=x onerror=document.title='owned'> <evil@example.org>
 Newsgroups: local.test
@@ -75,11 +89,14 @@ def chromium(tmp_path_factory):
 
 
 class Page:
-    def __init__(self, driver, bridge, place):
+    def __init__(self, driver, place):
         self.driver = driver
         self.place = place
         driver.get_log("browser")
-        driver.get(f"http://127.0.0.1:{bridge.http}/")
+
+    def open(self, bridge):
+        self.driver.get(f"http://127.0.0.1:{bridge.http}/")
+        return self
 
     def wait(self, what):
         """Until what() is true.  The page may draw itself anew at any moment:
@@ -139,6 +156,14 @@ class Page:
     def picture(self, name):
         self.driver.save_screenshot(str(self.place / f"{name}.png"))
 
+    def log_in(self, user, password):
+        self.wait(lambda: self.find("#login").get_attribute("open"))
+        self.fill("login", user=user, password=password)
+        self.submit("login")
+
+    def is_shown(self, selector):
+        return self.wait(lambda: [self.find(selector).is_displayed()])[0]
+
     def faults(self):
         """What the browser complained of: scripts, the policy."""
         return [one["message"] for one in self.driver.get_log("browser")
@@ -147,10 +172,15 @@ class Page:
 
 
 @pytest.fixture
-def page(chromium, bridge, tmp_path):
-    one = Page(chromium, bridge, tmp_path)
+def browser(chromium, tmp_path):
+    one = Page(chromium, tmp_path)
     yield one
     assert one.faults() == []
+
+
+@pytest.fixture
+def page(browser, bridge):
+    return browser.open(bridge)
 
 
 def test_newsgroups_are_listed_and_an_8_bit_article_is_read(page):
@@ -232,6 +262,68 @@ def test_a_post_that_is_refused_says_why_and_keeps_the_text(page):
     page.wait(lambda: page.text("#post .fault") != "")
     assert page.find('#post [name="text"]').get_attribute("value") == "kept"
     page.click("#post .cancel")
+
+
+def test_a_wrong_password_is_told_and_a_right_one_lets_in(browser, members):
+    page = browser.open(members)
+    # It is asked for at once: nothing can be read without.
+    page.log_in("alice", "wrong")
+    page.wait(lambda: "Authentication failed" in page.text("#login .fault"))
+    page.picture("wrong-password")
+    assert page.find("#login").get_attribute("open")
+    assert page.driver.find_elements(By.CSS_SELECTOR, "[data-group]") == []
+    page.log_in("alice", "geheim")
+    page.wait(lambda: page.text("#state") == "Logged in as alice.")
+    assert page.find("#login").get_attribute("open") is None
+    assert not page.is_shown("#login-open")
+    page.group("local.members")
+    page.picture("logged-in")
+
+
+def test_who_has_logged_in_posts_and_follows_up(browser, members):
+    page = browser.open(members)
+    page.log_in("alice", "geheim")
+    page.wait(lambda: page.text("#state") == "Logged in as alice.")
+    page.group("local.members")
+    page.click("#post-open")
+    page.fill("post", **{"from": "Alice <alice@example.org>",
+                         "subject": "Our first", "text": "Hello, members."})
+    page.picture("writing")
+    page.submit("post")
+    page.wait(lambda: page.subjects() == ["Our first"])
+    page.article("Our first")
+    page.click(".follow-up")
+    page.fill("post", text="And hello again.")
+    page.submit("post")
+    page.wait(lambda: page.subjects() == ["Our first", "Re: Our first"])
+    page.article("Re: Our first")
+    page.picture("follow-up")
+    assert page.text("#article pre").startswith("And hello again.")
+    with Client(members.port) as reader:
+        assert reader.command("AUTHINFO USER rita").startswith("381")
+        assert reader.command("AUTHINFO PASS geheim").startswith("281")
+        assert reader.command("GROUP local.members").startswith("211 2 1 2 ")
+
+
+def test_a_login_outlives_a_connection(browser, members):
+    """The page logs in again by itself when the bridge was away."""
+    page = browser.open(members)
+    page.log_in("alice", "geheim")
+    page.wait(lambda: page.text("#state") == "Logged in as alice.")
+    pid = members.children("wsbridge")[0]
+    os.kill(pid, 9)
+    page.wait(lambda: "ended" in page.text("#state"))
+    page.wait(lambda: "ended" not in page.text("#state"))
+    page.group("local.members")
+    assert page.is_shown("#post-open")
+
+
+def test_who_may_only_read_is_offered_no_form_to_write(browser, members):
+    page = browser.open(members)
+    page.log_in("rita", "geheim")
+    page.wait(lambda: page.text("#state") == "Logged in as rita.")
+    page.group("local.members")
+    assert not page.is_shown("#post-open")
 
 
 def test_the_page_comes_back_when_the_server_does(page, bridge):
