@@ -93,6 +93,10 @@ check_header_line(const char *at, const char *end, struct buffer *why)
     colon = memchr(at, ':', (size_t)(end - at));
     octets = (size_t)(colon - at);
     shown = octets < QUOTED_NAME_OCTETS ? (int)octets : QUOTED_NAME_OCTETS;
+    /* Nyuu sends one without a word; ours takes its place in any case. */
+    if (octets == 4 && ascii_same(at, "Path", 4)
+        && line_is_blank(colon + 1, end))
+        return 0;
     /* RFC 5536, 2.2: something on each line, the first one included. */
     if (line_is_blank(colon + 1, end))
         return why_set(why, "The header field %.*s %s", shown, at,
@@ -179,21 +183,15 @@ check_presence(const struct article *proto, struct buffer *why)
     return 0;
 }
 
+/* Of Sender nothing is asked: INN's inews writes "user%host". */
 static int
-check_people(const struct article *proto, struct buffer *why)
+check_from(const struct article *proto, struct buffer *why)
 {
-    static const enum field people[] = {FIELD_FROM, FIELD_SENDER};
+    const struct field_value *from = &proto->fields[FIELD_FROM];
 
-    for (size_t i = 0; i < sizeof(people) / sizeof(people[0]); i++) {
-        const struct field_value *value = &proto->fields[people[i]];
-
-        if (value->octets != NULL
-            && !mailbox_list_is_valid(value->octets, value->length))
-            return why_set(why,
-                           "%s must be an address like \"Name "
-                           "<user@example.com>\"",
-                           field_name(people[i]));
-    }
+    if (!mailbox_list_is_valid(from->octets, from->length))
+        return why_set(why, "From must be an address like \"Name "
+                            "<user@example.com>\"");
     return 0;
 }
 
@@ -362,7 +360,7 @@ check_path(const struct field_value *path, struct buffer *why)
     char before = '!';
     int entries = 1;
 
-    if (path->octets == NULL)
+    if (path->length == 0)
         return 0;
     if (path_has_posted(path))
         return why_set(why, "Path says that the article was posted before");
@@ -395,7 +393,7 @@ check_proto(const struct article *proto, const struct article_rules *rules,
                        (unsigned long long)proto->bytes,
                        rules->size_octets_max);
     if (check_presence(proto, why) < 0 || check_header(proto, why) < 0
-        || check_line_lengths(proto, why) < 0 || check_people(proto, why) < 0
+        || check_line_lengths(proto, why) < 0 || check_from(proto, why) < 0
         || check_newsgroups(proto, why) < 0
         || check_date(proto, FIELD_DATE, rules, why) < 0
         || check_date(proto, FIELD_INJECTION_DATE, rules, why) < 0
@@ -434,7 +432,7 @@ add_path(const struct field_value *path, const struct injection *injection,
         && host_fits_path(injection->client_host))
         buffer_append_format(wire, ".%s", injection->client_host);
     buffer_append_char(wire, '!');
-    if (path->octets == NULL) {
+    if (path->length == 0) {
         buffer_append_text(wire, "not-for-mail");
     } else {
         if (wire->used - begin + path->length > PATH_LINE_OCTETS_MAX)
