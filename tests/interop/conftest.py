@@ -1,0 +1,58 @@
+"""The doors that each newsreader is led through: a test that takes `door` runs
+once for each of DOORS, or for those that its module names in a list of that
+name."""
+import shutil
+
+import pytest
+
+from support.door import GROUP, PASSWORD, POSTS, USER, Door, fill
+from support.server import Server
+
+DOORS = ["plain", "login"]
+GROUPS = ["--group", GROUP, "--group", POSTS]
+
+
+@pytest.fixture(scope="session")
+def open_server():
+    """Who comes may read and post."""
+    one = Server(*GROUPS, "--peer", "127.0.0.1")
+    try:
+        one.start()
+        with one.connect() as client:
+            fill(client)
+        yield one
+    finally:
+        one.remove()
+
+
+@pytest.fixture(scope="session")
+def members_server():
+    """Nobody may anything without an account."""
+    one = Server(*GROUPS, "--anonymous", "none", "--user",
+                 f"{USER}:{PASSWORD}", "--user", f"feed:{PASSWORD}:peer")
+    try:
+        one.start()
+        with one.connect() as client:
+            assert client.command("AUTHINFO USER feed").startswith("381")
+            assert client.command(f"AUTHINFO PASS {PASSWORD}").startswith(
+                "281")
+            fill(client)
+        yield one
+    finally:
+        one.remove()
+
+
+def pytest_generate_tests(metafunc):
+    if "door" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "DOORS", DOORS)
+        metafunc.parametrize("door", kinds, indirect=True)
+
+
+@pytest.fixture
+def door(request):
+    for program in getattr(request.module, "PROGRAMS", []):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not there")
+    server = request.getfixturevalue(
+        "open_server" if request.param == "plain" else "members_server")
+    return Door(request.param, server)

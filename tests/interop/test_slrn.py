@@ -1,0 +1,63 @@
+"""slrn reads a group and posts to one, driven by its own macros (INTEROP row
+4)."""
+from support.door import COUNT, GROUP, POSTS, body_of, name_of
+from support.terminal import Terminal
+
+PROGRAMS = ["slrn"]
+
+SETTINGS = """
+set hostname "example.com"
+set username "me"
+set realname "Me"
+set editor_command "cp {home}/post '%s'"
+set confirm_actions 0
+interpret "{home}/macros.sl"
+"""
+
+READ = """
+define group_mode_startup_hook () {{ call ("select_group"); }}
+define article_mode_startup_hook ()
+{{
+    variable count = 0;
+    do {{
+        count++;
+        call ("article_linedn");
+        () = save_current_article (sprintf ("{home}/saved-%d", count));
+    }} while (header_down (1));
+    quit (0);
+}}
+"""
+
+
+def slrn(door, home, macros, *words):
+    text = SETTINGS.format(home=home)
+    if door.user:
+        text += (f'nnrpaccess "{door.host}" "{door.user}" '
+                 f'"{door.password}"\n')
+    (home / "slrnrc").write_text(text)
+    (home / "macros.sl").write_text(macros.format(home=home))
+    with Terminal("slrn", "-h", door.host, "-p", door.port, "-f",
+                  home / "newsrc", "-i", home / "slrnrc", *words,
+                  home=home) as terminal:
+        return terminal.end()
+
+
+def test_it_reads_a_group(door, tmp_path):
+    (tmp_path / "newsrc").write_text(f"{GROUP}:\n")
+    slrn(door, tmp_path, READ)
+    found = {}
+    for path in tmp_path.glob("saved-*"):
+        head, body = path.read_bytes().split(b"\n\n", 1)
+        for line in head.split(b"\n"):
+            if line.startswith(b"Message-ID: "):
+                found[line.split()[1].decode()] = body
+    assert found == {name_of(number): body_of(number)
+                     for number in range(1, COUNT + 1)}
+
+
+def test_it_makes_a_newsrc_of_all_groups(door, tmp_path):
+    slrn(door, tmp_path,
+         "define group_mode_startup_hook () {{ quit (0); }}", "--create")
+    groups = {line.rstrip(":!0-9 ") for line in
+              (tmp_path / "newsrc").read_text().splitlines()}
+    assert groups == {GROUP, POSTS}
