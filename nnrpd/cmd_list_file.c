@@ -118,19 +118,25 @@ static void
 list_file(struct session *session, const struct config_file *file,
           line_wanted_func *wanted, const char *wildmat)
 {
+    const struct config *config = session->worker->config;
+    const char *text = file->text;
     struct text_work *work;
 
-    if (file->text == NULL) {
+    /* No subscriptions are an empty list: slrn takes 503 for a connection that
+       was lost, connects again, and gives up. */
+    if (text == NULL && file == &config->subscriptions)
+        text = "";
+    if (text == NULL) {
         session_reply(session, "503 No such list is kept here");
         return;
     }
     work = xcalloc(1, sizeof *work);
     work->session = session;
     buffer_append_text(&work->text, "215 List follows\r\n");
-    if (file == &session->worker->config->motd)
-        append_message(file->text, &work->text);
+    if (file == &config->motd)
+        append_message(text, &work->text);
     else
-        append_lines(session, file->text, wanted, wildmat, &work->text);
+        append_lines(session, text, wanted, wildmat, &work->text);
     buffer_append_text(&work->text, ".\r\n");
     session_begin(session, &text_work_kind, work);
 }

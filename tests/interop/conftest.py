@@ -13,9 +13,12 @@ GROUPS = ["--group", GROUP, "--group", POSTS]
 
 
 @pytest.fixture(scope="session")
-def open_server():
+def open_server(tmp_path_factory):
     """Who comes may read and post."""
-    one = Server(*GROUPS, "--peer", "127.0.0.1")
+    subscriptions = tmp_path_factory.mktemp("listed") / "subscriptions"
+    subscriptions.write_text(f"{GROUP}\n")
+    one = Server(*GROUPS, "--peer", "127.0.0.1",
+                 conf=[f'subscriptions = "{subscriptions}"'])
     try:
         one.start()
         with one.connect() as client:

@@ -98,9 +98,14 @@ def test_headers_says_that_any_can_be_asked_for(client, argument):
     assert b":bytes" in lines and b":lines" in lines
 
 
+def test_no_subscriptions_are_an_empty_list(client):
+    """slrn takes 503 for a connection that was lost, and gives up."""
+    assert client.long("LIST SUBSCRIPTIONS") == ("215 List follows", [])
+
+
 @pytest.mark.parametrize("command, code", [
     ("LIST NONSENSE", "501"), ("LIST ACTIVE a b", "501"),
-    ("LIST SUBSCRIPTIONS", "503"), ("LIST MOTD", "503"),
+    ("LIST MOTD", "503"),
     ("LIST DISTRIB.PATS", "503"), ("LIST MODERATORS", "503"),
     ("LIST HEADERS NONSENSE", "501"), ("LIST OVERVIEW.FMT x", "501")])
 def test_errors(client, command, code):
