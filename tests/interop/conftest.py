@@ -13,12 +13,9 @@ GROUPS = ["--group", GROUP, "--group", POSTS]
 
 
 @pytest.fixture(scope="session")
-def open_server(tmp_path_factory):
+def open_server():
     """Who comes may read and post."""
-    subscriptions = tmp_path_factory.mktemp("listed") / "subscriptions"
-    subscriptions.write_text(f"{GROUP}\n")
-    one = Server(*GROUPS, "--peer", "127.0.0.1",
-                 conf=[f'subscriptions = "{subscriptions}"'])
+    one = Server(*GROUPS, "--peer", "127.0.0.1")
     try:
         one.start()
         with one.connect() as client:
