@@ -1,6 +1,5 @@
 """The doors that each newsreader is led through: a test that takes `door` runs
-once for each of DOORS, or for those that its module names in a list of that
-name."""
+once for each of DOORS, or for those that its mark `doors` names."""
 import shutil
 
 import pytest
@@ -42,9 +41,15 @@ def members_server():
         one.remove()
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "doors(kind...): the only ones that the "
+                            "client can take")
+
+
 def pytest_generate_tests(metafunc):
     if "door" in metafunc.fixturenames:
-        kinds = getattr(metafunc.module, "DOORS", DOORS)
+        marked = metafunc.definition.get_closest_marker("doors")
+        kinds = marked.args if marked else DOORS
         metafunc.parametrize("door", kinds, indirect=True)
 
 

@@ -1,8 +1,10 @@
 """lynx shows a group and an article (INTEROP row 7)."""
+import pytest
+
 from support.door import COUNT, GROUP, name_of, run
 
 PROGRAMS = ["lynx"]
-DOORS = ["plain"]  # it cannot log in unattended
+pytestmark = pytest.mark.doors("plain")  # it cannot log in unattended
 
 
 def dump(door, tmp_path, what):
