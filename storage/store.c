@@ -85,7 +85,7 @@ store_new(const struct config *config, struct active *active)
     store->chosen = xcalloc(NEWSGROUPS_RELAYED_MAX, sizeof(*store->chosen));
     store->event_fd = -1;
     store_reconfigure(store, config);
-    pending_open(&store->pending);
+    store_pending_open(&store->pending);
     init_threads(store);
     return store;
 }
@@ -153,7 +153,7 @@ store_free(struct store **store)
     for (uint32_t i = 0; i < old->group_count; i++)
         group_free(&old->groups[i]);
     free(old->groups);
-    pending_close(&old->pending);
+    store_pending_close(&old->pending);
     waiters_free(old->later);
     if (old->event_fd >= 0)
         close(old->event_fd);
@@ -419,7 +419,7 @@ store_wait(struct store *store, struct pending *pending, struct waiter *waiter)
 {
     store->in_hand++;
     store->octets_in_hand += waiter->payload.used;
-    pending_wait(pending, waiter);
+    store_pending_wait(pending, waiter);
 }
 
 /* Chain more waiters behind those that are there. */
@@ -464,7 +464,8 @@ commit_finish(struct store *store, struct commit *commit, const char *refusal)
 
         store->in_hand--;
         store->octets_in_hand -= article->octets;
-        waiters_join(&end, pending_remove(&store->pending, article->pending));
+        waiters_join(&end,
+                     store_pending_remove(&store->pending, article->pending));
         article_finish(article, refusal);
     }
     for (size_t i = 0; i < commit->change_count; i++) {
@@ -472,8 +473,8 @@ commit_finish(struct store *store, struct commit *commit, const char *refusal)
 
         store->in_hand--;
         if (change->pending != NULL)
-            waiters_join(&end,
-                         pending_remove(&store->pending, change->pending));
+            waiters_join(
+                &end, store_pending_remove(&store->pending, change->pending));
         change->changed(change->context, change->cookie,
                         refusal != NULL ? -1 : 0,
                         refusal != NULL ? refusal : "Ok");
@@ -596,7 +597,7 @@ store_check(struct store *store, const struct message_hash *hash)
     struct history_entry entry;
     int found;
 
-    if (pending_find(&store->pending, hash) != NULL)
+    if (store_pending_find(&store->pending, hash) != NULL)
         return CHECK_IN_PROGRESS;
     found = store_lookup(store, hash, &entry);
     if (found > 0 && entry.fate != HISTORY_SUBMITTED)

@@ -38,7 +38,7 @@ cancel(struct store *store, struct change *change)
     };
 
     change->until = removal.until;
-    change->pending = pending_add(&store->pending, &change->hash);
+    change->pending = store_pending_add(&store->pending, &change->hash);
     store_append(store, RECORD_CANCEL, &change->hash, change->groups,
                  change->group_count * sizeof(*change->groups), &removal,
                  sizeof(removal));
@@ -64,7 +64,7 @@ store_cancel(struct store *store, int words, const char *const *word,
         return;
     }
     change.hash = message_id_hash(&store->key, word[1], strlen(word[1]));
-    pending = pending_find(&store->pending, &change.hash);
+    pending = store_pending_find(&store->pending, &change.hash);
     if (pending != NULL) {
         store_command_wait(store, pending, words, word, cookie, changed,
                            context);

@@ -18,7 +18,7 @@ chain_of(const struct pending_table *table, const struct message_hash *hash)
 }
 
 void
-pending_open(struct pending_table *table)
+store_pending_open(struct pending_table *table)
 {
     *table = (struct pending_table){.size = CHAINS_MIN};
     table->chains = xcalloc(table->size, sizeof(*table->chains));
@@ -49,7 +49,7 @@ chain_free(struct pending *pending)
 }
 
 void
-pending_close(struct pending_table *table)
+store_pending_close(struct pending_table *table)
 {
     for (size_t i = 0; i < table->size; i++)
         chain_free(table->chains[i].first);
@@ -78,8 +78,8 @@ table_grow(struct pending_table *table)
 }
 
 struct pending *
-pending_find(const struct pending_table *table,
-             const struct message_hash *hash)
+store_pending_find(const struct pending_table *table,
+                   const struct message_hash *hash)
 {
     struct pending *pending = chain_of(table, hash)->first;
 
@@ -89,7 +89,7 @@ pending_find(const struct pending_table *table,
 }
 
 struct pending *
-pending_add(struct pending_table *table, const struct message_hash *hash)
+store_pending_add(struct pending_table *table, const struct message_hash *hash)
 {
     struct pending *pending = table->spare;
     struct pending_chain *chain;
@@ -108,7 +108,7 @@ pending_add(struct pending_table *table, const struct message_hash *hash)
 }
 
 void
-pending_wait(struct pending *pending, struct waiter *waiter)
+store_pending_wait(struct pending *pending, struct waiter *waiter)
 {
     waiter->next = NULL;
     *pending->waiters_end = waiter;
@@ -116,7 +116,7 @@ pending_wait(struct pending *pending, struct waiter *waiter)
 }
 
 struct waiter *
-pending_remove(struct pending_table *table, struct pending *pending)
+store_pending_remove(struct pending_table *table, struct pending *pending)
 {
     struct pending **at = &chain_of(table, &pending->hash)->first;
     struct waiter *waiters = pending->waiters;

@@ -111,16 +111,16 @@ struct pending_table {
 };
 
 void waiters_free(struct waiter *waiter);
-void pending_open(struct pending_table *table);
-void pending_close(struct pending_table *table);
-struct pending *pending_find(const struct pending_table *table,
-                             const struct message_hash *hash);
-struct pending *pending_add(struct pending_table *table,
-                            const struct message_hash *hash);
-void pending_wait(struct pending *pending, struct waiter *waiter);
+void store_pending_open(struct pending_table *table);
+void store_pending_close(struct pending_table *table);
+struct pending *store_pending_find(const struct pending_table *table,
+                                   const struct message_hash *hash);
+struct pending *store_pending_add(struct pending_table *table,
+                                  const struct message_hash *hash);
+void store_pending_wait(struct pending *pending, struct waiter *waiter);
 /* Remove it; returns those who waited. */
-struct waiter *pending_remove(struct pending_table *table,
-                              struct pending *pending);
+struct waiter *store_pending_remove(struct pending_table *table,
+                                    struct pending *pending);
 
 /* --- a commit group --- */
 

@@ -342,7 +342,7 @@ intake_take(struct store *store, const struct intake *intake)
         .groups_at = commit->groups.used,
         .group_count = store->chosen_count,
         .line_at = commit->lines.used,
-        .pending = pending_add(&store->pending, &view->head.hash),
+        .pending = store_pending_add(&store->pending, &view->head.hash),
         .octets = intake->octets,
         .cookie = view->head.cookie,
         .done = intake->done,
@@ -371,7 +371,7 @@ intake_forward(struct store *store, const struct intake *intake)
     *article = (struct commit_article){
         .hash = view->head.hash,
         .arrival = store_now(store),
-        .pending = pending_add(&store->pending, &view->head.hash),
+        .pending = store_pending_add(&store->pending, &view->head.hash),
         .octets = intake->octets,
         .submitted = true,
         .cookie = view->head.cookie,
@@ -434,7 +434,7 @@ store_submit(struct store *store, const void *payload, size_t octets,
     if (store_is_broken(store))
         return;
     store_make_room(store, octets);
-    pending = pending_find(&store->pending, hash);
+    pending = store_pending_find(&store->pending, hash);
     if (pending != NULL) {
         intake_wait(store, pending, &intake, payload);
         return;
