@@ -67,7 +67,7 @@ PROGRAMS = $(addprefix $(B)/,$(SBIN_PROGRAMS) $(LIBEXEC_PROGRAMS))
 
 UNIT_TESTS   = $(patsubst %.c,$(B)/%,$(wildcard tests/*/*-t.c))
 FUZZ_TARGETS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*-fuzz.c))
-BENCH_SOURCES = $(wildcard tests/bench/*.c)
+BENCH_SOURCES = $(filter-out %/newssink.c %/hotpaths.c,$(wildcard tests/bench/*.c))
 SHIMS = $(patsubst %.c,$(B)/%.so,$(wildcard tests/fault/*-shim.c))
 
 .PHONY: all run check check-long bench install clean distclean format lint \
@@ -176,9 +176,17 @@ $(B)/tests/bench/newsload: $(call objects,$(BENCH_SOURCES)) $(B)/lib.a
 	@mkdir -p $(@D)
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS)
 
+$(B)/tests/bench/newssink: $(B)/tests/bench/newssink.o $(B)/lib.a
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS)
+
+$(B)/tests/bench/hotpaths: $(B)/tests/bench/hotpaths.o \
+    $(call without_main,$(call objects,$(NNRPD_SOURCES))) \
+    $(B)/storage.a $(B)/lib.a
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+
 units: $(UNIT_TESTS)
 shims: $(SHIMS)
-bench-tools: $(if $(BENCH_SOURCES),$(B)/tests/bench/newsload)
+bench-tools: $(addprefix $(B)/tests/bench/,newsload newssink hotpaths)
 
 # --- running and testing
 
@@ -207,7 +215,7 @@ fuzz:
 .PHONY: fuzz-targets
 fuzz-targets: $(FUZZ_TARGETS)
 
-bench: all bench-tools
+bench: all bench-tools shims
 	tests/bench/run $(ROW)
 
 lint:

@@ -18,6 +18,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "tests/bench/carrier.h"
 #include "tests/bench/load.h"
 
 /* A connection asks its row for more only while less than this is queued. */
@@ -35,9 +36,14 @@ struct ring {
     size_t size, first, count;
 };
 
+/* What comes before the row's own first command. */
+enum setup { SETUP_GREETING, SETUP_READER, SETUP_COMPRESS, SETUP_DONE };
+
 struct connection {
-    int fd;
-    bool greeted;
+    int fd; /* -1: closed */
+    unsigned index;
+    struct carrier *carrier; /* owns fd */
+    enum setup setup;
     bool exhausted; /* the row has no more for this connection */
     bool writing;   /* EPOLLOUT is asked for */
     struct buffer out;
@@ -57,7 +63,7 @@ struct connection {
 static const struct load_options *options;
 static const struct row *row;
 static int epoll_fd;
-static uint64_t claimed, finished, wrong, received_octets;
+static uint64_t claimed, finished, wrong, received_octets, started_ns;
 static uint32_t *latencies_us;
 static size_t latency_count, latency_size;
 static size_t open_connections;
@@ -94,10 +100,19 @@ latency_note(uint64_t since_ns)
     latencies_us[latency_count++] = (uint32_t)((now_ns() - since_ns) / 1000);
 }
 
+/* With a rate: has the time for one more come? */
+static bool
+claim_is_early(void)
+{
+    return options->rate > 0
+           && (double)claimed
+                  > (double)(now_ns() - started_ns) * options->rate / 1e9;
+}
+
 bool
 load_claim(uint64_t *number_r)
 {
-    if (claimed >= options->count)
+    if (claimed >= options->count || claim_is_early())
         return false;
     *number_r = claimed++;
     return true;
@@ -168,13 +183,17 @@ load_wrong(const struct reply *reply)
         warn("unexpected reply: %s", reply->line);
 }
 
+/* Connections take the addresses from --source on in turn. */
 static void
-source_bind(int fd)
+source_bind(const struct connection *c)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     int one = 1;
+    int fd = c->fd;
 
     inet_pton(AF_INET, options->source, &address.sin_addr);
+    address.sin_addr.s_addr =
+        htonl(ntohl(address.sin_addr.s_addr) + c->index % options->sources);
     /* The port is chosen at connect(), so that thousands may follow. */
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -186,14 +205,16 @@ connection_open(struct connection *c)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons(options->port)};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    /* A TLS client speaks first. */
+    struct epoll_event event = {
+        .events = EPOLLIN | (options->tls ? EPOLLOUT : 0), .data.ptr = c};
     int one = 1;
 
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
         sysdie(EXIT_SYSTEM, "socket");
     if (options->source != NULL)
-        source_bind(c->fd);
+        source_bind(c);
     inet_pton(AF_INET, options->host, &address.sin_addr);
     c->unit_started_ns = now_ns();
     if (connect(c->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -203,7 +224,10 @@ connection_open(struct connection *c)
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
         sysdie(EXIT_SYSTEM, "epoll_ctl");
-    c->greeted = c->inside = c->exhausted = c->writing = false;
+    c->carrier = carrier_new(c->fd, options->tls);
+    c->setup = SETUP_GREETING;
+    c->inside = c->exhausted = false;
+    c->writing = options->tls;
     c->marks = (struct load_marks){false, 0, 0, 0};
     buffer_clear(&c->line);
     open_connections++;
@@ -212,19 +236,32 @@ connection_open(struct connection *c)
 static void
 connection_close(struct connection *c)
 {
-    close(c->fd);
+    carrier_free(&c->carrier);
     c->fd = -1;
     open_connections--;
+}
+
+/* Let epoll say when there is room in the socket, or no longer. */
+static void
+connection_watch(struct connection *c)
+{
+    struct epoll_event event = {.data.ptr = c};
+    bool wanted = c->out.used > 0 || carrier_wants_write(c->carrier);
+
+    if (wanted == c->writing)
+        return;
+    c->writing = wanted;
+    event.events = EPOLLIN | (wanted ? EPOLLOUT : 0);
+    epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
 }
 
 static void
 connection_write(struct connection *c)
 {
-    struct epoll_event event = {.data.ptr = c};
-    bool wanted;
-
+    if (carrier_flush(c->carrier) < 0 && errno != EAGAIN)
+        sysdie(EXIT_IO, "the server hung up");
     while (c->out.used > 0) {
-        ssize_t written = send(c->fd, c->out.data, c->out.used, MSG_NOSIGNAL);
+        ssize_t written = carrier_write(c->carrier, c->out.data, c->out.used);
 
         if (written < 0 && errno == EINTR)
             continue;
@@ -234,19 +271,14 @@ connection_write(struct connection *c)
             sysdie(EXIT_IO, "the server hung up");
         buffer_drop(&c->out, (size_t)written);
     }
-    wanted = c->out.used > 0;
-    if (wanted != c->writing) {
-        c->writing = wanted;
-        event.events = EPOLLIN | (wanted ? EPOLLOUT : 0);
-        epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
-    }
+    connection_watch(c);
 }
 
 /* Ask the row for as much as the window and the output buffer hold. */
 static void
 connection_fill(struct connection *c)
 {
-    while (c->greeted && !c->exhausted && row->next != NULL
+    while (c->setup == SETUP_DONE && !c->exhausted && row->next != NULL
            && c->expected.count < options->window
            && c->out.used < OUTPUT_OCTETS)
         if (!row->next(c)) {
@@ -278,17 +310,41 @@ reply_finished(struct connection *c)
     buffer_clear(&c->line);
 }
 
+/* A greeting, or the answer to what the engine itself has asked. */
+static void
+setup_finished(struct connection *c)
+{
+    static const struct {
+        unsigned least, most; /* codes */
+        const char *next;     /* what is asked then */
+    } steps[] = {
+        [SETUP_GREETING] = {200, 201, "MODE READER\r\n"},
+        [SETUP_READER] = {200, 201, "COMPRESS DEFLATE\r\n"},
+        [SETUP_COMPRESS] = {206, 206, NULL},
+    };
+    enum setup step = c->setup;
+
+    if (c->reply.code < steps[step].least || c->reply.code > steps[step].most)
+        die(EXIT_DATA, "setting up: %s", buffer_text(&c->line));
+    buffer_clear(&c->line);
+    if (step == SETUP_COMPRESS)
+        carrier_compress(c->carrier);
+    if (options->compress && step < SETUP_COMPRESS) {
+        buffer_append_text(&c->out, steps[step].next);
+        c->setup++;
+        return;
+    }
+    c->setup = SETUP_DONE;
+    if (row->greeted != NULL)
+        row->greeted(c);
+}
+
 static void
 line_finished(struct connection *c)
 {
     c->reply.code = (unsigned)strtoul(buffer_text(&c->line), NULL, 10);
-    if (!c->greeted) {
-        if (c->reply.code != 200 && c->reply.code != 201)
-            die(EXIT_DATA, "greeting: %s", buffer_text(&c->line));
-        c->greeted = true;
-        buffer_clear(&c->line);
-        if (row->greeted != NULL)
-            row->greeted(c);
+    if (c->setup != SETUP_DONE) {
+        setup_finished(c);
         return;
     }
     if (c->expected.count == 0)
@@ -369,15 +425,18 @@ static void
 connection_read(struct connection *c)
 {
     static char octets[INPUT_OCTETS];
-    ssize_t got = recv(c->fd, octets, sizeof(octets), 0);
-    int one = 1;
+    ssize_t got;
 
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    do {
+        got = carrier_read(c->carrier, octets, sizeof(octets));
+        if (got > 0)
+            connection_input(c, octets, (size_t)got);
+    } while (got > 0 && carrier_has_more(c->carrier));
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) {
+        connection_fill(c);
         return;
-    /* Acknowledge at once: a server without TCP_NODELAY would otherwise be
-       measured by our kernel's delayed acknowledgements. */
-    setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
-    if (got <= 0) {
+    }
+    {
         if (!row->reconnects || c->expected.count > 0)
             die(EXIT_IO, "the server closed a connection");
         connection_close(c);
@@ -385,10 +444,7 @@ connection_read(struct connection *c)
             claimed++;
             connection_open(c);
         }
-        return;
     }
-    connection_input(c, octets, (size_t)got);
-    connection_fill(c);
 }
 
 static int
@@ -400,7 +456,7 @@ latency_compare(const void *left, const void *right)
 }
 
 static void
-report(uint64_t started_ns)
+report(void)
 {
     double seconds = (double)(now_ns() - started_ns) / 1e9;
     uint32_t p50 = 0, p99 = 0;
@@ -434,7 +490,7 @@ is_quiet(const struct connection *connections)
 {
     for (unsigned i = 0; i < options->connections; i++)
         if (connections[i].expected.count > 0 || connections[i].out.used > 0
-            || !connections[i].greeted)
+            || connections[i].setup != SETUP_DONE)
             return false;
     return true;
 }
@@ -446,7 +502,8 @@ serve(struct connection *connections)
     uint64_t deadline = now_ns() + options->timeout_seconds * 1000000000ull;
 
     while (!is_finished() || (!row->reconnects && !is_quiet(connections))) {
-        int count = epoll_wait(epoll_fd, events, 256, 1000);
+        int count =
+            epoll_wait(epoll_fd, events, 256, options->rate > 0 ? 1 : 1000);
 
         if (now_ns() > deadline)
             die(EXIT_TEMPORARY, "%s: not finished after %u seconds, %llu done",
@@ -455,11 +512,14 @@ serve(struct connection *connections)
         for (int i = 0; i < count; i++) {
             struct connection *c = events[i].data.ptr;
 
-            if (events[i].events & EPOLLOUT)
+            if (c->fd >= 0 && events[i].events & EPOLLOUT)
                 connection_write(c);
             if (c->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP))
                 connection_read(c);
         }
+        for (unsigned i = 0; options->rate > 0 && i < options->connections;
+             i++)
+            connection_fill(&connections[i]);
     }
 }
 
@@ -473,6 +533,7 @@ hold(struct connection *connections)
     while (!is_quiet(connections)) {
         if (epoll_wait(epoll_fd, &event, 1, 10000) <= 0)
             die(EXIT_TEMPORARY, "idle: a greeting is missing");
+        connection_write(event.data.ptr);
         connection_read(event.data.ptr);
     }
     printf("{\"row\": \"idle\", \"connections\": %u}\n", options->connections);
@@ -485,7 +546,6 @@ engine_run(const struct row *given, const struct load_options *given_options)
 {
     struct connection *connections;
     struct rlimit files;
-    uint64_t started;
 
     options = given_options;
     row = given;
@@ -495,10 +555,11 @@ engine_run(const struct row *given, const struct load_options *given_options)
     }
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     connections = xcalloc(options->connections, sizeof(*connections));
-    started = now_ns();
+    started_ns = now_ns();
     for (unsigned i = 0; i < options->connections; i++) {
         if (row->reconnects)
             claimed++;
+        connections[i].index = i;
         connection_open(&connections[i]);
     }
     if (row->next == NULL && !row->reconnects) {
@@ -506,6 +567,6 @@ engine_run(const struct row *given, const struct load_options *given_options)
         return 0;
     }
     serve(connections);
-    report(started);
+    report();
     return wrong > 0 ? EXIT_DATA : 0;
 }

@@ -19,6 +19,10 @@ struct load_options {
     const char *row;
     const char *host;
     const char *source; /* our own address; NULL: the system's choice */
+    unsigned sources;   /* so many addresses from there on, in turn */
+    bool tls;           /* from the first octet on */
+    bool compress;      /* COMPRESS DEFLATE before the row's first command */
+    double rate;        /* units a second at most; 0: as many as go */
     uint16_t port;
     unsigned connections;
     unsigned window;         /* replies that may be outstanding a connection */

@@ -15,7 +15,8 @@ static void
 usage(void)
 {
     printf("usage: newsload --row ROW --port N [--host 127.0.0.1]\n"
-           "    [--source 127.0.0.2]\n"
+           "    [--source 127.0.0.2 [--sources N]] [--tls] [--compress]\n"
+           "    [--rate UNITS-A-SECOND]\n"
            "    [--connections N] [--window N] [--count UNITS]\n"
            "    [--octets MEAN] [--group NAME] [--groups-file FILE]\n"
            "    [--range LINES] [--seed N] [--timeout SECONDS]\nrows:\n");
@@ -55,6 +56,10 @@ main(int argc, char **argv)
         {"row", required_argument, NULL, 'r'},
         {"host", required_argument, NULL, 'h'},
         {"source", required_argument, NULL, 'S'},
+        {"sources", required_argument, NULL, 'N'},
+        {"tls", no_argument, NULL, 'T'},
+        {"compress", no_argument, NULL, 'C'},
+        {"rate", required_argument, NULL, 'R'},
         {"port", required_argument, NULL, 'p'},
         {"connections", required_argument, NULL, 'c'},
         {"window", required_argument, NULL, 'w'},
@@ -70,6 +75,7 @@ main(int argc, char **argv)
     };
     struct load_options options = {
         .host = "127.0.0.1",
+        .sources = 1,
         .connections = 1,
         .window = 1,
         .count = 1000,
@@ -94,6 +100,18 @@ main(int argc, char **argv)
             break;
         case 'S':
             options.source = optarg;
+            break;
+        case 'N':
+            options.sources = (unsigned)number(name, optarg, 1);
+            break;
+        case 'T':
+            options.tls = true;
+            break;
+        case 'C':
+            options.compress = true;
+            break;
+        case 'R':
+            options.rate = (double)number(name, optarg, 1);
             break;
         case 'p':
             options.port = (uint16_t)number(name, optarg, 1);

@@ -1,8 +1,9 @@
 /*
  * cold_spool-shim -- makes the spool as slow as a disk that was never read.
  *
- * Preloaded into a server; only nnrpd is touched.  preadv2() with RWF_NOWAIT
- * on a segment says EAGAIN, as if nothing were in the page cache, and a plain
+ * Preloaded into a server; only nnrpd is touched (INN's has the same name, and
+ * tests/bench/inn calls its buffer "one").  preadv2() with RWF_NOWAIT on a
+ * segment says EAGAIN, as if nothing were in the page cache, and a plain
  * read of one takes 20 ms.
  */
 #include <dlfcn.h>
@@ -33,7 +34,8 @@ is_cold(int fd)
     if (in_nnrpd < 0)
         in_nnrpd = path_ends("/proc/self/exe", "/nnrpd");
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    return in_nnrpd == 1 && path_ends(link, ".seg");
+    return in_nnrpd == 1
+           && (path_ends(link, ".seg") || path_ends(link, "/articles/one"));
 }
 
 static void

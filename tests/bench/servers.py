@@ -1,0 +1,163 @@
+"""What the bench measures: a private Renews (its defaults, durable) and a
+private INN (Debian's, tuned for speed, never syncing), each under a directory
+of its own on the loopback."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+BUILD = Path(os.environ.get("RENEWS_BUILD", TOP / "build/release"))
+INN_ROOT = TOP / "build/inn"
+TICK = os.sysconf("SC_CLK_TCK")
+START_SECONDS = 60
+
+
+def port_free():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def greeting_wait(port, source="127.0.0.2"):
+    """Until a client is greeted."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 5,
+                                          (source, 0)) as s:
+                if s.recv(100).startswith(b"20"):
+                    return
+        except OSError:
+            time.sleep(0.001)
+    raise TimeoutError(f"no greeting on port {port}")
+
+
+def process_parents():
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1]
+                parents[int(entry.name)] = int(fields.split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+    return parents
+
+
+class Server:
+    """port, tls_port (None: no TLS), pids(), stop()."""
+    tls_port = None
+
+    def cpu_seconds(self):
+        """CPU of all its processes, those that ended included."""
+        ticks = 0
+        for pid in self.pids():
+            try:
+                stat = Path(f"/proc/{pid}/stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            fields = stat.rsplit(")", 1)[1].split()
+            ticks += sum(int(fields[i]) for i in (11, 12, 13, 14))
+        return ticks / TICK
+
+    def pss_octets(self):
+        total = 0
+        for pid in self.pids():
+            try:
+                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            for line in text.splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+        return total
+
+
+class Renews(Server):
+    name = "Renews"
+
+    def __init__(self, where, groups, *more, environment=None):
+        self.dir, self.port = where / "renews", port_free()
+        self.environment = dict(os.environ, RENEWS_BUILD=str(BUILD),
+                                **(environment or {}))
+        self.dir.mkdir(parents=True)
+        self.serve("start", "--port", self.port,
+                   "--groups-file", groups, "--peer", "127.0.0.1",
+                   "--conf", "artcutoff = 0", "--conf", "maxartsize = 16000000",
+                   "--conf", "maxconnections = 20000",
+                   "--conf", "maxconnections_per_address = 20000", *more)
+
+    def serve(self, verb, *arguments):
+        return subprocess.run(
+            [TOP / "tests/serve", verb, "--dir", self.dir,
+             *map(str, arguments)], check=True, capture_output=True,
+            text=True, env=self.environment).stdout
+
+    def pids(self):
+        master = int(self.serve("pids").split()[0])
+        return [master] + [pid for pid, parent in process_parents().items()
+                           if parent == master]
+
+    def start_again(self):
+        """Seconds from the program's start to a greeting."""
+        self.serve("stop")
+        before = time.monotonic()
+        with open(self.dir / "again.log", "wb") as log:
+            self.again = subprocess.Popen(
+                [BUILD / "innd/innd", "-f", "-c", self.dir / "renews.conf"],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        greeting_wait(self.port)
+        return time.monotonic() - before
+
+    def stop(self):
+        self.serve("stop")
+
+
+class Inn(Server):
+    name = "INN"
+
+    def __init__(self, where, groups, *more, environment=None):
+        self.dir, self.port = where / self.name, port_free()
+        self.more = more
+        self.environment = dict(os.environ, **(environment or {}))
+        self.tool("start", "--root", INN_ROOT, "--port", self.port,
+                  "--groups-file", groups, "--name", "inn.example", *more)
+        self.tls_port = port_free()
+        self.tool("tls", "--root", INN_ROOT, "--port", self.tls_port)
+
+    def tool(self, verb, *arguments):
+        return subprocess.run(
+            [HERE / "inn", verb, "--dir", self.dir, *map(str, arguments)],
+            check=True, stdout=subprocess.PIPE, text=True,
+            env=self.environment).stdout
+
+    def pids(self):
+        return [int(pid) for pid in self.tool("pids").split()]
+
+    def start_again(self):
+        self.tool("stop")
+        before = time.monotonic()
+        self.tool("again", "--root", INN_ROOT)
+        greeting_wait(self.port)
+        return time.monotonic() - before
+
+    def run(self, *words):
+        self.tool("run", "--root", INN_ROOT, *words)
+
+    def stop(self):
+        self.tool("stop")
+
+
+class InnSqlite(Inn):
+    """The same with the overview that INN keeps in SQLite."""
+    name = "ovsqlite"
+
+    def __init__(self, where, groups, *more, environment=None):
+        super().__init__(where, groups, "--overview", "ovsqlite", *more,
+                         environment=environment)

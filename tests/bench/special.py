@@ -1,0 +1,120 @@
+"""Rows that take more than one run of the load generator.
+
+Each function gets (bench, row, server) and returns a result: a dictionary with
+rate, cpu_us, p50_us and p99_us as far as the row has them; or value, where the
+row's figure is not a rate; or failed, with the reason.
+"""
+
+import json
+import subprocess
+import time
+
+from servers import BUILD, Inn
+
+SINK = BUILD / "tests/bench/newssink"
+MANY_GROUPS = 50000
+FED = 60000         # articles of feed_out
+BESIDE_RATE = 2000  # articles a second
+SETTLE_SECONDS = 1  # allocators settle; nothing is waited for
+
+
+def idle(bench, row, server):
+    """Memory of all processes with so many readers connected."""
+    load = bench.load_start(server, row.words)
+    try:
+        if not load.stdout.readline():
+            return {"failed": "a connection was refused"}
+        time.sleep(SETTLE_SECONDS)
+        return {"value": server.pss_octets() / 1e6}
+    finally:
+        load.stdin.close()
+        load.wait(30)
+
+
+def megabytes(bench, row, server):
+    octets = int(row.words[row.words.index("--octets") + 1])
+    result = bench.load(server, row)
+    if "rate" in result:
+        result["rate"] *= octets / 1e6
+        result["cpu_us"] *= 1e6 / octets
+    return result
+
+
+def beside_a_feed(bench, row, server):
+    """CPU of the feed is not the sessions': it is left out."""
+    feed = bench.load_start(
+        server, ["--row", "takethis", "--window", "64", "--rate",
+                 str(BESIDE_RATE), "--count", "1000000", "--timeout", "60",
+                 "--seed", str(row.seed + 1000 * bench.serial())])
+    try:
+        result = bench.load(server, row)
+        if feed.poll() is not None:
+            return {"failed": "the feed ended"}
+    finally:
+        feed.terminate()
+        feed.wait(30)
+    result.pop("cpu_us", None)
+    return result
+
+
+def feed_out(bench, row, server):
+    """From the first article at the sink to the last, while they come in."""
+    sink = subprocess.Popen([SINK, "--count", str(FED), "--timeout", "120"],
+                            stdout=subprocess.PIPE, text=True)
+    try:
+        port = json.loads(sink.stdout.readline())["port"]
+        more = ("--feed", f"127.0.0.1:{port}")
+        with bench.other(server, "feeding", bench.groups, *more) as feeder:
+            before = feeder.cpu_seconds()
+            fed = bench.load_words(
+                feeder, ["--row", "takethis", "--connections", "4",
+                         "--window", "64", "--count", str(FED),
+                         "--seed", "77"])
+            if "failed" in fed:
+                return fed
+            line = sink.stdout.readline()
+            if not line:
+                return {"failed": "not all of it came within 120 s"}
+            result = json.loads(line)
+            result["cpu_us"] = (feeder.cpu_seconds() - before) * 1e6 / FED
+            result["ingest"] = fed["rate"]
+            return result
+    finally:
+        sink.terminate()
+        sink.wait(10)
+
+
+def many_groups(bench, row, server):
+    with bench.other(server, "many", bench.many_groups(MANY_GROUPS)) as many:
+        return bench.load(many, row)
+
+
+def start(bench, row, server):
+    with bench.other(server, "many", bench.many_groups(MANY_GROUPS)) as many:
+        return {"value": min(many.start_again() for _ in range(3)) * 1000}
+
+
+def cold(bench, row, server):
+    """Random ARTICLE where each read of the spool takes 20 ms, and DATE beside
+    it, whose p99 is the result's."""
+    shim = BUILD / "tests/fault/cold_spool-shim.so"
+    more = ("--no-mmap",) if isinstance(server, Inn) else ()
+    with bench.other(server, "cold", bench.groups, *more,
+                     environment={"LD_PRELOAD": str(shim)}) as slow:
+        fed = bench.load_words(slow, ["--row", "takethis", "--window", "64",
+                                      "--count", "20000", "--seed", "1"])
+        if "failed" in fed:
+            return fed
+        date = bench.load_start(
+            slow, ["--row", "date", "--rate", "100", "--count", "1000",
+                   "--source", "127.0.0.2"])
+        result = bench.load(slow, row)
+        told = json.loads(date.communicate()[0] or "{}")
+        if "p99_us" in told:
+            result["p99_us"] = told["p99_us"]
+            result["p50_us"] = told["p50_us"]
+        return result
+
+
+def expire(bench, row, server):
+    return {"failed": "not there yet"}
