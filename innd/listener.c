@@ -38,6 +38,7 @@ union address {
 
 struct listeners {
     int *fds;
+    unsigned tls_port; /* 0: none speaks TLS at once */
     struct event **events;
     size_t count;
     int spare; /* given up for a moment when descriptors have run out */
@@ -179,17 +180,27 @@ listeners_inherit(struct listeners *listeners, struct buffer *why)
     return count;
 }
 
-unsigned
-listeners_port(const struct listeners *listeners)
+/* Where a socket listens; port 0: the system does not say. */
+static void
+socket_address(int fd, char text[INET6_ADDRSTRLEN], unsigned *port_r)
 {
     union address address = {0};
     socklen_t size = sizeof(address);
+
+    text[0] = '\0';
+    *port_r = 0;
+    if (getsockname(fd, &address.any, &size) == 0)
+        address_text(&address, text, port_r);
+}
+
+unsigned
+listeners_port(const struct listeners *listeners)
+{
     char text[INET6_ADDRSTRLEN];
     unsigned port = 0;
 
-    if (listeners->count > 0
-        && getsockname(listeners->fds[0], &address.any, &size) == 0)
-        address_text(&address, text, &port);
+    if (listeners->count > 0)
+        socket_address(listeners->fds[0], text, &port);
     return port;
 }
 
@@ -201,6 +212,7 @@ listeners_open(const struct config *config, struct buffer *why)
     unsigned port = (unsigned)config->port;
     bool good = inherited >= 0;
 
+    listeners->tls_port = (unsigned)config->tls_port;
     listeners->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     for (size_t i = 0; inherited == 0 && good && i < config->listen_count;
          i++) {
@@ -208,6 +220,10 @@ listeners_open(const struct config *config, struct buffer *why)
         /* Port 0: the system chooses once, and the others follow. */
         if (good && port == 0)
             port = listeners_port(listeners);
+        if (good && listeners->tls_port != 0)
+            good = listener_bind(listeners, config->listen[i],
+                                 listeners->tls_port, why)
+                   == 0;
     }
     if (good && listeners->count == 0) {
         good = false;
@@ -270,16 +286,15 @@ void
 listeners_describe(const struct listeners *listeners, struct buffer *text)
 {
     for (size_t i = 0; i < listeners->count; i++) {
-        union address address = {0};
-        socklen_t size = sizeof(address);
         char name[INET6_ADDRSTRLEN];
         unsigned port;
 
-        if (getsockname(listeners->fds[i], &address.any, &size) < 0)
-            continue;
-        address_text(&address, name, &port);
-        buffer_append_format(text, "%s%s port %u", i > 0 ? ", " : "", name,
-                             port);
+        socket_address(listeners->fds[i], name, &port);
+        buffer_append_format(text, "%s%s port %u%s", i > 0 ? ", " : "", name,
+                             port,
+                             port != 0 && port == listeners->tls_port
+                                 ? " (TLS)"
+                                 : "");
     }
 }
 
@@ -330,14 +345,17 @@ accept_one(struct listeners *listeners, int listener)
 {
     union address address = {0};
     socklen_t size = sizeof(address);
-    char text[INET6_ADDRSTRLEN];
-    unsigned port;
+    char text[INET6_ADDRSTRLEN], own[INET6_ADDRSTRLEN];
+    unsigned port, own_port;
     int fd =
         accept4(listener, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
         address_text(&address, text, &port);
-        listeners->client(listeners->context, fd, text, port);
+        socket_address(listener, own, &own_port);
+        listeners->client(listeners->context, fd,
+                          own_port != 0 && own_port == listeners->tls_port,
+                          text, port);
         return true;
     }
     if (errno == EAGAIN)

@@ -16,10 +16,10 @@ struct config;
 struct event_base;
 struct listeners;
 
-/* A new client: its socket (now the callee's), its numeric address and port.
-   address is borrowed. */
-typedef void listener_client_func(void *context, int fd, const char *address,
-                                  unsigned port);
+/* A new client: its socket (now the callee's), whether it speaks TLS at once,
+   its numeric address and port.  address is borrowed. */
+typedef void listener_client_func(void *context, int fd, bool tls,
+                                  const char *address, unsigned port);
 
 /* NULL with why, which names address and port. */
 struct listeners *listeners_open(const struct config *config,
@@ -31,7 +31,8 @@ struct listeners *listeners_open_bridge(const struct config *config,
 /* The sockets, borrowed; returns how many. */
 size_t listeners_fds(const struct listeners *listeners, const int **fds_r);
 void listeners_close(struct listeners **listeners);
-/* Where the first listens, for a port that the system chose. */
+/* Where the first listens, for a port that the system chose.  Those that
+   systemd passes speak TLS at once where their port is tls_port. */
 unsigned listeners_port(const struct listeners *listeners);
 /* "127.0.0.1 port 119, :: port 119" */
 void listeners_describe(const struct listeners *listeners,

@@ -21,8 +21,10 @@
 #include "lib/buffer.h"
 #include "lib/child.h"
 #include "lib/config.h"
+#include "lib/config_credentials.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/tls_context.h"
 
 struct options {
     char *config_path; /* absolute */
@@ -165,6 +167,17 @@ config_read(const char *path)
     return config;
 }
 
+/* Certificates and keys, for who may read them. */
+static void
+credentials_check(struct config *config)
+{
+    struct buffer why = BUFFER_EMPTY;
+
+    if (config_read_credentials(config, &why) < 0 || tls_check(config, &why) < 0)
+        die(EXIT_CONFIG, "%s", buffer_text(&why));
+    buffer_free(&why);
+}
+
 /*
  * A server runs for months; what its caller left open beside the standard
  * descriptors (a pipe that somebody reads to its end) is closed, but for the
@@ -236,6 +249,7 @@ main(int argc, char **argv)
     options_parse(&options, argc, argv);
     config = config_read(options.config_path);
     if (options.check) {
+        credentials_check(config);
         printf("%s: no errors\n", options.config_path);
         config_free(&config);
         free(options.config_path);

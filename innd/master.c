@@ -24,11 +24,13 @@
 #include "innd/watch.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
+#include "lib/config_credentials.h"
 #include "lib/ipc.h"
 #include "lib/limit.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/shared.h"
+#include "lib/tls_context.h"
 #include "storage/active.h"
 
 enum { WORKERS_PER_CORE = 2 };
@@ -36,10 +38,16 @@ enum { WORKERS_PER_CORE = 2 };
 /* --- clients --- */
 
 static void
-client_refuse(int fd, const char *reason)
+client_refuse(int fd, enum ipc_listener listener, const char *reason)
 {
     struct buffer text = BUFFER_EMPTY;
     ssize_t sent;
+
+    /* The master speaks no TLS. */
+    if (listener == LISTENER_TLS) {
+        close(fd);
+        return;
+    }
 
     buffer_append_format(&text, "400 %s\r\n", reason);
     sent = send(fd, text.data, text.used, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -107,7 +115,7 @@ client_hand(struct master *master, int fd, const char *address, unsigned port,
     if (worker == NULL
         || clients_refuse(master->clients, master->config, address, &why)) {
         refusal_log(master, address, buffer_text(&why));
-        client_refuse(fd, buffer_text(&why));
+        client_refuse(fd, listener, buffer_text(&why));
         buffer_free(&why);
         return;
     }
@@ -119,9 +127,10 @@ client_hand(struct master *master, int fd, const char *address, unsigned port,
 }
 
 static void
-on_client(void *context, int fd, const char *address, unsigned port)
+on_client(void *context, int fd, bool tls, const char *address, unsigned port)
 {
-    client_hand(context, fd, address, port, LISTENER_PLAIN);
+    client_hand(context, fd, address, port,
+                tls ? LISTENER_TLS : LISTENER_PLAIN);
 }
 
 static void
@@ -138,7 +147,7 @@ on_bridge(void *context, struct process *process,
         return;
     }
     if (master->stopping)
-        client_refuse(fd, "Server is stopping");
+        client_refuse(fd, LISTENER_BRIDGE, "Server is stopping");
     else
         client_hand(master, fd, client->address, client->port,
                     LISTENER_BRIDGE);
@@ -212,6 +221,29 @@ links_make(struct master *master, struct process *worker)
     link_make(writer, worker, LINK_FEED);
     if (worker->role == ROLE_NNRPD)
         link_make(writer, worker, LINK_POST);
+}
+
+/* --- keys of session tickets --- */
+
+static void
+tickets_send(struct master *master, struct process *process)
+{
+    if (process->role == ROLE_NNRPD && process->control != NULL)
+        ipc_send_secret(process->control, IPC_TICKETS, &master->tickets,
+                        sizeof(master->tickets));
+}
+
+static void
+on_tickets(evutil_socket_t fd, short what, void *context)
+{
+    struct master *master = context;
+
+    (void)fd;
+    (void)what;
+    tls_tickets_rotate(&master->tickets);
+    for (size_t i = 1; i <= master->processes.workers; i++)
+        if (master->processes.rows[i].state == PROCESS_READY)
+            tickets_send(master, &master->processes.rows[i]);
 }
 
 static unsigned
@@ -291,6 +323,7 @@ on_ready(void *context, struct process *process)
     } else {
         links_make(master, process);
         auth_link_make(master, process);
+        tickets_send(master, process);
     }
     accept_update(master);
     announce_ready(master);
@@ -457,6 +490,15 @@ keys_join(struct buffer *answer, const char *what, const struct buffer *keys)
     }
 }
 
+/* What children get; the keys are in no memory of ours from then on. */
+static void
+config_hand_on(struct master *master)
+{
+    master->processes.config_fd = config_to_memfd(master->config, false);
+    master->processes.keys_fd = config_to_memfd(master->config, true);
+    config_forget_credentials(master->config);
+}
+
 /* The new one is good: make it ours, and everybody's. */
 static void
 config_replace(struct master *master, struct config *config,
@@ -474,7 +516,8 @@ config_replace(struct master *master, struct config *config,
     config_free(&master->config);
     master->config = config;
     close(master->processes.config_fd);
-    master->processes.config_fd = config_to_memfd(config);
+    close(master->processes.keys_fd);
+    config_hand_on(master);
     log_set_level((enum log_level)config->log_level);
     clients_reload(master->clients, config);
     if (changed.used > 0)
@@ -492,7 +535,10 @@ master_reload(struct master *master, struct buffer *answer)
 
     (void)sd_notify(0, "RELOADING=1");
     config = config_load(master->config_path, answer);
-    if (config != NULL && config_read_files(config, answer) < 0)
+    if (config != NULL
+        && (config_read_files(config, answer) < 0
+            || config_read_credentials(config, answer) < 0
+            || tls_check(config, answer) < 0))
         config_free(&config);
     if (config == NULL)
         warn("reload: nothing is changed: %s", buffer_text(answer));
@@ -583,6 +629,7 @@ events_open(struct master *master)
 {
     static const int signals[MASTER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP,
                                                 SIGCHLD};
+    static const struct timeval tickets_interval = {TLS_TICKET_SECONDS, 0};
 
     master->base = event_base_new();
     if (master->base == NULL)
@@ -593,6 +640,8 @@ events_open(struct master *master)
             event_make(master, signals[i], EV_SIGNAL | EV_PERSIST, on_signal);
         event_add(master->signals[i], NULL);
     }
+    master->tickets_due = event_make(master, -1, EV_PERSIST, on_tickets);
+    event_add(master->tickets_due, &tickets_interval);
     master->drain = event_make(master, -1, 0, on_drain);
     master->report = event_make(master, -1, EV_PERSIST, on_report);
 }
@@ -700,11 +749,25 @@ socket_open(const struct master *master, const char *name)
     return fd;
 }
 
+/* As who the server is from now on: a key that only root can read would be
+   missed at the next reload. */
+static void
+credentials_read(struct master *master)
+{
+    struct buffer why = BUFFER_EMPTY;
+
+    tls_secure_memory();
+    if (config_read_credentials(master->config, &why) < 0
+        || tls_check(master->config, &why) < 0)
+        die(EXIT_CONFIG, "%s", buffer_text(&why));
+}
+
 void
 master_claim(struct master *master)
 {
     struct process_table *table = &master->processes;
 
+    credentials_read(master);
     place_check(master->config);
     master->pid_fd = place_claim(master->config);
     events_open(master);
@@ -718,7 +781,8 @@ master_claim(struct master *master)
     active_open(master);
     table->base = master->base;
     table->shared = master->shared;
-    table->config_fd = config_to_memfd(master->config);
+    config_hand_on(master);
+    tls_tickets_rotate(&master->tickets);
     table->tools_fd = socket_open(master, "tools");
     table->hooks = &process_hooks;
     table->context = master;
@@ -759,8 +823,10 @@ master_close(struct master *master)
     close(table->active_fd);
     close(table->shared_fd);
     close(table->config_fd);
+    close(table->keys_fd);
     for (size_t i = 0; i < MASTER_SIGNALS; i++)
         event_free(master->signals[i]);
+    event_free(master->tickets_due);
     event_free(master->drain);
     event_free(master->report);
     event_base_free(master->base);

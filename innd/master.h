@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "innd/process.h"
+#include "lib/tls_ticket.h"
 
 struct active;
 struct buffer;
@@ -48,6 +49,8 @@ struct master {
     struct control *control;
     struct watch *watch; /* on the files of the configuration */
     struct event *signals[MASTER_SIGNALS];
+    struct tls_tickets tickets; /* keys of session tickets */
+    struct event *tickets_due;  /* a new one */
     struct event *drain;  /* how long the children may take */
     struct event *report; /* ctlinnd status SECONDS */
     uint64_t refused; /* clients, since the last line about them in the log */

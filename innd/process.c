@@ -59,6 +59,15 @@ process_name(const struct process *process)
     return name;
 }
 
+/* Who speaks TLS gets the configuration with the keys. */
+static int
+config_of(const struct process *process)
+{
+    return process->role == ROLE_NNRPD || process->role == ROLE_FEEDER
+               ? process->table->keys_fd
+               : process->table->config_fd;
+}
+
 /* --- starting --- */
 
 /* What a child is given, by the descriptor it finds it at. */
@@ -70,7 +79,7 @@ descriptors_fill(const struct process *process, int control,
     bool writer = process->role == ROLE_WRITER;
 
     fds[CHILD_CONTROL_FD] = control;
-    fds[CHILD_CONFIG_FD] = table->config_fd;
+    fds[CHILD_CONFIG_FD] = config_of(process);
     fds[CHILD_SHARED_FD] = table->shared_fd;
     fds[CHILD_ACTIVE_FD] = writer ? table->active_fd : table->active_read_fd;
     if (process->role == ROLE_BRIDGE) {
@@ -452,7 +461,7 @@ process_send_config(struct process_table *table)
 
         if (process->control == NULL)
             continue;
-        fd = fcntl(table->config_fd, F_DUPFD_CLOEXEC, 0);
+        fd = fcntl(config_of(process), F_DUPFD_CLOEXEC, 0);
         if (fd >= 0) {
             ipc_send(process->control, IPC_CONFIG, NULL, 0, fd);
         } else {

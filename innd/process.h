@@ -94,6 +94,8 @@ struct process_table {
     struct event_base *base;
     struct shared *shared;
     int config_fd; /* the current configuration, as children get it */
+    int keys_fd;   /* the same with keys and certificates, for those who speak
+                      TLS */
     int shared_fd;
     int active_fd;      /* the writer's */
     int active_read_fd; /* the same memory, opened read-only */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/buffer.h"
+#include "lib/config_credentials.h"
 #include "lib/config_table.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -40,7 +41,7 @@ static struct {
 
 static const char whole_syntax[] =
     "key = value, key = {value, value}, include(\"FILE\") or "
-    "peer \"NAME\" {...}, access \"NAME\" {...}";
+    "peer \"NAME\" {...}, access \"NAME\" {...}, certificate \"NAME\" {...}";
 
 /* The one way an error of the file is spelt. */
 static void
@@ -102,6 +103,10 @@ cfg_rows(const cfg_t *cfg, size_t *count_r)
         *count_r = config_expire_row_count;
         return config_expire_rows;
     }
+    if (strcmp(cfg->name, "certificate") == 0) {
+        *count_r = config_certificate_row_count;
+        return config_certificate_rows;
+    }
     *count_r = cfg_is_root(cfg) ? config_row_count : config_peer_row_count;
     return cfg_is_root(cfg) ? config_rows : config_peer_rows;
 }
@@ -128,7 +133,7 @@ unknown_key(const cfg_t *cfg, const char *key)
         buffer_append_text(&expected, "a key of renews.conf(5)");
     else
         buffer_append_format(&expected, "a key of %s %s section",
-                             strcmp(cfg->name, "peer") == 0 ? "a" : "an",
+                             strchr("ae", cfg->name[0]) != NULL ? "an" : "a",
                              cfg->name);
     if (nearest != NULL)
         buffer_append_format(&expected, " (%s?)", nearest);
@@ -215,6 +220,8 @@ value_check(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
         i++;
     assert(i < count);
     if (config_row_accepts(&rows[i], value)) {
+        config_note_origin(reading.config, &rows[i], value, cfg->filename,
+                           cfg->line);
         *(const char **)result = value;
         return 0;
     }
@@ -394,12 +401,14 @@ options_fill(cfg_opt_t *options, const struct config_row *rows, size_t count)
 static cfg_t *
 reader_new(void)
 {
-    cfg_opt_t *options = xcalloc(config_row_count + 5, sizeof(cfg_opt_t));
+    cfg_opt_t *options = xcalloc(config_row_count + 6, sizeof(cfg_opt_t));
     cfg_opt_t *peer = xcalloc(config_peer_row_count + 1, sizeof(cfg_opt_t));
     cfg_opt_t *access =
         xcalloc(config_access_row_count + 1, sizeof(cfg_opt_t));
     cfg_opt_t *expire =
         xcalloc(config_expire_row_count + 1, sizeof(cfg_opt_t));
+    cfg_opt_t *certificate =
+        xcalloc(config_certificate_row_count + 1, sizeof(cfg_opt_t));
     cfg_t *cfg;
 
     options_fill(peer, config_peer_rows, config_peer_row_count);
@@ -408,6 +417,9 @@ reader_new(void)
     access[config_access_row_count] = (cfg_opt_t)CFG_END();
     options_fill(expire, config_expire_rows, config_expire_row_count);
     expire[config_expire_row_count] = (cfg_opt_t)CFG_END();
+    options_fill(certificate, config_certificate_rows,
+                 config_certificate_row_count);
+    certificate[config_certificate_row_count] = (cfg_opt_t)CFG_END();
     options_fill(options, config_rows, config_row_count);
     options[config_row_count] = (cfg_opt_t)CFG_SEC(
         "peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
@@ -417,12 +429,16 @@ reader_new(void)
         "access", access, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
     options[config_row_count + 3] = (cfg_opt_t)CFG_SEC(
         "expire", expire, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-    options[config_row_count + 4] = (cfg_opt_t)CFG_END();
+    options[config_row_count + 4] =
+        (cfg_opt_t)CFG_SEC("certificate", certificate,
+                           CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+    options[config_row_count + 5] = (cfg_opt_t)CFG_END();
     cfg = cfg_init(options, CFGF_NONE); /* copies them */
     free(options);
     free(peer);
     free(access);
     free(expire);
+    free(certificate);
     if (cfg == NULL)
         die(EXIT_TEMPORARY, "out of memory: reading the configuration");
     cfg_set_error_function(cfg, confuse_error);
@@ -461,9 +477,11 @@ rows_take(const struct config_row *rows, size_t count, cfg_t *cfg,
 static int
 peer_check(const struct config_peer *peer, const cfg_t *section)
 {
-    if (peer->address_count == 0 && peer->host[0] == '\0') {
+    if (peer->address_count == 0 && peer->certificate_count == 0
+        && peer->host[0] == '\0') {
         reading_error(section, "address", "none",
-                      "at least one address or network, or a host");
+                      "at least one address or network, a certificate, or a "
+                      "host");
         return -1;
     }
     if (peer->host[0] != '\0'
@@ -539,6 +557,22 @@ expire_check(const struct config_expire *rule, const cfg_t *section)
     return -1;
 }
 
+/* One without the other is of no use. */
+static int
+key_check(const char *certfile, const char *keyfile, bool needed,
+          const cfg_t *section)
+{
+    if (certfile[0] == '\0' && (needed || keyfile[0] != '\0'))
+        reading_error(section, "tlscertfile", "none",
+                      "the certificate of tlskeyfile");
+    else if (certfile[0] != '\0' && keyfile[0] == '\0')
+        reading_error(section, "tlskeyfile", "none",
+                      "the private key of tlscertfile");
+    else
+        return 0;
+    return -1;
+}
+
 static int
 expires_take(struct config *config, cfg_t *cfg)
 {
@@ -565,6 +599,26 @@ expires_take(struct config *config, cfg_t *cfg)
             return -1;
         }
         if (expire_check(rule, section) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+certificates_take(struct config *config, cfg_t *cfg)
+{
+    unsigned count = cfg_size(cfg, "certificate");
+
+    config->certificates = xcalloc(count, sizeof(struct config_certificate));
+    config->certificate_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        cfg_t *section = cfg_getnsec(cfg, "certificate", i);
+        struct config_certificate *one = &config->certificates[i];
+
+        one->name = xstrdup(cfg_title(section));
+        rows_take(config_certificate_rows, config_certificate_row_count,
+                  section, one);
+        if (key_check(one->tlscertfile, one->tlskeyfile, true, section) < 0)
             return -1;
     }
     return 0;
@@ -611,6 +665,15 @@ config_check(const struct config *config, const cfg_t *cfg)
 
     if (mta_check(config, cfg) < 0)
         return -1;
+    if (key_check(config->tlscertfile, config->tlskeyfile, false, cfg) < 0)
+        return -1;
+    if (config->tlscertfile[0] == '\0'
+        && (config->tls_port != 0 || config->certificate_count > 0)) {
+        reading_error(cfg, "tlscertfile", "none",
+                      "a certificate, since tls_port or a certificate "
+                      "section is there");
+        return -1;
+    }
     if (config->segment_octets >= longest + RECORD_ROOM_OCTETS)
         return 0;
     found = xasprintf("%" PRId64, config->segment_octets);
@@ -647,6 +710,7 @@ config_read(const char *name, struct buffer *text, struct buffer *why)
         pathhost_find(config);
         accesses_take(config, cfg);
         good = peers_take(config, cfg) == 0 && expires_take(config, cfg) == 0
+               && certificates_take(config, cfg) == 0
                && config_check(config, cfg) == 0;
     }
     cfg_free(cfg);
@@ -765,10 +829,14 @@ files_append(const struct config *config, struct buffer *to)
             file_append(file_of(&config_rows[i], config), to);
 }
 
+/* *at_r moves behind them. */
 static int
-files_take(struct config *config, const char *at, size_t left,
+files_take(struct config *config, const char **at_r, size_t *left_r,
            struct buffer *why)
 {
+    const char *at = *at_r;
+    size_t left = *left_r;
+
     for (size_t i = 0; i < config_row_count; i++) {
         struct config_file *file;
         int64_t octets;
@@ -790,6 +858,8 @@ files_take(struct config *config, const char *at, size_t left,
         at += octets;
         left -= (size_t)octets;
     }
+    *at_r = at;
+    *left_r = left;
     return 0;
 }
 
@@ -826,6 +896,14 @@ config_free(struct config **config)
             config_row_free(&config_expire_rows[j], &old->expires[i]);
     }
     free(old->expires);
+    for (size_t i = 0; i < old->certificate_count; i++) {
+        free(old->certificates[i].name);
+        for (size_t j = 0; j < config_certificate_row_count; j++)
+            config_row_free(&config_certificate_rows[j],
+                            &old->certificates[i]);
+    }
+    free(old->certificates);
+    config_credentials_free(old);
     free(old);
     *config = NULL;
 }
@@ -869,6 +947,15 @@ expires_print(const struct config *config, struct buffer *text)
                       config_expire_row_count, &config->expires[i], text);
 }
 
+static void
+certificates_print(const struct config *config, struct buffer *text)
+{
+    for (size_t i = 0; i < config->certificate_count; i++)
+        section_print("certificate", config->certificates[i].name,
+                      config_certificate_rows, config_certificate_row_count,
+                      &config->certificates[i], text);
+}
+
 void
 config_print(const struct config *config, struct buffer *text)
 {
@@ -881,16 +968,17 @@ config_print(const struct config *config, struct buffer *text)
         config_print_peer(&config->peers[i], text);
     accesses_print(config, text);
     expires_print(config, text);
+    certificates_print(config, text);
 }
 
 /* --- the memfd --- */
 
 /* This line with the generation and the length of the text, then the text as
-   config_print() has it, then the files. */
+   config_print() has it, then the files, then certificates and keys. */
 static const char memfd_head[] = "# renews configuration, generation ";
 
 int
-config_to_memfd(const struct config *config)
+config_to_memfd(const struct config *config, bool with_credentials)
 {
     struct buffer text = BUFFER_EMPTY;
     struct buffer printed = BUFFER_EMPTY;
@@ -904,12 +992,15 @@ config_to_memfd(const struct config *config)
     buffer_append(&text, printed.data, printed.used);
     buffer_free(&printed);
     files_append(config, &text);
+    if (with_credentials)
+        config_credentials_append(config, &text);
     if (pwrite(fd, text.data, text.used, 0) != (ssize_t)text.used)
         sysdie(EXIT_SYSTEM, "memfd for the configuration: write");
     if (fcntl(fd, F_ADD_SEALS,
               F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
         < 0)
         sysdie(EXIT_SYSTEM, "memfd for the configuration: seal");
+    explicit_bzero(text.data, text.used);
     buffer_free(&text);
     return fd;
 }
@@ -942,6 +1033,7 @@ memfd_parse(const struct buffer *text, struct buffer *why)
     struct config *config;
     uint64_t generation;
     size_t printed, left;
+    const char *rest;
     char *at;
     char *copy;
 
@@ -962,8 +1054,10 @@ memfd_parse(const struct buffer *text, struct buffer *why)
     if (config == NULL)
         return NULL;
     config->generation = generation;
-    at += printed + 1;
-    if (files_take(config, at, left - printed - 1, why) < 0)
+    rest = at + printed + 1;
+    left -= printed + 1;
+    if (files_take(config, &rest, &left, why) < 0
+        || config_credentials_parse(config, rest, left, why) < 0)
         config_free(&config);
     return config;
 }
@@ -1101,5 +1195,8 @@ config_compare(const struct config *old, const struct config *new,
     differ += peers_compare(old, new, true, changed);
     differ += sections_compare("access", accesses_print, old, new, changed);
     differ += sections_compare("expire", expires_print, old, new, changed);
+    differ += sections_compare("certificate", certificates_print, old, new,
+                               changed);
+    differ += config_credentials_compare(old, new, changed);
     return differ;
 }

@@ -27,11 +27,27 @@ enum access_level { ACCESS_NONE, ACCESS_READ, ACCESS_POST };
 /* Where a password may cross a connection as it is. */
 enum plaintext_level { PLAINTEXT_NEVER, PLAINTEXT_LOCAL, PLAINTEXT_ALWAYS };
 
+/* One certificate "NAME" { ... } section: a further certificate of ours, for
+   the names in it (SNI). */
+struct config_certificate {
+    char *name;
+    char *tlscertfile;
+    char *tlskeyfile;
+};
+
+/* A file with certificates, or a key, as it was read: see
+   lib/config_credentials.h. */
+struct config_credential;
+/* Where in the file a value stands that is looked into later. */
+struct config_origin;
+
 /* One peer "NAME" { ... } section. */
 struct config_peer {
     char *name;
     char **addresses; /* addresses and CIDR networks that may feed us */
     size_t address_count;
+    char **certificates; /* names or fingerprints of certificates that may */
+    size_t certificate_count;
     char *newsgroups;       /* wildmat of what it may send; "*" */
     int64_t maxconnections; /* kept free for it, all addresses together */
     /* what the feeder does, where there is a host (feeder/) */
@@ -59,6 +75,9 @@ struct config_access {
     size_t address_count;
     char **users; /* patterns of account names; none: logged in or not */
     size_t user_count;
+    char **certificates; /* names or fingerprints; none: any, and none */
+    size_t certificate_count;
+    bool tls;       /* only for those whose connection is encrypted */
     char *readable; /* wildmats; "!*": none */
     char *postable;
     char *feedable;
@@ -105,7 +124,22 @@ struct config {
     /* where we are heard */
     char **listen; /* addresses; default "0.0.0.0" and "::" */
     size_t listen_count;
-    int64_t port; /* 119 */
+    int64_t port;     /* 119 */
+    int64_t tls_port; /* NNTP over TLS from the first octet; 0: none */
+    /* TLS (lib/tls_context.h) */
+    char *tlscertfile; /* "": no TLS */
+    char *tlskeyfile;
+    char *tlscafile; /* "": no certificates of clients are asked for */
+    char **tlsprotocols;
+    size_t tlsprotocol_count;
+    char *tlsciphers;      /* of TLS 1.2 */
+    char *tlsciphersuites; /* of TLS 1.3 */
+    struct config_certificate *certificates; /* beside the one above */
+    size_t certificate_count;
+    struct config_credential *credentials; /* lib/config_credentials.h */
+    size_t credential_count;
+    struct config_origin *origins;
+    size_t origin_count;
     /* the bridge for browsers */
     int64_t http_port;  /* 0: no bridge */
     int64_t ws_port;    /* a second port of it, 0: none */
@@ -201,15 +235,17 @@ const struct config_peer *config_find_peer(const struct config *config,
 size_t config_group_octets_max(const struct config *config, const char *name,
                                size_t octets);
 /* A sealed memfd with the configuration for a child, close-on-exec; the
-   caller closes it.  Dies when the system gives none. */
-int config_to_memfd(const struct config *config);
+   caller closes it.  with_credentials: for a child that may hold keys.  Dies when
+   the system gives none. */
+int config_to_memfd(const struct config *config, bool with_credentials);
 /* What config_to_memfd() wrote; closes fd.  NULL with the reason in why. */
 struct config *config_from_memfd(int fd, struct buffer *why);
 
 /*
  * Name every key whose value differs, one a line, in changed; those that only
  * a restart can change (listen, port, user, paths, workers, groups_max) in
- * restart instead.  Returns how many differ.
+ * restart instead.  A file whose contents differ is named by the key that names
+ * it.  Returns how many differ.
  */
 size_t config_compare(const struct config *old, const struct config *new,
                       struct buffer *changed, struct buffer *restart);

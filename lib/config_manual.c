@@ -65,6 +65,9 @@ config_print_manual(struct buffer *roff)
     buffer_append_text(roff,
                        ".SS \"In a section expire \"\"WILDMAT\"\" {...}\"\n");
     rows_manual(config_expire_rows, config_expire_row_count, roff);
+    buffer_append_text(
+        roff, ".SS \"In a section certificate \"\"NAME\"\" {...}\"\n");
+    rows_manual(config_certificate_rows, config_certificate_row_count, roff);
 }
 
 /* A comment of at most 76 columns, broken at spaces. */
@@ -139,5 +142,11 @@ config_print_sample(struct buffer *text)
         "# See expire(8).\n"
         "#expire '*' {\n");
     rows_sample("    ", config_expire_rows, config_expire_row_count, text);
+    buffer_append_text(text, "#}\n\n"
+                             "# A further certificate of ours, beside "
+                             "tlscertfile.\n"
+                             "#certificate 'news.example.org' {\n");
+    rows_sample("    ", config_certificate_rows, config_certificate_row_count,
+                text);
     buffer_append_text(text, "#}\n");
 }

@@ -45,6 +45,7 @@ enum { MIB = 1024 * 1024, DAYS_MAX = 36500, SECONDS_PER_DAY = 86400 };
 static const char *const access_words[] = {"none", "read", "post", NULL};
 static const char *const plaintext_words[] = {"never", "local", "always",
                                               NULL};
+static const char *const protocol_words[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const level_words[] = {"warn", "notice", "debug", NULL};
 
 /* In the order of the manual page and of the sample. */
@@ -70,6 +71,27 @@ const struct config_row config_rows[] = {
     {"port", KIND_NUMBER, MEMBER(config, port), .fallback = "119",
      .minimum = 0, .maximum = 65535, .unit = "", .restart = true,
      .text = "The TCP port there; 0 takes a free one and prints it."},
+    {"tls_port", KIND_NUMBER, MEMBER(config, tls_port), .fallback = "0",
+     .minimum = 0, .maximum = 65535, .unit = "", .restart = true,
+     .text = "The TCP port of NNTP over TLS from the first octet on (563 is "
+             "the usual one); 0: none.  STARTTLS needs no port of its own."},
+    {"tlscertfile", KIND_CERTIFICATE_FILE, MEMBER(config, tlscertfile), .fallback = "",
+     .text = "The certificate, and behind it those that lead to its root "
+             "(PEM); empty: no TLS.  Read at the start and at each reload."},
+    {"tlskeyfile", KIND_KEY_FILE, MEMBER(config, tlskeyfile), .fallback = "",
+     .text = "Its private key (PEM, without a password); only the server's "
+             "user and group may be able to read it."},
+    {"tlscafile", KIND_CERTIFICATE_FILE, MEMBER(config, tlscafile), .fallback = "",
+     .text = "Certificates (PEM) of those who may vouch for clients: with it "
+             "a client is asked for a certificate, which it need not have."},
+    {"tlsprotocols", KIND_WORDS, LIST(config, tlsprotocols, tlsprotocol_count),
+     .fallback = "TLSv1.2 TLSv1.3", .choices = protocol_words,
+     .text = "The versions of TLS that are spoken."},
+    {"tlsciphers", KIND_CIPHERS, MEMBER(config, tlsciphers),
+     .fallback = "ECDHE+AESGCM:ECDHE+CHACHA20",
+     .text = "The ciphers of TLS 1.2, as openssl ciphers has them."},
+    {"tlsciphersuites", KIND_CIPHERS, MEMBER(config, tlsciphersuites),
+     .fallback = "", .text = "The ciphers of TLS 1.3; empty: all of them."},
     {"http_port", KIND_NUMBER, MEMBER(config, http_port), .fallback = "0",
      .minimum = 0, .maximum = 65535, .unit = "", .restart = true,
      .text = "The TCP port of the bridge for browsers: its page, NNTP over "
@@ -294,10 +316,27 @@ const struct config_row config_rows[] = {
 };
 const size_t config_row_count = sizeof(config_rows) / sizeof(config_rows[0]);
 
+const struct config_row config_certificate_rows[] = {
+    {"tlscertfile", KIND_CERTIFICATE_FILE, MEMBER(config_certificate, tlscertfile),
+     .fallback = "",
+     .text = "A further certificate, for clients that ask for a name that "
+             "stands in it (SNI); several for one name may have keys of "
+             "different kinds."},
+    {"tlskeyfile", KIND_KEY_FILE, MEMBER(config_certificate, tlskeyfile),
+     .fallback = "", .text = "Its private key."},
+};
+const size_t config_certificate_row_count =
+    sizeof(config_certificate_rows) / sizeof(config_certificate_rows[0]);
+
 const struct config_row config_peer_rows[] = {
     {"address", KIND_NETWORKS, LIST(config_peer, addresses, address_count),
      .fallback = "",
      .text = "Addresses and networks (192.0.2.0/24) it connects from."},
+    {"certificates", KIND_PATTERNS,
+     LIST(config_peer, certificates, certificate_count), .fallback = "",
+     .text = "Certificates that make a client this peer wherever it connects "
+             "from: names in them, for which tlscafile has vouched, or "
+             "fingerprints (sha256: and 64 hexadecimal digits)."},
     {"newsgroups", KIND_WILDMAT, MEMBER(config_peer, newsgroups),
      .fallback = "*", .text = "Wildmat of the newsgroups it may send."},
     {"maxconnections", KIND_NUMBER, MEMBER(config_peer, maxconnections),
@@ -356,6 +395,13 @@ const struct config_row config_access_rows[] = {
      .fallback = "",
      .text = "Patterns of the accounts it is for; \"*\" is everybody who has "
              "logged in, and empty everybody, logged in or not."},
+    {"certificates", KIND_PATTERNS,
+     LIST(config_access, certificates, certificate_count), .fallback = "",
+     .text = "Certificates of the clients it is for: patterns of names, for "
+             "which tlscafile has vouched, or fingerprints (sha256: and 64 "
+             "hexadecimal digits); empty: any, or none."},
+    {"tls", KIND_FLAG, MEMBER(config_access, tls), .fallback = "false",
+     .text = "Is it only for clients whose connection is encrypted."},
     {"readable", KIND_WILDMAT, MEMBER(config_access, readable),
      .fallback = "*",
      .text = "Wildmat of the newsgroups they may read; \"!*\": none."},
@@ -405,7 +451,14 @@ config_row_is_list(const struct config_row *row)
 {
     return row->kind == KIND_ADDRESSES || row->kind == KIND_NETWORKS
            || row->kind == KIND_NAMES || row->kind == KIND_PATTERNS
-           || row->kind == KIND_ORIGINS || row->kind == KIND_SIZES;
+           || row->kind == KIND_ORIGINS || row->kind == KIND_WORDS
+           || row->kind == KIND_SIZES;
+}
+
+bool
+config_row_is_credential(const struct config_row *row)
+{
+    return row->kind == KIND_CERTIFICATE_FILE || row->kind == KIND_KEY_FILE;
 }
 
 static bool
@@ -572,6 +625,12 @@ config_row_accepts(const struct config_row *row, const char *text)
         return text_is_pathhost(text);
     case KIND_PATH:
         return text[0] == '/' && text_is_clean(text, true);
+    case KIND_CERTIFICATE_FILE:
+    case KIND_KEY_FILE:
+        return (text[0] == '/' || text[0] == '\0')
+               && text_is_clean(text, true);
+    case KIND_CIPHERS:
+        return text_is_clean(text, false);
     case KIND_OVERVIEW:
         return text_is_overview(text);
     case KIND_WILDMAT:
@@ -585,6 +644,7 @@ config_row_accepts(const struct config_row *row, const char *text)
     case KIND_FLAG:
         return flag_parse(text, &flag);
     case KIND_CHOICE:
+    case KIND_WORDS:
         return choice_parse(row, text) >= 0;
     case KIND_ADDRESSES:
         return address_is_valid(text);
@@ -623,6 +683,13 @@ config_row_expected(const struct config_row *row, struct buffer *text)
     case KIND_PATH:
         buffer_append_text(text, "an absolute path");
         break;
+    case KIND_CERTIFICATE_FILE:
+    case KIND_KEY_FILE:
+        buffer_append_text(text, "the absolute path of a file");
+        break;
+    case KIND_CIPHERS:
+        buffer_append_text(text, "names of ciphers, parted by \":\"");
+        break;
     case KIND_OVERVIEW:
         buffer_append_text(text,
                            "sqlite or a URL that begins with postgresql://");
@@ -644,6 +711,7 @@ config_row_expected(const struct config_row *row, struct buffer *text)
         buffer_append_text(text, "true or false");
         break;
     case KIND_CHOICE:
+    case KIND_WORDS:
         for (size_t i = 0; row->choices[i] != NULL; i++) {
             if (i > 0)
                 buffer_append_text(text, row->choices[i + 1] == NULL ? " or "

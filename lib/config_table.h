@@ -22,6 +22,9 @@ enum config_kind {
     KIND_FILE,     /* "" or the absolute path of a struct config_file */
     KIND_PATHHOST, /* a path identity (RFC 5536, 3.1.5) */
     KIND_PATH,     /* an absolute path */
+    KIND_CERTIFICATE_FILE, /* "" or the absolute path of one */
+    KIND_KEY_FILE,         /* the same, and a secret */
+    KIND_CIPHERS,  /* names as OpenSSL has them; looked at by it later */
     KIND_OVERVIEW, /* "sqlite" or a URL of PostgreSQL's */
     KIND_WILDMAT,  /* not empty, no white space */
     KIND_NUMBER,   /* minimum to maximum */
@@ -35,6 +38,7 @@ enum config_kind {
     KIND_PATTERNS,  /* a list of patterns without white space */
     KIND_ORIGINS,   /* a list of origins of web pages (RFC 6454) */
     KIND_SIZES,     /* a list of WILDMAT:OCTETS */
+    KIND_WORDS,     /* a list of choices */
 };
 
 struct config_row {
@@ -47,7 +51,7 @@ struct config_row {
     int64_t minimum;      /* KIND_NUMBER */
     int64_t maximum;
     const char *unit;           /* "seconds", "" where there is none */
-    const char *const *choices; /* KIND_CHOICE, ended by NULL */
+    const char *const *choices; /* KIND_CHOICE, _WORDS; ended by NULL */
     listing_check_func *check_line; /* KIND_FILE: NULL: any text */
     bool restart;               /* only a restart can change it */
     const char *text;           /* what it is, for the manual page */
@@ -55,6 +59,8 @@ struct config_row {
 
 extern const struct config_row config_rows[]; /* of struct config */
 extern const size_t config_row_count;
+extern const struct config_row config_certificate_rows[];
+extern const size_t config_certificate_row_count;
 extern const struct config_row config_peer_rows[]; /* of struct config_peer */
 extern const size_t config_peer_row_count;
 extern const struct config_row config_access_rows[]; /* of config_access */
@@ -63,6 +69,8 @@ extern const struct config_row config_expire_rows[]; /* of config_expire */
 extern const size_t config_expire_row_count;
 
 bool config_row_is_list(const struct config_row *row);
+/* Does it name a file whose contents go along? */
+bool config_row_is_credential(const struct config_row *row);
 /* Is text a value that this key may have? */
 bool config_row_accepts(const struct config_row *row, const char *text);
 /* What it may have, in words: "a number from 1 to 9, seconds". */

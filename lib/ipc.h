@@ -27,7 +27,7 @@ struct buffer;
 struct event_base;
 
 /* Raise it with every change of a payload or of what a type means. */
-enum { IPC_VERSION = 3 };
+enum { IPC_VERSION = 4 };
 
 /* A frame longer than this is a mistake: an article of 16 MiB fits. */
 enum { IPC_PAYLOAD_MAX = 18 * 1024 * 1024 };
@@ -68,6 +68,9 @@ enum ipc_type {
                    its socketpair */
     IPC_EXPIRE, /* tool -> writer: remove this batch; an IPC_REPLY comes back
                  */
+    /* The control socket of a worker, too. */
+    IPC_TICKETS, /* master -> nnrpd: keys of session tickets, once it is ready
+                    and whenever there is a new one; lib/tls_ticket.h's */
 };
 
 struct ipc_head {

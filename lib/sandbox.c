@@ -39,8 +39,8 @@ static const struct {
      * file of shared memory (-shm) what they read, and write to it for that;
      * they create and remove nothing.
      */
-    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
-    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, false},
+    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, true},
+    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, true},
     [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_MAP, true},
     /* It holds its page in memory. */
     [SANDBOX_BRIDGE] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_NONE, false},

@@ -3,10 +3,12 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/account.h"
 #include "lib/config.h"
 #include "lib/memory.h"
+#include "lib/tls.h"
 #include "lib/wildmat.h"
 #include "nnrpd/access.h"
 #include "storage/active.h"
@@ -49,19 +51,44 @@ user_is_listed(const char *user, char *const *list, size_t count)
     return false;
 }
 
+/* By its fingerprint, or by a name that somebody we believe has vouched for. */
+static bool
+certificate_is_listed(const struct tls_identity *certificate,
+                      char *const *list, size_t count)
+{
+    if (certificate == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (strcasecmp(list[i], certificate->fingerprint) == 0)
+            return true;
+        for (size_t j = 0; certificate->trusted && j < certificate->name_count;
+             j++)
+            if (wildmat_match_pattern(list[i], strlen(list[i]),
+                                      certificate->names[j],
+                                      strlen(certificate->names[j])))
+                return true;
+    }
+    return false;
+}
+
 /* NULL: no section is for it. */
 static const struct config_access *
-section_find(const struct config *config, const char *address,
-             const char *user)
+section_find(const struct config *config, const struct access_client *client)
 {
     for (size_t i = config->access_count; i-- > 0;) {
         const struct config_access *section = &config->accesses[i];
 
         if ((section->address_count == 0
-             || address_is_listed(address, section->addresses,
+             || address_is_listed(client->address, section->addresses,
                                   section->address_count))
             && (section->user_count == 0
-                || user_is_listed(user, section->users, section->user_count)))
+                || user_is_listed(client->user, section->users,
+                                  section->user_count))
+            && (section->certificate_count == 0
+                || certificate_is_listed(client->certificate,
+                                         section->certificates,
+                                         section->certificate_count))
+            && (!section->tls || client->secure))
             return section;
     }
     return NULL;
@@ -88,12 +115,15 @@ access_set_peer(struct access *access, const char *name,
 
 static void
 access_apply_peers(struct access *access, const struct config *config,
-                   const char *address)
+                   const struct access_client *client)
 {
     for (size_t i = 0; i < config->peer_count; i++) {
         const struct config_peer *peer = &config->peers[i];
 
-        if (!address_is_listed(address, peer->addresses, peer->address_count))
+        if (!address_is_listed(client->address, peer->addresses,
+                               peer->address_count)
+            && !certificate_is_listed(client->certificate, peer->certificates,
+                                      peer->certificate_count))
             continue;
         access_set_peer(access, peer->name, peer->newsgroups, (uint32_t)i + 1);
         return;
@@ -139,8 +169,7 @@ void
 access_evaluate(struct access *access, const struct config *config,
                 const struct access_client *client)
 {
-    const struct config_access *section =
-        section_find(config, client->address, client->user);
+    const struct config_access *section = section_find(config, client);
 
     access_free(access);
     if (client->user != NULL) {
@@ -152,7 +181,7 @@ access_evaluate(struct access *access, const struct config *config,
     }
     if ((access->rights & RIGHT_FEED) != 0)
         access_set_peer(access, client->user, "*", 0);
-    access_apply_peers(access, config, client->address);
+    access_apply_peers(access, config, client);
     if (section != NULL)
         access_apply_section(access, section);
     if (client->is_page)

@@ -12,8 +12,9 @@
  *     groups it may read and post to, and whether it may feed.  It gives these
  *     rights to who has not logged in, whatever `anonymous` says; to who has,
  *     it gives reading and posting within his role, and feeding in any case.
- * A web page (a client of the bridge) never feeds, whatever address its browser
- * has and whoever logs in there: a page that feeds is no peer of anybody's.
+ * A web page (a client of the bridge) never feeds, whatever address its
+ * browser has and whoever logs in there: a page that feeds is no peer of
+ * anybody's.
  */
 #ifndef NNRPD_ACCESS_H
 #define NNRPD_ACCESS_H
@@ -27,6 +28,7 @@
 struct active;
 struct config;
 struct record;
+struct tls_identity;
 
 enum right {
     RIGHT_READ = 1 << 0,
@@ -52,12 +54,14 @@ struct access {
     int64_t localmaxartsize;
 };
 
-/* Whose rights are asked for. */
+/* Who asks. */
 struct access_client {
     const char *address;
-    bool is_page;     /* came by the bridge */
-    const char *user; /* NULL: not logged in */
-    unsigned role;    /* with user: lib/account.h's */
+    bool is_page;                           /* came by the bridge */
+    bool secure;                            /* its octets are encrypted */
+    const struct tls_identity *certificate; /* NULL: it has shown none */
+    const char *user; /* NULL: not logged in; else role is lib/account.h's */
+    unsigned role;
 };
 
 /* Replaces what access held, which must be zeroes at first. */

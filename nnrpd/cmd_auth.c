@@ -31,6 +31,8 @@ address_is_local(const char *address)
 static bool
 session_carries_passwords(const struct session *session)
 {
+    if (session_is_secure(session))
+        return true;
     switch ((enum plaintext_level)session->worker->config->plaintext_login) {
     case PLAINTEXT_ALWAYS:
         return true;

@@ -25,6 +25,7 @@ enum capability {
     CAP_NEWNEWS,
     CAP_LIST, /* with the keywords of its rows */
     CAP_XPAT,
+    CAP_STARTTLS, /* while it can begin */
     CAP_AUTHINFO, /* while a login helps */
 };
 
@@ -37,7 +38,8 @@ static const struct {
     {CAP_IHAVE, "IHAVE"},     {CAP_STREAMING, "STREAMING"},
     {CAP_HDR, "HDR"},         {CAP_OVER, "OVER MSGID"},
     {CAP_NEWNEWS, "NEWNEWS"}, {CAP_LIST, "LIST"},
-    {CAP_XPAT, "XPAT"},       {CAP_AUTHINFO, "AUTHINFO USER"},
+    {CAP_XPAT, "XPAT"},       {CAP_STARTTLS, "STARTTLS"},
+    {CAP_AUTHINFO, "AUTHINFO USER"},
 };
 
 struct command {
@@ -133,6 +135,8 @@ static const struct command commands[] = {
      cmd_post, ""},
     {"QUIT",         NULL,            0,  0,   NONE, CAP_NONE,
      cmd_quit, ""},
+    {"STARTTLS",     NULL,            0,  0,   NONE, CAP_STARTTLS,
+     cmd_starttls, ""},
     {"STAT",         NULL,            0,  1,   READ, CAP_READER,
      cmd_stat, "[message-ID|number]"},
     {"TAKETHIS",     NULL,            1,  1,   FEED, CAP_STREAMING,
@@ -347,6 +351,8 @@ capability_is_offered(const struct session *session,
 {
     size_t i;
 
+    if (capability == CAP_STARTTLS)
+        return session_may_start_tls(session);
     if (capability == CAP_AUTHINFO)
         return session_login_helps(session);
     /* A reader server to who has to log in first, too: without the word a

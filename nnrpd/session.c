@@ -20,6 +20,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/stream.h"
+#include "lib/tls.h"
 #include "nnrpd/cmd.h"
 #include "nnrpd/command.h"
 #include "nnrpd/receive.h"
@@ -50,6 +51,22 @@ socket_set_options(int fd)
                      sizeof timeout_ms);
 }
 
+/* --- who it is, and how it is reached --- */
+
+bool
+session_is_secure(const struct session *session)
+{
+    return stream_tls(session->stream) != NULL;
+}
+
+const struct tls_identity *
+session_certificate(const struct session *session)
+{
+    struct tls *tls = stream_tls(session->stream);
+
+    return tls == NULL ? NULL : tls_identity(tls);
+}
+
 static bool
 session_reads_its_group(const struct session *session)
 {
@@ -68,7 +85,9 @@ session_set_access(struct session *session, const char *user, unsigned role)
     char *name = user == NULL ? NULL : xstrdup(user); /* may be access's own */
     struct access_client client = {
         .address = session->address,
-        .is_page = session->behind_bridge,
+        .is_page = session->listener == LISTENER_BRIDGE,
+        .secure = session_is_secure(session),
+        .certificate = session_certificate(session),
         .user = name,
         .role = role,
     };
@@ -92,6 +111,65 @@ session_follow_config(struct session *session)
         session_set_access(session, session->access.user, session->role);
 }
 
+static void
+session_greet(struct session *session)
+{
+    session->greeted = true;
+    session_set_access(session, NULL, 0);
+    if (session->worker->draining) {
+        session_reply(session, "400 Server is shutting down");
+        session_end(session);
+    } else if (session->access.rights == 0 && !session_login_helps(session)) {
+        session_reply(session, "502 You have no permission to talk to %s",
+                      session->worker->config->pathhost);
+        session_end(session);
+    } else {
+        cmd_greet(session);
+    }
+}
+
+void
+session_start_tls(struct session *session)
+{
+    session->securing = true;
+    session->active_ms = session->worker->now_ms;
+    stream_start_tls(session->stream,
+                     tls_accept(session->worker->tls,
+                                stream_fd(session->stream)));
+}
+
+/* The handshake is done: after it nothing is known of what was before (RFC
+   4642, 2.2.2), for anybody may have said it. */
+static void
+session_secured(struct session *session)
+{
+    session->securing = false;
+    session->active_ms = session->worker->now_ms;
+    debug("%s: %s", session_name(session),
+          tls_description(stream_tls(session->stream)));
+    if (!session->greeted) {
+        session_greet(session);
+        return;
+    }
+    free(session->login_name);
+    session->login_name = NULL;
+    session->group = 0;
+    session->number = 0;
+    session->capable = false;
+    session->bad_lines = 0;
+    session_set_access(session, NULL, 0);
+}
+
+static void
+session_handshake_failed(struct session *session)
+{
+    const char *why = stream_failure(session->stream);
+
+    notice("%s: TLS handshake failed: %s", session_name(session),
+           why[0] != '\0' ? why : "the client has gone");
+    session->state = SESSION_DEAD;
+}
+
 void
 session_new(struct worker *worker, const struct ipc_client *client, int fd)
 {
@@ -99,6 +177,7 @@ session_new(struct worker *worker, const struct ipc_client *client, int fd)
 
     session->worker = worker;
     session->client = client->client;
+    session->listener = client->listener;
     memcpy(session->address, client->address, sizeof session->address - 1);
     session->active_ms = session->progress_ms = worker->now_ms;
     pending_init(&session->pending);
@@ -109,18 +188,12 @@ session_new(struct worker *worker, const struct ipc_client *client, int fd)
     socket_set_options(fd);
     session->stream =
         stream_new(worker->base, fd, session_stream_changed, session);
-    session->behind_bridge = client->listener == LISTENER_BRIDGE;
-    session_set_access(session, NULL, 0);
-    if (worker->draining) {
-        session_reply(session, "400 Server is shutting down");
-        session_end(session);
-    } else if (session->access.rights == 0 && !session_login_helps(session)) {
-        session_reply(session, "502 You have no permission to talk to %s",
-                      worker->config->pathhost);
-        session_end(session);
-    } else {
-        cmd_greet(session);
-    }
+    if (client->listener != LISTENER_TLS)
+        session_greet(session);
+    else if (worker->tls != NULL)
+        session_start_tls(session);
+    else
+        session->state = SESSION_DEAD; /* a reload has just taken it away */
     session_wake(session);
 }
 
@@ -312,6 +385,10 @@ session_drain(struct session *session)
     if (session->state != SESSION_OPEN || session->work != NULL
         || session->receive != NULL || session->pending.count > 0)
         return;
+    if (session->securing) {
+        session_abort(session, "server is shutting down");
+        return;
+    }
     session_reply(session, "400 Server is shutting down");
     session_end(session);
 }
@@ -443,7 +520,15 @@ session_step_command(struct session *session)
 static bool
 session_step(struct session *session)
 {
-    if (session->state != SESSION_OPEN || stream_has_failed(session->stream)
+    if (session->securing && !stream_is_securing(session->stream)) {
+        if (stream_tls(session->stream) == NULL
+            || stream_has_failed(session->stream))
+            session_handshake_failed(session);
+        else
+            session_secured(session);
+    }
+    if (session->state != SESSION_OPEN || session->securing
+        || stream_has_failed(session->stream)
         || session->held_until_ms > session->worker->now_ms)
         return false;
     session->held_until_ms = 0;
@@ -577,6 +662,9 @@ session_tick(struct session *session)
         session_abort(session, "takes no more of its output");
     } else if (session->state != SESSION_OPEN) {
         return;
+    } else if (session->securing) {
+        if (now_ms > session->active_ms + TLS_HANDSHAKE_MS)
+            session_abort(session, "TLS handshake takes too long");
     } else if (session->held_until_ms > 0) {
         if (session->held_until_ms <= now_ms)
             session_wake(session);

@@ -28,6 +28,7 @@ struct evbuffer;
 struct ipc_client;
 struct receive;
 struct stream;
+struct tls_identity;
 struct worker;
 
 enum {
@@ -66,18 +67,20 @@ struct session {
     TAILQ_ENTRY(session) ready_entry;
     struct worker *worker;
     struct stream *stream;
-    uint64_t client; /* the master's number for it */
+    uint64_t client;   /* the master's number for it */
+    uint32_t listener; /* enum ipc_listener */
     char address[48];
     struct access access;
     uint64_t generation; /* of the configuration that access came from */
     unsigned role;       /* of the account, where access has one */
     struct usage usage;
     uint64_t held_until_ms; /* it has had enough commands until then */
-    bool behind_bridge;  /* a web page speaks: no peer, whatever its address */
     char *login_name;        /* AUTHINFO USER's; NULL: none */
     unsigned login_failures; /* wrong passwords */
 
     enum session_state state;
+    bool securing;      /* a TLS handshake is under way */
+    bool greeted;       /* and its rights are known */
     bool queued;        /* in the ready list */
     bool running;       /* inside session_run() */
     bool again;         /* its share of the turn is used up: run again */
@@ -147,6 +150,15 @@ const char *session_reason(const char *why);
 /* Rows of a long reply were written: is the share of the turn used up? */
 bool session_spend(struct session *session, unsigned rows);
 
+/* Begin TLS; no output may wait. */
+void session_start_tls(struct session *session);
+/* Are its octets encrypted? */
+bool session_is_secure(const struct session *session);
+/* The certificate that the client has shown; NULL: none. */
+const struct tls_identity *session_certificate(const struct session *session);
+
+/* Is STARTTLS possible, here and now? */
+bool session_may_start_tls(const struct session *session);
 /* Could AUTHINFO grant it more, here and now?  480 then, not 502. */
 bool session_login_helps(const struct session *session);
 

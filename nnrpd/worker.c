@@ -12,9 +12,11 @@
 #include "lib/buffer.h"
 #include "lib/child.h"
 #include "lib/config.h"
+#include "lib/config_credentials.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
+#include "lib/tls_context.h"
 #include "nnrpd/auth_link.h"
 #include "nnrpd/finder.h"
 #include "nnrpd/session.h"
@@ -67,6 +69,29 @@ worker_has_ended(const struct worker *worker)
                || worker_clock_ms() > worker->drain_until_ms);
 }
 
+/* --- TLS --- */
+
+/* What the configuration says of it now, for connections from now on.  Its
+   files are wiped: the keys lie where they are safe. */
+static void
+worker_take_tls(struct worker *worker)
+{
+    struct buffer why = BUFFER_EMPTY;
+    struct tls_context *tls = tls_context_server(worker->config, &why);
+
+    config_forget_credentials(worker->config);
+    if (why.used > 0) {
+        /* The master has looked at the same octets. */
+        warn("TLS stays as it was: %s", buffer_text(&why));
+        buffer_free(&why);
+        return;
+    }
+    tls_context_free(&worker->tls);
+    worker->tls = tls;
+    if (tls != NULL)
+        tls_context_set_tickets(tls, &worker->tickets);
+}
+
 /* --- what the master says --- */
 
 static void
@@ -85,6 +110,18 @@ control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     config_free(&worker->config);
     worker->config = config;
     log_set_level((enum log_level)config->log_level);
+    worker_take_tls(worker);
+}
+
+static void
+control_tickets(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct worker *worker = context;
+
+    (void)ipc; /* there is one */
+    memcpy(&worker->tickets, frame->payload, sizeof(worker->tickets));
+    if (worker->tls != NULL)
+        tls_context_set_tickets(worker->tls, &worker->tickets);
 }
 
 static void
@@ -143,6 +180,7 @@ static const struct ipc_handler handlers[] = {
     {IPC_CLIENT, sizeof(struct ipc_client), true, true, control_client},
     {IPC_WRITER, sizeof(struct ipc_link), true, true, control_writer},
     {IPC_AUTH, sizeof(struct ipc_link), true, true, control_auth},
+    {IPC_TICKETS, sizeof(struct tls_tickets), true, false, control_tickets},
 };
 
 void
@@ -236,6 +274,8 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
     TAILQ_INIT(&worker->ready);
     worker_map(worker, arguments);
     sandbox_enter(SANDBOX_NNRPD, worker->config);
+    tls_secure_memory();
+    worker_take_tls(worker);
     worker->now_ms = worker_clock_ms();
     worker->base = event_base_new();
     if (worker->base == NULL)
@@ -338,5 +378,6 @@ worker_close(struct worker *worker)
     spool_reader_free(&worker->spool);
     event_base_free(worker->base);
     active_close(&worker->active);
+    tls_context_free(&worker->tls);
     config_free(&worker->config);
 }

@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "lib/shared.h"
+#include "lib/tls_ticket.h"
 
 struct active;
 struct auth_link;
@@ -27,6 +28,7 @@ struct ipc;
 struct overview_reader;
 struct session;
 struct spool_reader;
+struct tls_context;
 struct writer_link;
 
 enum {
@@ -53,6 +55,8 @@ struct worker {
     struct writer_link *writer;
     struct finder *finder;
     struct auth_link *auth;
+    struct tls_context *tls; /* NULL: no TLS */
+    struct tls_tickets tickets;
     struct ipc *control;      /* NULL: the master has gone */
     struct event *tick;       /* each second */
     struct event *terminated; /* SIGTERM: as IPC_DRAIN */

@@ -57,11 +57,13 @@ def overviews(request):
 @pytest.fixture(scope="module")
 def server(request):
     """One server for the tests of a module, with the words of its
-    SERVER_OPTIONS and the lines of its SERVER_CONF."""
+    SERVER_OPTIONS and the lines of its SERVER_CONF; with TLS where it has
+    SERVER_TLS."""
     options = getattr(request.module, "SERVER_OPTIONS",
                       ["--group", "local.test", "--peer", "127.0.0.1"])
     conf = getattr(request.module, "SERVER_CONF", [])
-    one = Server(*options, conf=conf)
+    one = Server(*options, conf=conf,
+                 tls=getattr(request.module, "SERVER_TLS", False))
     try:
         yield one.start()
     finally:

@@ -186,7 +186,7 @@ static const struct {
      "a plaintext_login that is none"},
     {"peer x { newsgroups = \"*\" }",
      "t.conf:1: address: found none, expected at least one address or "
-     "network, or a host",
+     "network, a certificate, or a host",
      "a peer from nowhere"},
     {"peer x { address = 10.0.0.0/40 }",
      "t.conf:1: address: found \"10.0.0.0/40\", expected an address or a "
@@ -471,7 +471,7 @@ test_a_child_gets_what_the_master_has(void **state)
 
     (void)state;
     config->generation = 77;
-    fd = config_to_memfd(config);
+    fd = config_to_memfd(config, true);
     assert_int_equal(write(fd, "x", 1), -1); /* sealed */
     assert_int_equal(ftruncate(fd, 0), -1);
     child = config_from_memfd(dup(fd), &one);
@@ -520,7 +520,7 @@ test_the_files_that_it_names_come_along(void **state)
     assert_null(config->motd.text); /* to read them is the master's alone */
     assert_int_equal(config_read_files(config, &why), 0);
     assert_string_equal(config->motd.text, "Hello\nyou\n");
-    child = config_from_memfd(config_to_memfd(config), &why);
+    child = config_from_memfd(config_to_memfd(config, true), &why);
     assert_non_null(child);
     assert_string_equal(child->motd.text, "Hello\nyou\n");
     assert_int_equal(child->motd.octets, 10);
@@ -607,6 +607,18 @@ sample_uncomment(struct buffer *text)
     }
 }
 
+/* Give every key of this line a value that is as long. */
+static void
+sample_fill(struct buffer *text, const char *line, const char *with)
+{
+    char *at = text->data;
+
+    assert_int_equal(strlen(line), strlen(with));
+    assert_non_null(strstr(at, line));
+    while ((at = strstr(at, line)) != NULL)
+        memcpy(at, with, strlen(with));
+}
+
 static void
 test_the_sample_is_true(void **state)
 {
@@ -615,7 +627,6 @@ test_the_sample_is_true(void **state)
     struct buffer changed = BUFFER_EMPTY;
     struct config *defaults = parse_good("");
     struct config *config;
-    char *address;
 
     (void)state;
     config_print_sample(&sample);
@@ -624,14 +635,14 @@ test_the_sample_is_true(void **state)
     config_free(&config);
 
     /* Every key in it is a key, and every default one that is accepted; the
-       peer's address alone must be filled in. */
+       peer's address and the certificates alone must be filled in. */
     sample_uncomment(&sample);
     config = config_parse("sample", buffer_text(&sample), &why);
     assert_null(config);
     assert_non_null(strstr(buffer_text(&why), "address: found none"));
-    address = strstr(sample.data, "address = {}");
-    assert_non_null(address);
-    memcpy(address, "address= ::1", sizeof("address= ::1") - 1);
+    sample_fill(&sample, "address = {}", "address= ::1");
+    sample_fill(&sample, "tlscertfile = ''", "tlscertfile='/'\n");
+    sample_fill(&sample, "tlskeyfile = ''", "tlskeyfile='/'\n");
     config = parse_good(buffer_text(&sample));
     config_free(&config);
     config_free(&defaults);
@@ -645,7 +656,9 @@ test_the_manual_names_every_key(void **state)
 {
     struct buffer manual = BUFFER_EMPTY;
     struct config *config =
-        parse_good("peer x { address = ::1 }\naccess x {}");
+        parse_good("peer x { address = ::1 }\naccess x {}\n"
+                   "tlscertfile = /a\ntlskeyfile = /b\n"
+                   "certificate x { tlscertfile = /c  tlskeyfile = /d }");
     struct buffer keys = BUFFER_EMPTY;
     char *save = NULL;
 

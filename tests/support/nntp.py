@@ -12,11 +12,16 @@ class Client:
     """One connection.  Replies come as text by latin-1, one octet a character;
     bodies as lists of lines of octets, as they were on the wire."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=20, greet=True):
+    def __init__(self, port, host="127.0.0.1", timeout=20, greet=True,
+                 tls=None, session=None, name=None):
+        """tls: an ssl.SSLContext for a port that speaks it at once; session:
+        one to resume; name: what to ask for (SNI)."""
         self.socket = socket.create_connection((host, port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
         self.buffer = b""
+        if tls is not None:
+            self.secure(tls, session, name)
         self.greeting = self.reply() if greet else None
 
     def __enter__(self):
@@ -33,6 +38,17 @@ class Client:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                struct.pack("ii", 1, 0))
         self.socket.close()
+
+    def secure(self, tls, session=None, name=None):
+        """A TLS handshake, from now on."""
+        self.socket = tls.wrap_socket(self.socket, session=session,
+                                      server_hostname=name)
+
+    def starttls(self, tls, name=None):
+        reply = self.command("STARTTLS")
+        assert reply.startswith("382"), reply
+        assert self.buffer == b"", "octets behind 382"
+        self.secure(tls, name=name)
 
     def send(self, octets):
         self.socket.settimeout(self.timeout)

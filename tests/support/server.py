@@ -1,4 +1,7 @@
-"""A private server for a test, by tests/serve."""
+"""A private server for a test, by tests/serve.
+
+With tls=True it speaks TLS, on tls_port and by STARTTLS, with a certificate
+that nobody has vouched for."""
 import contextlib
 import os
 import shutil
@@ -8,6 +11,7 @@ import subprocess
 import tempfile
 
 from support.nntp import Client
+from support.tls import client_context
 from support.wait import wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -62,10 +66,13 @@ class Server:
 
     database = None  # where the overviews of all servers are; None: SQLite
 
-    def __init__(self, *options, conf=(), environment=None):
+    def __init__(self, *options, conf=(), environment=None, tls=False):
         self.dir = tempfile.mkdtemp(prefix="renews-test-")
         self.port = free_port()
+        self.tls_port = free_port() if tls else None
         self.options = list(options)
+        if tls:
+            self.options += ["--tls-port", str(self.tls_port)]
         if Server.database is not None and "--overview" not in options:
             self.options += ["--overview", Server.database.overview()]
         for line in [*SMALL, *conf]:
@@ -98,6 +105,9 @@ class Server:
 
     def connect(self, **options):
         return Client(self.port, **options)
+
+    def connect_tls(self, tls=None, **options):
+        return Client(self.tls_port, tls=tls or client_context(), **options)
 
     def log(self):
         with open(os.path.join(self.dir, "log"), errors="replace") as file:

@@ -1,0 +1,61 @@
+"""TLS for tests: contexts of clients, certificates made by openssl."""
+import os
+import ssl
+import subprocess
+
+
+def client_context(version=None, authority=None, certificate=None):
+    """Of a client that believes everybody, or only whom authority (a file) has
+    vouched for; version: the one it speaks; certificate: (file, key file)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if authority is not None:
+        context.load_verify_locations(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
+    if certificate is not None:
+        context.load_cert_chain(*certificate)
+    return context
+
+
+def openssl(*words, **options):
+    return subprocess.run(["openssl", *words], capture_output=True, text=True,
+                          timeout=60, check=True, **options).stdout
+
+
+class Certificate:
+    """A certificate and its key, in files: self-signed, or issued by another
+    one."""
+
+    def __init__(self, directory, name, issuer=None, names=(), days=30,
+                 key="ec", authority=False):
+        self.file = os.path.join(directory, name + ".pem")
+        self.key = os.path.join(directory, name + ".key")
+        kind = (["-newkey", "rsa:2048"] if key == "rsa" else
+                ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
+        extensions = [
+            "-addext", "basicConstraints=critical,CA:"
+            + ("TRUE" if authority else "FALSE")]
+        if names:
+            extensions += ["-addext", "subjectAltName=" + ",".join(names)]
+        request = ["req", *kind, "-nodes", "-subj", f"/CN={name}",
+                   "-keyout", self.key]
+        if issuer is None:
+            openssl(*request, "-x509", "-days", str(days), *extensions,
+                    "-out", self.file)
+        else:
+            signing = os.path.join(directory, name + ".csr")
+            openssl(*request, *extensions, "-out", signing)
+            openssl("x509", "-req", "-in", signing, "-CA", issuer.file,
+                    "-CAkey", issuer.key, "-CAcreateserial",
+                    "-days", str(days), "-copy_extensions", "copy",
+                    "-out", self.file)
+        os.chmod(self.key, 0o640)
+        os.chmod(self.file, 0o644)
+
+    def fingerprint(self):
+        text = openssl("x509", "-in", self.file, "-noout", "-fingerprint",
+                       "-sha256")
+        return "sha256:" + text.split("=")[1].strip().replace(":", "").lower()
