@@ -12,6 +12,7 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 
+#include "lib/deflate.h"
 #include "lib/memory.h"
 #include "lib/stream.h"
 #include "lib/tls.h"
@@ -22,10 +23,14 @@ struct stream {
     int fd;
     struct tls *tls; /* NULL: plain */
     bool securing;
+    struct deflate *deflate;   /* NULL: none */
+    struct evbuffer *packed;   /* came, and was not yet unpacked */
+    struct evbuffer *to_layer; /* packed, and is to go */
     /* A read of the TLS layer waits until the socket takes octets. */
     bool read_waits;
     struct event readable;
     struct event writable;
+    struct event again; /* more to read lies in a layer */
     struct evbuffer *input;
     struct evbuffer *output;
     bool wanted;
@@ -46,13 +51,30 @@ struct stream {
 static char scratch[STREAM_READ_OCTETS];
 
 static void
+stream_read_no_more(struct stream *stream)
+{
+    event_del(&stream->readable);
+    event_del(&stream->again);
+}
+
+static void
 stream_fail(struct stream *stream)
 {
     stream->failed = true;
     stream->securing = false;
-    event_del(&stream->readable);
+    stream_read_no_more(stream);
     event_del(&stream->writable);
     evbuffer_drain(stream->output, evbuffer_get_length(stream->output));
+}
+
+/* There is more to read, which the socket need not tell of.  In the next turn:
+   an event that is made active now would be served before anybody else's. */
+static void
+stream_read_again(struct stream *stream)
+{
+    static const struct timeval at_once = {0, 0};
+
+    event_add(&stream->again, &at_once);
 }
 
 /* --- the layer below: as read() and write() --- */
@@ -61,42 +83,87 @@ stream_fail(struct stream *stream)
 static ssize_t
 layer_read(struct stream *stream)
 {
+    size_t size =
+        stream->deflate == NULL ? sizeof scratch : STREAM_PACKED_OCTETS;
     ssize_t got, all = 0;
 
     if (stream->tls == NULL)
-        return recv(stream->fd, scratch, sizeof scratch, 0);
+        return recv(stream->fd, scratch, size, 0);
     do {
-        got = tls_read(stream->tls, scratch + all,
-                       sizeof scratch - (size_t)all);
+        got = tls_read(stream->tls, scratch + all, size - (size_t)all);
         if (got > 0)
             all += got;
-    } while (got > 0
-             && (size_t)all <= sizeof scratch - TLS_RECORD_OCTETS);
+    } while (got > 0 && (size_t)all <= size - TLS_RECORD_OCTETS);
     if (all == 0)
         return got;
     /* An end or a failure behind the last octet, which the socket may never
        tell of again: the next call hears of it. */
     if (got == 0 || (got < 0 && errno != EAGAIN))
-        event_active(&stream->readable, EV_READ, 0);
+        stream_read_again(stream);
     return all;
+}
+
+/* What the layer below takes from. */
+static struct evbuffer *
+stream_wire(const struct stream *stream)
+{
+    return stream->deflate == NULL ? stream->output : stream->to_layer;
 }
 
 static ssize_t
 layer_write(struct stream *stream)
 {
-    size_t length = evbuffer_get_length(stream->output);
+    struct evbuffer *output = stream_wire(stream);
+    size_t length = evbuffer_get_length(output);
     ssize_t put;
 
     if (stream->tls == NULL)
-        return evbuffer_write(stream->output, stream->fd);
+        return evbuffer_write(output, stream->fd);
     if (length > TLS_RECORD_OCTETS)
         length = TLS_RECORD_OCTETS;
-    put = tls_write(stream->tls,
-                    evbuffer_pullup(stream->output, (ev_ssize_t)length),
+    put = tls_write(stream->tls, evbuffer_pullup(output, (ev_ssize_t)length),
                     length);
     if (put > 0)
-        evbuffer_drain(stream->output, (size_t)put);
+        evbuffer_drain(output, (size_t)put);
     return put;
+}
+
+/* --- deflate, above it --- */
+
+/* Are there octets to unpack? */
+static bool
+stream_has_packed(const struct stream *stream)
+{
+    return stream->deflate != NULL
+           && (evbuffer_get_length(stream->packed) > 0
+               || deflate_has_pending(stream->deflate));
+}
+
+static void
+stream_unpack(struct stream *stream)
+{
+    int status = deflate_unpack(stream->deflate, stream->packed, stream->input,
+                                STREAM_READ_OCTETS);
+
+    if (status < 0) {
+        stream_fail(stream);
+    } else if (status == 0) {
+        stream->ended = true;
+        stream_read_no_more(stream);
+    } else if (stream_has_packed(stream)) {
+        stream_read_again(stream);
+    }
+}
+
+/* False: no memory. */
+static bool
+stream_pack(struct stream *stream)
+{
+    return stream->deflate == NULL || evbuffer_get_length(stream->output) == 0
+           || evbuffer_get_length(stream->to_layer) > 0
+           || deflate_pack(stream->deflate, stream->output, stream->to_layer,
+                           STREAM_PACK_OCTETS)
+                  == 0;
 }
 
 /* --- events --- */
@@ -106,8 +173,9 @@ static void
 stream_await_input(struct stream *stream)
 {
     event_add(&stream->readable, NULL);
-    if (stream->tls != NULL && tls_has_pending(stream->tls))
-        event_active(&stream->readable, EV_READ, 0);
+    if (stream_has_packed(stream)
+        || (stream->tls != NULL && tls_has_pending(stream->tls)))
+        stream_read_again(stream);
 }
 
 /*
@@ -119,7 +187,7 @@ static void
 stream_read_later(struct stream *stream)
 {
     stream->read_waits = true;
-    event_del(&stream->readable);
+    stream_read_no_more(stream);
     event_add(&stream->writable, NULL);
 }
 
@@ -133,7 +201,7 @@ stream_secure(struct stream *stream)
         stream->func(stream->context);
         return;
     }
-    event_del(&stream->readable);
+    stream_read_no_more(stream);
     event_del(&stream->writable);
     if (done == 0) {
         event_add(tls_wants_write(stream->tls) ? &stream->writable
@@ -147,11 +215,34 @@ stream_secure(struct stream *stream)
     stream->func(stream->context);
 }
 
+/* Octets came, and lie in scratch. */
+static void
+stream_take(struct stream *stream, size_t octets)
+{
+    struct evbuffer *to =
+        stream->deflate == NULL ? stream->input : stream->packed;
+
+    stream->octets_read += octets;
+    if (evbuffer_add(to, scratch, octets) < 0)
+        stream_fail(stream);
+    else if (stream->deflate != NULL)
+        stream_unpack(stream);
+    if (!stream->failed && !stream->ended && stream->tls != NULL
+        && tls_has_pending(stream->tls))
+        stream_read_again(stream);
+}
+
 static void
 stream_read(struct stream *stream)
 {
-    ssize_t got = layer_read(stream);
+    ssize_t got;
 
+    if (stream_has_packed(stream)) {
+        stream_unpack(stream);
+        stream->func(stream->context);
+        return;
+    }
+    got = layer_read(stream);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         if (stream->tls != NULL && tls_wants_write(stream->tls))
             stream_read_later(stream);
@@ -161,13 +252,9 @@ stream_read(struct stream *stream)
         stream_fail(stream);
     } else if (got == 0) {
         stream->ended = true;
-        event_del(&stream->readable);
+        stream_read_no_more(stream);
     } else {
-        stream->octets_read += (uint64_t)got;
-        if (evbuffer_add(stream->input, scratch, (size_t)got) < 0)
-            stream_fail(stream);
-        else if (stream->tls != NULL && tls_has_pending(stream->tls))
-            event_active(&stream->readable, EV_READ, 0);
+        stream_take(stream, (size_t)got);
     }
     stream->func(stream->context);
 }
@@ -207,7 +294,7 @@ stream_writable(evutil_socket_t fd, short events, void *context)
     }
     stream_flush(stream);
     if (stream->failed || (was_full && !stream_is_full(stream))
-        || evbuffer_get_length(stream->output) == 0)
+        || stream_unsent(stream) == 0)
         stream->func(stream->context);
 }
 
@@ -226,6 +313,7 @@ stream_new(struct event_base *base, int fd, stream_func *func, void *context)
                  stream_readable, stream);
     event_assign(&stream->writable, base, fd, EV_WRITE | EV_PERSIST,
                  stream_writable, stream);
+    event_assign(&stream->again, base, -1, 0, stream_readable, stream);
     stream_want_input(stream, true);
     return stream;
 }
@@ -235,9 +323,14 @@ stream_free(struct stream **stream)
 {
     if (*stream == NULL)
         return;
-    event_del(&(*stream)->readable);
+    stream_read_no_more(*stream);
     event_del(&(*stream)->writable);
     tls_free(&(*stream)->tls);
+    deflate_free(&(*stream)->deflate);
+    if ((*stream)->packed != NULL)
+        evbuffer_free((*stream)->packed);
+    if ((*stream)->to_layer != NULL)
+        evbuffer_free((*stream)->to_layer);
     evbuffer_free((*stream)->input);
     evbuffer_free((*stream)->output);
     (void)close((*stream)->fd); /* nothing is written to it any more */
@@ -260,7 +353,8 @@ stream_output(struct stream *stream)
 void
 stream_start_tls(struct stream *stream, struct tls *tls)
 {
-    assert(stream->tls == NULL && evbuffer_get_length(stream->output) == 0);
+    assert(stream->tls == NULL && stream->deflate == NULL);
+    assert(evbuffer_get_length(stream->output) == 0);
     evbuffer_drain(stream->input, evbuffer_get_length(stream->input));
     stream->tls = tls;
     if (stream->failed || stream->ended)
@@ -282,27 +376,67 @@ stream_tls(const struct stream *stream)
 }
 
 void
+stream_start_deflate(struct stream *stream, struct deflate *deflate)
+{
+    assert(stream->deflate == NULL);
+    evbuffer_drain(stream->input, evbuffer_get_length(stream->input));
+    stream->deflate = deflate;
+    stream->packed = evbuffer_new();
+    stream->to_layer = evbuffer_new();
+    if (stream->packed == NULL || stream->to_layer == NULL
+        || evbuffer_add_buffer(stream->to_layer, stream->output) < 0)
+        stream_fail(stream);
+}
+
+bool
+stream_is_compressed(const struct stream *stream)
+{
+    return stream->deflate != NULL;
+}
+
+size_t
+stream_unsent(const struct stream *stream)
+{
+    return evbuffer_get_length(stream->output)
+           + (stream->deflate == NULL ? 0
+                                      : evbuffer_get_length(stream->to_layer));
+}
+
+/* One piece, or all where there is no layer.  Returns whether to go on. */
+static bool
+stream_write(struct stream *stream)
+{
+    ssize_t written = layer_write(stream);
+
+    if (written > 0)
+        stream->octets_written += (uint64_t)written;
+    if (written < 0 && errno != EAGAIN && errno != EINTR)
+        stream_fail(stream);
+    return written > 0;
+}
+
+void
 stream_flush(struct stream *stream)
 {
-    ssize_t written;
-
     if (stream->failed) {
         evbuffer_drain(stream->output, evbuffer_get_length(stream->output));
         return;
     }
-    if (stream->securing || evbuffer_get_length(stream->output) == 0)
+    if (stream->securing || stream_unsent(stream) == 0)
         return;
-    do {
-        written = layer_write(stream);
-        if (written > 0)
-            stream->octets_written += (uint64_t)written;
-    } while (written > 0 && stream->tls != NULL
-             && evbuffer_get_length(stream->output) > 0);
-    if (written < 0 && errno != EAGAIN && errno != EINTR) {
+    if (!stream_pack(stream)) {
         stream_fail(stream);
         return;
     }
-    if (evbuffer_get_length(stream->output) > 0)
+    if (stream->tls == NULL)
+        (void)stream_write(stream); /* the socket tells when it takes more */
+    else
+        while (evbuffer_get_length(stream_wire(stream)) > 0
+               && stream_write(stream))
+            continue;
+    if (stream->failed)
+        return;
+    if (stream_unsent(stream) > 0)
         event_add(&stream->writable, NULL);
     else if (!stream->read_waits)
         event_del(&stream->writable);
@@ -320,7 +454,7 @@ stream_want_input(struct stream *stream, bool wanted)
     if (wanted)
         stream_await_input(stream);
     else
-        event_del(&stream->readable);
+        stream_read_no_more(stream);
 }
 
 void
@@ -353,6 +487,8 @@ stream_has_failed(const struct stream *stream)
 const char *
 stream_failure(const struct stream *stream)
 {
+    if (stream->deflate != NULL && deflate_failure(stream->deflate)[0] != '\0')
+        return deflate_failure(stream->deflate);
     return stream->tls == NULL ? "" : tls_failure(stream->tls);
 }
 

@@ -3,9 +3,10 @@
  *
  * A non-blocking socket with an input and an output evbuffer.  The octets are
  * plain at first; TLS is a layer that may come between them and the socket, and
- * changes nothing in front of it: the owner reads from stream_input(), appends
- * to stream_output(), and calls stream_flush() once a turn, so that all answers
- * of a turn leave in one write.
+ * deflate one that may come between them and TLS.  They change nothing in front
+ * of it: the owner reads from stream_input(), appends to stream_output(), and
+ * calls stream_flush() once a turn, so that all answers of a turn leave in one
+ * write.
  *
  * Output has two marks.  At STREAM_OUTPUT_HIGH the stream is full: its owner
  * stops taking commands and adding rows, and the client's pace is the only
@@ -25,6 +26,7 @@
 #include <stdint.h>
 
 struct evbuffer;
+struct deflate;
 struct event_base;
 struct stream;
 struct tls;
@@ -34,6 +36,9 @@ enum {
     /* A step of the owner may put 64 KiB on top of it: 256 KiB in all. */
     STREAM_OUTPUT_HIGH = 192 * 1024,
     STREAM_OUTPUT_LOW = 64 * 1024,
+    /* Under deflate: read, and packed, in one turn, since both cost time. */
+    STREAM_PACKED_OCTETS = 16 * 1024,
+    STREAM_PACK_OCTETS = 64 * 1024,
 };
 
 typedef void stream_func(void *context);
@@ -56,10 +61,19 @@ bool stream_is_securing(const struct stream *stream);
 /* The layer, once its handshake is done; NULL: the octets are plain. */
 struct tls *stream_tls(const struct stream *stream);
 
+/*
+ * From here on deflate (RFC 8054): takes over deflate.  Output that waits goes
+ * as it is; what came before and was not taken is thrown away unread.
+ */
+void stream_start_deflate(struct stream *stream, struct deflate *deflate);
+bool stream_is_compressed(const struct stream *stream);
+
 /* What came and was not yet taken; the owner drains it. */
 struct evbuffer *stream_input(struct stream *stream);
 /* What is to go; the owner appends. */
 struct evbuffer *stream_output(struct stream *stream);
+/* Octets that have not left yet. */
+size_t stream_unsent(const struct stream *stream);
 /* Write what the socket takes now; the rest follows when it takes more. */
 void stream_flush(struct stream *stream);
 /* Read from the socket, or leave it in the kernel and the sender waiting. */

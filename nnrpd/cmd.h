@@ -13,7 +13,7 @@
 void cmd_greet(struct session *session);
 
 /* cmd_article.c: RFC 3977, 6.2 */
-command_func cmd_starttls;
+command_func cmd_compress, cmd_starttls;
 command_func cmd_article, cmd_body, cmd_head, cmd_stat;
 /* cmd_auth.c: RFC 4643, 2.3 */
 command_func cmd_authinfo_pass, cmd_authinfo_user;

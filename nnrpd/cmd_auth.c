@@ -13,6 +13,7 @@
 #include "lib/config.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/stream.h"
 #include "nnrpd/auth_link.h"
 #include "nnrpd/cmd.h"
 #include "nnrpd/session.h"
@@ -48,6 +49,7 @@ bool
 session_login_helps(const struct session *session)
 {
     return session->access.user == NULL
+           && !stream_is_compressed(session->stream)
            && atomic_load(&session->worker->shared->accounts) > 0
            && session_carries_passwords(session);
 }

@@ -17,6 +17,7 @@ session_may_start_tls(const struct session *session)
 {
     return session->worker->tls != NULL && !session_is_secure(session)
            && session->access.user == NULL
+           && !stream_is_compressed(session->stream)
            && session->listener != LISTENER_BRIDGE;
 }
 

@@ -8,6 +8,7 @@
 #include "lib/buffer.h"
 #include "lib/command_line.h"
 #include "lib/message_id.h"
+#include "lib/stream.h"
 #include "nnrpd/cmd.h"
 #include "nnrpd/command.h"
 #include "nnrpd/session.h"
@@ -26,6 +27,7 @@ enum capability {
     CAP_LIST, /* with the keywords of its rows */
     CAP_XPAT,
     CAP_STARTTLS, /* while it can begin */
+    CAP_COMPRESS, /* the same */
     CAP_AUTHINFO, /* while a login helps */
 };
 
@@ -39,6 +41,7 @@ static const struct {
     {CAP_HDR, "HDR"},         {CAP_OVER, "OVER MSGID"},
     {CAP_NEWNEWS, "NEWNEWS"}, {CAP_LIST, "LIST"},
     {CAP_XPAT, "XPAT"},       {CAP_STARTTLS, "STARTTLS"},
+    {CAP_COMPRESS, "COMPRESS DEFLATE"},
     {CAP_AUTHINFO, "AUTHINFO USER"},
 };
 
@@ -79,6 +82,8 @@ static const struct command commands[] = {
      cmd_capabilities, "[keyword]"},
     {"CHECK",        NULL,            1,  1,   FEED, CAP_STREAMING,
      cmd_check, "message-ID"},
+    {"COMPRESS",     NULL,            1,  1,   NONE, CAP_COMPRESS,
+     cmd_compress, "DEFLATE"},
     {"DATE",         NULL,            0,  0,   NONE, CAP_NONE,
      cmd_date, ""},
     {"GROUP",        NULL,            1,  1,   READ, CAP_READER,
@@ -294,6 +299,15 @@ command_print_syntax(const struct command *command, struct buffer *text)
         buffer_append_format(text, " %s", command->help);
 }
 
+/* RFC 8054, 2.2.2: no more once octets are compressed. */
+static bool
+command_precedes_compress(const struct command *command)
+{
+    return command->handler == cmd_compress || command->handler == cmd_starttls
+           || command->handler == cmd_mode_reader
+           || strcmp(command->name, "AUTHINFO") == 0;
+}
+
 void
 command_dispatch(struct session *session, const struct command_line *line)
 {
@@ -330,7 +344,10 @@ command_dispatch(struct session *session, const struct command_line *line)
         return;
     }
     session->bad_lines = 0;
-    if ((command->needs & ~session->access.rights) != 0)
+    if (stream_is_compressed(session->stream)
+        && command_precedes_compress(command))
+        session_reply(session, "502 Not behind COMPRESS");
+    else if ((command->needs & ~session->access.rights) != 0)
         command_deny(session, command, line);
     else
         command->handler(session, &arguments);
@@ -353,6 +370,8 @@ capability_is_offered(const struct session *session,
 
     if (capability == CAP_STARTTLS)
         return session_may_start_tls(session);
+    if (capability == CAP_COMPRESS)
+        return session_may_compress(session);
     if (capability == CAP_AUTHINFO)
         return session_login_helps(session);
     /* A reader server to who has to log in first, too: without the word a

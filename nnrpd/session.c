@@ -553,7 +553,7 @@ session_settle(struct session *session)
     struct evbuffer *input = stream_input(session->stream);
 
     if (session->state == SESSION_ENDING && session->pending.count == 0
-        && evbuffer_get_length(stream_output(session->stream)) == 0) {
+        && stream_unsent(session->stream) == 0) {
         session->state = SESSION_DEAD;
         if (session->lingers && !stream_has_ended(session->stream)) {
             stream_shutdown(session->stream);
@@ -566,8 +566,14 @@ session_settle(struct session *session)
         if (stream_has_ended(session->stream))
             session->state = SESSION_DEAD;
     }
-    if (stream_has_failed(session->stream))
+    if (stream_has_failed(session->stream)
+        && session->state != SESSION_DEAD) {
+        const char *why = stream_failure(session->stream);
+
+        if (why[0] != '\0')
+            notice("%s: closed: %s", session_name(session), why);
         session->state = SESSION_DEAD;
+    }
 }
 
 static bool
@@ -614,7 +620,7 @@ session_is_stalled(struct session *session, uint64_t now_ms)
     uint64_t written = stream_octets_written(session->stream);
 
     if (written != session->written
-        || evbuffer_get_length(stream_output(session->stream)) == 0) {
+        || stream_unsent(session->stream) == 0) {
         session->written = written;
         session->progress_ms = now_ms;
     }
@@ -629,7 +635,7 @@ session_is_idle(const struct session *session, uint64_t now_ms)
         session->commanded ? config->clienttimeout : config->initialtimeout;
 
     return session->work == NULL && session->pending.count == 0
-           && evbuffer_get_length(stream_output(session->stream)) == 0
+           && stream_unsent(session->stream) == 0
            && now_ms > session->active_ms + (uint64_t)timeout * 1000;
 }
 

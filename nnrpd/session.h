@@ -157,8 +157,9 @@ bool session_is_secure(const struct session *session);
 /* The certificate that the client has shown; NULL: none. */
 const struct tls_identity *session_certificate(const struct session *session);
 
-/* Is STARTTLS possible, here and now? */
+/* Are STARTTLS and COMPRESS possible, here and now? */
 bool session_may_start_tls(const struct session *session);
+bool session_may_compress(const struct session *session);
 /* Could AUTHINFO grant it more, here and now?  480 then, not 502. */
 bool session_login_helps(const struct session *session);
 

@@ -2,6 +2,7 @@
 import socket
 import struct
 import time
+import zlib
 
 
 class Closed(Exception):
@@ -20,6 +21,7 @@ class Client:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
         self.buffer = b""
+        self.packer = self.unpacker = None
         if tls is not None:
             self.secure(tls, session, name)
         self.greeting = self.reply() if greet else None
@@ -50,7 +52,22 @@ class Client:
         assert self.buffer == b"", "octets behind 382"
         self.secure(tls, name=name)
 
+    def compress(self):
+        """COMPRESS DEFLATE (RFC 8054), with zlib's largest window."""
+        reply = self.command("COMPRESS DEFLATE")
+        assert reply.startswith("206"), reply
+        assert self.buffer == b"", "plain octets behind 206"
+        self.packer = zlib.compressobj(wbits=-15)
+        self.unpacker = zlib.decompressobj(wbits=-15)
+
     def send(self, octets):
+        if self.packer is not None:
+            octets = (self.packer.compress(octets)
+                      + self.packer.flush(zlib.Z_SYNC_FLUSH))
+        self.send_raw(octets)
+
+    def send_raw(self, octets):
+        """Octets as they are, under no compression."""
         self.socket.settimeout(self.timeout)
         self.socket.sendall(octets)
 
@@ -66,6 +83,8 @@ class Client:
                 f"no answer; so far {self.buffer[-200:]!r}") from None
         if not octets:
             raise Closed(f"closed; left over {self.buffer[-200:]!r}")
+        if self.unpacker is not None:
+            octets = self.unpacker.decompress(octets)
         self.buffer += octets
 
     def until(self, mark, timeout=None):
