@@ -58,10 +58,12 @@ BRIDGE_SOURCES  = $(wildcard wsbridge/*.c)
 TARGET_SOURCES  = $(wildcard expire/target*.c) expire/tools.c
 IMPORT_SOURCES  = $(wildcard expire/newsimport*.c) $(TARGET_SOURCES)
 EXPIRE_SOURCES  = $(wildcard expire/expire*.c) $(TARGET_SOURCES)
+NEWSSTORE_SOURCES = $(wildcard expire/newsstore*.c) expire/tools.c
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
-SBIN_PROGRAMS    = innd/innd ctlinnd/ctlinnd expire/expire expire/newsimport
+SBIN_PROGRAMS    = innd/innd ctlinnd/ctlinnd expire/expire expire/newsimport \
+    expire/newsstore
 LIBEXEC_PROGRAMS = nnrpd/nnrpd feeder/feeder wsbridge/wsbridge
 PROGRAMS = $(addprefix $(B)/,$(SBIN_PROGRAMS) $(LIBEXEC_PROGRAMS))
 
@@ -119,6 +121,7 @@ $(eval $(call program,feeder/feeder,$(FEEDER_SOURCES)))
 $(eval $(call program,ctlinnd/ctlinnd,$(CTLINND_SOURCES)))
 $(eval $(call program,expire/expire,$(EXPIRE_SOURCES)))
 $(eval $(call program,expire/newsimport,$(IMPORT_SOURCES)))
+$(eval $(call program,expire/newsstore,$(NEWSSTORE_SOURCES)))
 
 $(B)/wsbridge/%.o: LIBRARY_CFLAGS += $(WEBSOCKETS_CFLAGS)
 $(B)/wsbridge/wsbridge: $(call objects,$(BRIDGE_SOURCES)) $(B)/storage.a $(B)/lib.a

@@ -20,6 +20,7 @@
 #include "lib/sandbox.h"
 #include "lib/shared.h"
 #include "storage/active.h"
+#include "storage/history.h"
 #include "storage/store.h"
 
 enum {
@@ -383,6 +384,45 @@ on_find(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     ipc_send(ipc, IPC_FOUND, &found, sizeof(found), -1);
 }
 
+/*
+ * What a tool asks of the history.  It comes one message at a time: the tool
+ * waits for the answer, so that articles have their turn in between.
+ */
+static void
+on_history(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct link *link = context;
+    const struct ipc_history *asked = frame->payload;
+    struct ipc_history_entries head = {.cookie = asked->cookie};
+    struct history_entry found[IPC_HISTORY_MAX];
+    struct ipc_history_entry entries[IPC_HISTORY_MAX];
+    struct iovec pieces[] = {{&head, sizeof(head)}, {entries, 0}};
+    struct buffer why = BUFFER_EMPTY;
+    int count;
+
+    if (asked->count < 1 || asked->count > IPC_HISTORY_MAX) {
+        link_refuse(link, "a question about the history of the wrong size");
+        return;
+    }
+    count = store_history(link->writer->store, &asked->from, found,
+                          asked->count, &why);
+    if (count < 0)
+        die(EXIT_IO, "the history is broken: %s; the next writer recovers",
+            buffer_text(&why));
+    buffer_free(&why);
+    for (int i = 0; i < count; i++)
+        entries[i] = (struct ipc_history_entry){
+            .hash = found[i].hash,
+            .sequence = found[i].sequence,
+            .until = found[i].until,
+            .token = found[i].token,
+            .fate = found[i].fate,
+        };
+    head.count = (uint32_t)count;
+    pieces[1].iov_len = (size_t)count * sizeof(*entries);
+    ipc_sendv(ipc, IPC_HISTORY_ENTRIES, pieces, 2, -1);
+}
+
 /* --- commands --- */
 
 static void
@@ -449,6 +489,7 @@ static const struct ipc_handler tool_handlers[] = {
     {IPC_ARTICLE, sizeof(struct submission), false, false, on_article},
     {IPC_CHECK, sizeof(struct ipc_check), false, false, on_check},
     {IPC_FIND, sizeof(struct ipc_find), true, false, on_find},
+    {IPC_HISTORY, sizeof(struct ipc_history), true, false, on_history},
     {IPC_COMMAND, sizeof(struct ipc_command), false, false, on_command},
     {IPC_EXPIRE, sizeof(struct ipc_expire), false, false, on_expire},
 };

@@ -57,7 +57,9 @@ enum ipc_type {
     IPC_CHECKED, /* writer ->: the answers, in order */
     IPC_FIND,    /* -> writer: where is this message-ID? */
     IPC_FOUND,   /* writer ->: there, or nowhere */
-    IPC_ACTIVE,  /* writer -> tool, after the hello: the groups; carries the
+    IPC_HISTORY, /* tool -> writer: what is in the history from this hash on? */
+    IPC_HISTORY_ENTRIES, /* writer -> tool: so many of it, in order */
+    IPC_ACTIVE,          /* writer -> tool, after the hello: the groups; carries the
                     memfd of storage/active.h, read-only */
     /* A worker's socket to the auth process. */
     IPC_AUTH,  /* master -> nnrpd: your socket to the (new) auth process */
@@ -194,6 +196,34 @@ _Static_assert(sizeof(struct ipc_check) == 16, "payload");
 _Static_assert(sizeof(struct ipc_checked) == 16, "payload");
 _Static_assert(sizeof(struct ipc_find) == 24, "payload");
 _Static_assert(sizeof(struct ipc_found) == 32, "payload");
+
+enum { IPC_HISTORY_MAX = 1024 }; /* entries a message */
+
+struct ipc_history {
+    uint64_t cookie;
+    struct message_hash from; /* the first one, or the next above it */
+    uint32_t count;           /* at most so many, up to IPC_HISTORY_MAX */
+    uint32_t zero;
+};
+_Static_assert(sizeof(struct ipc_history) == 32, "payload");
+
+/* count entries follow, ascending by hash; none: there are no more. */
+struct ipc_history_entries {
+    uint64_t cookie;
+    uint32_t count;
+    uint32_t zero;
+};
+_Static_assert(sizeof(struct ipc_history_entries) == 16, "payload");
+
+struct ipc_history_entry {
+    struct message_hash hash;
+    uint64_t sequence;
+    int64_t until;
+    struct token token;
+    uint32_t fate; /* enum history_fate of storage/history.h */
+    uint32_t zero;
+};
+_Static_assert(sizeof(struct ipc_history_entry) == 56, "payload");
 
 /* The name and the password follow; ipc_login_build() and _parse(). */
 struct ipc_login {

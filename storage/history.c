@@ -306,6 +306,27 @@ fail:
     return NULL;
 }
 
+struct history *
+history_open_existing(const char *path, size_t cache_octets,
+                      struct buffer *why)
+{
+    struct history *history = xcalloc(1, sizeof(*history));
+    char *file = xasprintf("%s/" HOME_NAME "/" DATABASE_NAME, path);
+    int error;
+
+    history->path = xasprintf("%s/" HOME_NAME, path);
+    pthread_mutex_init(&history->mutex, NULL);
+    error = access(file, F_OK) < 0 ? errno : 0;
+    if (error == 0)
+        error = handles_open(history, cache_octets);
+    free(file);
+    if (error != 0) {
+        why_set(why, "history %s: %s", history->path, db_strerror(error));
+        history_close(&history);
+    }
+    return history;
+}
+
 void
 history_close(struct history **history)
 {
@@ -334,13 +355,6 @@ history_applied(const struct history *history)
     return applied;
 }
 
-/* Does it say where a record lies, or until when it counts? */
-static bool
-fate_has_token(enum history_fate fate)
-{
-    return fate == HISTORY_STORED || fate == HISTORY_SUBMITTED;
-}
-
 static void
 entry_unpack(struct history_entry *entry, const struct message_hash *hash,
              const struct stored_entry *stored)
@@ -348,7 +362,7 @@ entry_unpack(struct history_entry *entry, const struct message_hash *hash,
     *entry = (struct history_entry){.hash = *hash,
                                     .fate = (enum history_fate)stored->fate,
                                     .sequence = stored->sequence};
-    if (fate_has_token(entry->fate)) {
+    if (history_has_token(entry->fate)) {
         entry->token.segment = stored->place.segment;
         entry->token.offset = stored->place.offset;
         entry->token.octets = stored->place.octets;
@@ -364,7 +378,7 @@ entry_pack(const struct history_entry *entry)
     struct stored_entry stored = {.sequence = entry->sequence,
                                   .fate = entry->fate};
 
-    if (fate_has_token(entry->fate)) {
+    if (history_has_token(entry->fate)) {
         assert(entry->until == 0);
         stored.place.segment = entry->token.segment;
         stored.place.offset = entry->token.offset;
@@ -399,6 +413,56 @@ history_lookup(struct history *history, const struct message_hash *hash,
         return fail(history, error, "lookup", why);
     entry_unpack(entry_r, hash, &stored);
     return 1;
+}
+
+/* Is what a cursor stands on an entry of ours?  Numbers have shorter keys. */
+static int
+entry_read(const DBT *key, const DBT *value, const struct message_hash *hash,
+           const struct stored_entry *stored, struct history_entry *entry_r)
+{
+    if (key->size != sizeof(*hash))
+        return 0;
+    if (value->size != sizeof(*stored) || stored->fate < HISTORY_STORED
+        || stored->fate > HISTORY_SUBMITTED)
+        return -1;
+    entry_unpack(entry_r, hash, stored);
+    return 1;
+}
+
+int
+history_list(struct history *history, const struct message_hash *from,
+             struct history_entry *entries, size_t count, struct buffer *why)
+{
+    struct message_hash hash = *from;
+    struct stored_entry stored;
+    DBT key = dbt(&hash, sizeof(hash));
+    DBT value = dbt(&stored, sizeof(stored));
+    uint32_t step = DB_SET_RANGE;
+    DBC *cursor;
+    size_t found = 0;
+    int error;
+
+    pthread_mutex_lock(&history->mutex);
+    error = history->db->cursor(history->db, NULL, &cursor, 0);
+    if (error != 0)
+        goto unlock;
+    while (found < count
+           && (error = cursor->get(cursor, &key, &value, step)) == 0) {
+        int read = entry_read(&key, &value, &hash, &stored, &entries[found]);
+
+        if (read < 0) {
+            error = EINVAL;
+            break;
+        }
+        found += (size_t)read;
+        step = DB_NEXT;
+    }
+    (void)cursor->close(cursor); /* it has changed nothing */
+unlock:
+    pthread_mutex_unlock(&history->mutex);
+    if (error != 0 && error != DB_NOTFOUND)
+        return fail(history, error, "list", why);
+    return (int)found;
 }
 
 /* --- changing --- */

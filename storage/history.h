@@ -14,6 +14,7 @@
 #ifndef STORAGE_HISTORY_H
 #define STORAGE_HISTORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,13 @@ enum history_fate {
     HISTORY_SUBMITTED = 5, /* a post that went to a moderator; the article
                               itself may yet come */
 };
+
+/* Does an entry say where a record lies, or else until when it counts? */
+static inline bool
+history_has_token(enum history_fate fate)
+{
+    return fate == HISTORY_STORED || fate == HISTORY_SUBMITTED;
+}
 
 struct history_entry {
     struct message_hash hash;
@@ -52,6 +60,10 @@ struct history_entry {
  */
 struct history *history_open(const char *path, size_t cache_octets,
                              struct buffer *why);
+/* The same, but nothing is moved or made: NULL with why when there is no
+   history, or none that can be used. */
+struct history *history_open_existing(const char *path, size_t cache_octets,
+                                      struct buffer *why);
 void history_close(struct history **history);
 
 /* The last sequence whose records it has; 0: empty. */
@@ -59,6 +71,14 @@ uint64_t history_applied(const struct history *history);
 /* 1 and *entry_r, 0 when never seen, -1 with why. */
 int history_lookup(struct history *history, const struct message_hash *hash,
                    struct history_entry *entry_r, struct buffer *why);
+/*
+ * Entries in order of their hashes, from the first that is not below *from on:
+ * at most count of them, 0 behind the last.  -1 with why.  What is put
+ * meanwhile may or may not be among them.
+ */
+int history_list(struct history *history, const struct message_hash *from,
+                 struct history_entry *entries, size_t count,
+                 struct buffer *why);
 /*
  * One transaction: the entries and `applied`.  Puts over what is there.  A
  * lookup meanwhile may or may not see them.  After -1 the writer exits.

@@ -1,5 +1,6 @@
 #include "storage/overview.h"
 
+#include <event2/event.h>
 #include <string.h>
 
 #include "lib/buffer.h"
@@ -33,6 +34,14 @@ overview_open(const char *url, const char *path, size_t cache_octets,
     const struct overview_ops *ops = backend_find(url, why);
 
     return ops != NULL ? ops->open(url, path, cache_octets, why) : NULL;
+}
+
+int
+overview_examine(const char *url, const char *path, struct buffer *why)
+{
+    const struct overview_ops *ops = backend_find(url, why);
+
+    return ops != NULL ? ops->examine(url, path, why) : -1;
 }
 
 void
@@ -192,4 +201,32 @@ void
 overview_reader_turn_ended(struct overview_reader *reader)
 {
     reader->ops->turn_ended(reader);
+}
+
+struct asked {
+    overview_done_func *done;
+    void *context;
+    bool answered;
+};
+
+static void
+take_answer(void *context, const struct overview_answer *answer)
+{
+    struct asked *asked = context;
+
+    asked->answered = true;
+    asked->done(asked->context, answer);
+}
+
+void
+overview_ask_now(struct overview_reader *reader, struct event_base *base,
+                 const struct overview_query *query, overview_done_func *done,
+                 void *context)
+{
+    struct asked asked = {.done = done, .context = context};
+
+    (void)overview_ask(reader, query, take_answer, &asked);
+    while (!asked.answered)
+        event_base_loop(base, EVLOOP_ONCE);
+    overview_reader_turn_ended(reader);
 }

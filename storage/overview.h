@@ -64,6 +64,12 @@ typedef int overview_group_func(void *context,
  */
 struct overview *overview_open(const char *url, const char *path,
                                size_t cache_octets, struct buffer *why);
+/*
+ * Is an overview there that overview_open() would take as it is?  0, or -1
+ * with why: there is none, or it is damaged, or of another version, or another
+ * store's.  Changes nothing.
+ */
+int overview_examine(const char *url, const char *path, struct buffer *why);
 void overview_close(struct overview **overview);
 /* The last sequence whose records it has; 0: empty. */
 uint64_t overview_applied(const struct overview *overview);
@@ -222,6 +228,10 @@ struct overview_request *overview_ask(struct overview_reader *reader,
                                       const struct overview_query *query,
                                       overview_done_func *done, void *context);
 void overview_forget(struct overview_request *request);
+/* For tools: ask in a turn of its own, and run base until done was called. */
+void overview_ask_now(struct overview_reader *reader, struct event_base *base,
+                      const struct overview_query *query,
+                      overview_done_func *done, void *context);
 /* The end of a turn of the loop: let go of the read transaction. */
 void overview_reader_turn_ended(struct overview_reader *reader);
 

@@ -30,6 +30,7 @@ struct overview_ops {
     /* the writer */
     struct overview *(*open)(const char *url, const char *path,
                              size_t cache_octets, struct buffer *why);
+    int (*examine)(const char *url, const char *path, struct buffer *why);
     void (*close)(struct overview *overview);
     uint64_t (*applied)(const struct overview *overview);
     int (*groups)(struct overview *overview, overview_group_func *func,

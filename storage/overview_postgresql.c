@@ -588,6 +588,46 @@ postgresql_open(const char *url, const char *path, size_t cache_octets,
     return &overview->writer.base;
 }
 
+/* Are there tables, of ours, not known to be damaged? */
+static int
+examine_tables(struct postgresql_overview *overview, struct buffer *why)
+{
+    PGresult *found =
+        execute(overview, "SELECT to_regclass('meta') IS NULL", why);
+    bool none = found != NULL && PQgetvalue(found, 0, 0)[0] == 't';
+    bool damaged;
+
+    PQclear(found);
+    if (found == NULL)
+        return -1;
+    if (none)
+        return why_set(why, "overview: the database has no tables of ours");
+    if (check_meta(overview, &damaged, why) < 0)
+        return -1;
+    if (damaged)
+        return why_set(why, "overview: the database was found damaged");
+    return 0;
+}
+
+static int
+postgresql_examine(const char *url, const char *path, struct buffer *why)
+{
+    struct postgresql_overview *overview = xcalloc(1, sizeof(*overview));
+    int status;
+
+    overview->url = xstrdup(url);
+    status = read_store(overview, path, why);
+    if (status == 0) {
+        overview->name = session_name(overview->store);
+        overview->db = postgresql_connect(url, "renews newsstore");
+        status = PQstatus(overview->db) == CONNECTION_OK
+                     ? examine_tables(overview, why)
+                     : failed(overview, NULL, "connecting", why);
+    }
+    postgresql_close(&overview->writer.base);
+    return status;
+}
+
 /* Somebody else could not reach the database: can we? */
 static bool
 is_there(struct postgresql_overview *overview, struct buffer *why)
@@ -716,6 +756,7 @@ postgresql_restart_log(struct overview *overview, struct buffer *why)
 const struct overview_ops overview_postgresql = {
     .name = "postgresql",
     .open = postgresql_open,
+    .examine = postgresql_examine,
     .close = postgresql_close,
     .applied = overview_writer_applied,
     .groups = postgresql_groups,

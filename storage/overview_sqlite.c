@@ -534,6 +534,47 @@ sqlite_open(const char *url, const char *path, size_t cache_octets,
     return &overview->writer.base;
 }
 
+/* Can the file be read as it is? */
+static int
+examine_file(const char *file, struct buffer *why)
+{
+    sqlite3 *db = NULL;
+    int64_t version = -1;
+
+    if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                        NULL)
+        != SQLITE_OK)
+        sqlite_why(db, why, file);
+    else
+        version = ask_number(
+            db, "SELECT value FROM meta WHERE key = 'version'", why);
+    if (version >= 0 && version != SQLITE_SCHEMA_VERSION)
+        why_set(why,
+                "%s has version %lld of the tables, this program has %d", file,
+                (long long)version, (int)SQLITE_SCHEMA_VERSION);
+    (void)sqlite3_close(db); /* nothing is under way on it */
+    return version == SQLITE_SCHEMA_VERSION ? 0 : -1;
+}
+
+static int
+sqlite_examine(const char *url, const char *path, struct buffer *why)
+{
+    struct sqlite_overview overview = {.writer = {.base = {NULL}}};
+    int status;
+
+    (void)url;
+    sqlite_file(&overview.file, path);
+    if (access(buffer_text(&overview.file), F_OK) < 0)
+        status = why_set_errno(why, "%s", buffer_text(&overview.file));
+    else if (is_marked_damaged(&overview))
+        status = why_set(why, "%s was found damaged",
+                         buffer_text(&overview.file));
+    else
+        status = examine_file(buffer_text(&overview.file), why);
+    buffer_free(&overview.file);
+    return status;
+}
+
 /* --- transactions, the log --- */
 
 static uint64_t
@@ -652,6 +693,7 @@ sqlite_resume(struct overview *overview, struct buffer *why)
 const struct overview_ops overview_sqlite = {
     .name = "sqlite",
     .open = sqlite_open,
+    .examine = sqlite_examine,
     .close = sqlite_close,
     .applied = overview_writer_applied,
     .groups = sqlite_overview_groups,

@@ -10,6 +10,7 @@
 #include "lib/memory.h"
 #include "lib/progress.h"
 #include "storage/active.h"
+#include "storage/store_key.h"
 
 enum {
     REPLAY_RECORDS = 1000, /* in one transaction */

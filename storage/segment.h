@@ -55,6 +55,8 @@ struct segment_walk {
     uint64_t ceiling; /* records have a lower sequence; 0: not known */
     spool_walk_func *func;
     void *context;
+    spool_fault_func *fault; /* told of damage; NULL: it is logged */
+    void *fault_context;
     /* set by the caller to what is known before this segment, and moved */
     uint64_t last_sequence;
     int64_t last_arrival;

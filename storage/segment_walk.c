@@ -22,12 +22,30 @@ enum {
     BLOCK_OCTETS = 4096, /* what a disk fails to read at a time */
 };
 
+/* --- what is wrong --- */
+
+static void
+fault_tell(const struct segment_walk *walk, enum spool_fault_kind kind,
+           uint64_t from, uint64_t to, const char *text)
+{
+    const struct spool_fault fault = {.kind = kind,
+                                      .segment = walk->segment,
+                                      .from = from,
+                                      .to = to,
+                                      .text = text};
+
+    walk->fault(walk->fault_context, &fault);
+}
+
 /* --- reading --- */
 
 static void
 note_unreadable(struct segment_walk *walk, uint64_t offset)
 {
-    if (!walk->unreadable)
+    if (!walk->unreadable && walk->fault != NULL)
+        fault_tell(walk, SPOOL_FAULT_UNREADABLE, offset, offset,
+                   strerror(errno));
+    else if (!walk->unreadable)
         syswarn("spool: segment %08" PRIx32 " cannot be read at %" PRIu64,
                 walk->segment, offset);
     walk->unreadable = true;
@@ -303,6 +321,24 @@ records_save(struct segment_walk *walk, uint64_t from, uint64_t to,
     return 0;
 }
 
+static void
+damage_tell(const struct segment_walk *walk, uint64_t from, uint64_t to,
+            unsigned saved, const struct buffer *lost, bool open_ended)
+{
+    struct buffer text = BUFFER_EMPTY;
+
+    buffer_append_format(&text, "saved=%u lost sequences: %s%s", saved,
+                         lost->used > 0 ? buffer_text(lost) : "none known",
+                         open_ended ? " and perhaps what followed" : "");
+    if (walk->fault != NULL)
+        fault_tell(walk, SPOOL_FAULT_DAMAGE, from, to, buffer_text(&text));
+    else
+        warn("spool: segment %08" PRIx32 " IS DAMAGED from %" PRIu64
+             " to %" PRIu64 ": %s",
+             walk->segment, from, to, buffer_text(&text));
+    buffer_free(&text);
+}
+
 /* Step over corruption at offset to the next good batch, saving what can be
    saved. */
 static int
@@ -326,11 +362,7 @@ damage_pass(struct segment_walk *walk, uint64_t offset, uint64_t *next_r,
     if (status == 0) {
         if (ceiling != 0)
             lost_add(&lost, walk->last_sequence + 1, ceiling - 1);
-        warn("spool: segment %08" PRIx32 " IS DAMAGED from %" PRIu64
-             " to %" PRIu64 ": saved=%u lost sequences: %s%s",
-             walk->segment, offset, next, saved,
-             lost.used > 0 ? buffer_text(&lost) : "none known",
-             ceiling == 0 ? " and perhaps what followed" : "");
+        damage_tell(walk, offset, next, saved, &lost, ceiling == 0);
     }
     buffer_free(&lost);
     walk->damaged = true;
@@ -353,9 +385,12 @@ segment_walk(struct segment_walk *walk, struct buffer *why)
     if (walk->limit > UINT32_MAX)
         walk->limit = UINT32_MAX;
     if (walk->end > walk->limit) {
-        warn("spool: segment %08" PRIx32 " IS DAMAGED: its file ends at"
-             " %" PRIu64 ", the log in it at %" PRIu32,
-             walk->segment, walk->limit, walk->end);
+        if (walk->fault != NULL)
+            fault_tell(walk, SPOOL_FAULT_CUT, walk->limit, walk->end, "");
+        else
+            warn("spool: segment %08" PRIx32 " IS DAMAGED: its file ends at"
+                 " %" PRIu64 ", the log in it at %" PRIu32,
+                 walk->segment, walk->limit, walk->end);
         walk->damaged = true;
     } else if (walk->end != 0) {
         walk->limit = walk->end;

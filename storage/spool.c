@@ -103,6 +103,16 @@ spool_is_locked(const char *path)
 
 /* --- what is there --- */
 
+static void
+fault_tell(const struct spool *spool, enum spool_fault_kind kind,
+           uint32_t segment, const char *text)
+{
+    const struct spool_fault fault = {
+        .kind = kind, .segment = segment, .text = text};
+
+    spool->fault(spool->fault_context, &fault);
+}
+
 static int
 segment_add(struct spool *spool, uint32_t number, struct buffer *why)
 {
@@ -110,6 +120,7 @@ segment_add(struct spool *spool, uint32_t number, struct buffer *why)
     struct buffer reason = BUFFER_EMPTY;
     struct segment_head head;
     char name[SEGMENT_NAME_OCTETS];
+    struct stat st;
     int fd;
     int status;
 
@@ -118,7 +129,14 @@ segment_add(struct spool *spool, uint32_t number, struct buffer *why)
     if (fd < 0)
         return why_set_errno(why, "%s/%s", spool->path, name);
     status = segment_head_read(fd, number, &head, &reason);
+    if (fstat(fd, &st) == 0)
+        found.octets = (uint64_t)st.st_blocks * 512;
     close(fd);
+    if (status < 0 && spool->fault != NULL) {
+        fault_tell(spool, SPOOL_FAULT_VERSION, number, buffer_text(&reason));
+        buffer_free(&reason);
+        return 0;
+    }
     if (status < 0) {
         why_set(why, "store at %s (%s) %s", spool->path, name,
                 buffer_text(&reason));
@@ -131,6 +149,8 @@ segment_add(struct spool *spool, uint32_t number, struct buffer *why)
         found.first_sequence = head.first_sequence;
         if (head.epoch > spool->epoch)
             spool->epoch = head.epoch;
+    } else if (spool->fault != NULL) {
+        fault_tell(spool, SPOOL_FAULT_HEAD, number, "");
     }
     spool->segments =
         xreallocarray(spool->segments, spool->count + 1, sizeof(found));
@@ -179,7 +199,11 @@ directory_read(struct spool *spool, struct buffer *why)
 
         if (number != 0)
             status = segment_add(spool, number, why);
-        else if (!name_is_ours(entry->d_name) && aliens++ == 0)
+        else if (name_is_ours(entry->d_name))
+            continue;
+        else if (spool->fault != NULL)
+            fault_tell(spool, SPOOL_FAULT_ALIEN, 0, entry->d_name);
+        else if (aliens++ == 0)
             buffer_append_text(&alien, entry->d_name);
     }
     if (status == 0 && errno != 0)
@@ -195,19 +219,27 @@ directory_read(struct spool *spool, struct buffer *why)
     return status;
 }
 
-struct spool *
-spool_open(const char *path, uint64_t segment_octets, int wait_seconds,
-           struct buffer *why)
+static struct spool *
+spool_new(const char *path)
 {
     struct spool *spool = xcalloc(1, sizeof(*spool));
 
     spool->path = xstrdup(path);
-    spool->segment_octets = segment_octets;
     spool->lock_fd = -1;
     spool->fd = -1;
     spool->has_room = true;
     spool->dir_fd = -1;
     pthread_mutex_init(&spool->mutex, NULL);
+    return spool;
+}
+
+struct spool *
+spool_open(const char *path, uint64_t segment_octets, int wait_seconds,
+           struct buffer *why)
+{
+    struct spool *spool = spool_new(path);
+
+    spool->segment_octets = segment_octets;
     if (directory_make(path, why) < 0)
         goto fail;
     spool->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -223,6 +255,43 @@ spool_open(const char *path, uint64_t segment_octets, int wait_seconds,
 fail:
     spool_close(&spool);
     return NULL;
+}
+
+struct spool *
+spool_open_reading(const char *path, bool lock, spool_fault_func *fault,
+                   void *context, struct buffer *why)
+{
+    struct spool *spool = spool_new(path);
+
+    spool->fault = fault;
+    spool->fault_context = context;
+    spool->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (spool->dir_fd < 0)
+        why_set_errno(why, "%s", path);
+    if (spool->dir_fd < 0 || (lock && lock_take(spool, 0, why) < 0)
+        || directory_read(spool, why) < 0)
+        spool_close(&spool);
+    return spool;
+}
+
+uint64_t
+spool_log_octets(const struct spool *spool)
+{
+    uint64_t octets = 0;
+
+    for (size_t i = 0; i < spool->count; i++)
+        octets += spool->segments[i].octets;
+    return octets;
+}
+
+bool
+spool_has_segment(const struct spool *spool, uint32_t number)
+{
+    char name[SEGMENT_NAME_OCTETS];
+    struct stat st;
+
+    segment_name(name, number, "seg");
+    return fstatat(spool->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 void

@@ -295,6 +295,49 @@ int64_t spool_last_arrival(const struct spool *spool);
 uint32_t spool_last_segment(const struct spool *spool);
 
 /*
+ * --- the log, for who only reads it ---
+ *
+ * For tools that look at all of it (newsstore).  Nothing is written, moved or
+ * logged: what is wrong is told to fault, while this opens and in each walk.
+ * With lock the writer's lock is taken, so that nobody else writes meanwhile
+ * (another holder: NULL with why).  Without it, spool_set_durable() says up to
+ * where to look, and what a writer begins later is not seen.  A segment of
+ * another version is told of and left out.  For spool_walk() and spool_close()
+ * alone.
+ */
+enum spool_fault_kind {
+    SPOOL_FAULT_ALIEN,   /* text: the name of a file that is not ours */
+    SPOOL_FAULT_VERSION, /* text: which version it has and should have */
+    SPOOL_FAULT_HEAD,    /* a segment's head is damaged */
+    SPOOL_FAULT_DAMAGE,  /* from `from` to `to` sums are wrong; text: what is
+                            lost of it */
+    SPOOL_FAULT_CUT,     /* the file ends at `from`, the log in it at `to` */
+    SPOOL_FAULT_GAP,     /* between this segment and the next sequences are
+                            missing: text */
+    SPOOL_FAULT_UNREADABLE, /* the system fails to read at `from`: text */
+};
+struct spool_fault {
+    enum spool_fault_kind kind;
+    uint32_t segment;
+    uint64_t from, to;
+    const char *text; /* "" where nothing is said above */
+};
+typedef void spool_fault_func(void *context, const struct spool_fault *fault);
+struct spool *spool_open_reading(const char *path, bool lock,
+                                 spool_fault_func *fault, void *context,
+                                 struct buffer *why);
+/* Octets of the log in all segments: an estimate, for a progress bar. */
+uint64_t spool_log_octets(const struct spool *spool);
+/* The head of one segment, and the good records in it; *end_r is where the log
+   in it ends.  0, or -1 with why: no such segment, or func said so. */
+int spool_walk_segment(struct spool *spool, uint32_t number,
+                       struct segment_head *head_r, uint32_t *end_r,
+                       spool_walk_func *func, void *context,
+                       struct buffer *why);
+/* Is a file of this segment there now? */
+bool spool_has_segment(const struct spool *spool, uint32_t number);
+
+/*
  * Begin writing, after the walk: a new segment (never behind an old tail),
  * with a TRUNC record for the one that was left and the snapshot as its first
  * batch, durable before this returns; unused preallocation behind the old

@@ -23,6 +23,7 @@ struct found_segment {
     uint64_t epoch;          /* 0: its head is damaged */
     uint64_t first_sequence; /* 0: not known */
     uint32_t end;            /* of the log in it; 0: not known yet */
+    uint64_t octets;         /* that the file takes on the disk */
 };
 
 struct spool {
@@ -30,6 +31,8 @@ struct spool {
     int dir_fd;
     int lock_fd;
     uint64_t segment_octets;
+    spool_fault_func *fault; /* opened for reading: told of what is wrong */
+    void *fault_context;
 
     /* what was there, ascending by number */
     struct found_segment *segments;

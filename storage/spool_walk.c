@@ -178,10 +178,40 @@ has_gap(const struct segment_walk *walk, const struct found_segment *next)
     if (walk->end != 0 || next == NULL || next->number != walk->segment + 1
         || next->first_sequence <= walk->last_sequence + 1)
         return false;
-    warn("spool: segment %08" PRIx32 " IS DAMAGED at its end: lost sequences:"
-         " %" PRIu64 "-%" PRIu64,
-         walk->segment, walk->last_sequence + 1, next->first_sequence - 1);
     return true;
+}
+
+/* What is wrong with a segment beside its batches: told, or logged and its
+   octets kept. */
+static void
+damage_note(const struct spool *spool, const struct segment_walk *walk,
+            const struct found_segment *found,
+            const struct found_segment *next)
+{
+    struct spool_fault fault = {
+        .kind = SPOOL_FAULT_GAP, .segment = found->number, .text = ""};
+    bool gap = has_gap(walk, next);
+    struct buffer lost = BUFFER_EMPTY;
+
+    if (gap)
+        buffer_append_format(&lost, "lost sequences: %" PRIu64 "-%" PRIu64,
+                             walk->last_sequence + 1,
+                             next->first_sequence - 1);
+    if (spool->fault != NULL) {
+        fault.text = buffer_text(&lost);
+        if (gap)
+            spool->fault(spool->fault_context, &fault);
+    } else {
+        if (found->epoch == 0)
+            warn("spool: segment %08" PRIx32 " IS DAMAGED in its head",
+                 found->number);
+        if (gap)
+            warn("spool: segment %08" PRIx32 " IS DAMAGED at its end: %s",
+                 found->number, buffer_text(&lost));
+        if (walk->damaged || found->epoch == 0 || gap)
+            quarantine(spool, found->number);
+    }
+    buffer_free(&lost);
 }
 
 static int
@@ -198,6 +228,8 @@ walk_one(struct spool *spool, size_t index, uint64_t after,
         .after = after,
         .func = func,
         .context = context,
+        .fault = spool->fault,
+        .fault_context = spool->fault_context,
         .last_sequence = spool->last_sequence,
         .last_arrival = spool->last_arrival,
     };
@@ -214,19 +246,15 @@ walk_one(struct spool *spool, size_t index, uint64_t after,
      * What a killed writer wrote and did not sync is in the page cache only;
      * it is about to be believed.
      */
-    if (next == NULL && fdatasync(walk.fd) < 0) {
+    if (next == NULL && spool->fault == NULL && fdatasync(walk.fd) < 0) {
         close(walk.fd);
         return why_set_errno(why, "segment %08" PRIx32 ": fdatasync",
                              found->number);
     }
     status = segment_walk(&walk, why);
     close(walk.fd);
-    if (found->epoch == 0)
-        warn("spool: segment %08" PRIx32 " IS DAMAGED in its head",
-             found->number);
-    if (status == 0
-        && (walk.damaged || found->epoch == 0 || has_gap(&walk, next)))
-        quarantine(spool, found->number);
+    if (status == 0)
+        damage_note(spool, &walk, found, next);
     found->end = walk.good_end;
     spool->last_sequence = walk.last_sequence;
     spool->last_arrival = walk.last_arrival;
@@ -283,5 +311,35 @@ spool_walk(struct spool *spool, uint64_t after, spool_walk_func *func,
             return -1;
     }
     spool->walked = true;
+    return 0;
+}
+
+int
+spool_walk_segment(struct spool *spool, uint32_t number,
+                   struct segment_head *head_r, uint32_t *end_r,
+                   spool_walk_func *func, void *context, struct buffer *why)
+{
+    struct found_segment *found = found_by_number(spool, number);
+    int fd;
+    int status;
+
+    if (found == NULL)
+        return why_set(why, "%s has no segment %08" PRIx32, spool->path,
+                       number);
+    fd = found_open(spool, found, why);
+    if (fd < 0)
+        return -1;
+    status = segment_head_read(fd, number, head_r, why);
+    close(fd);
+    if (status == 0)
+        *head_r = (struct segment_head){.segment = number};
+    spool->last_sequence = 0;
+    spool->last_arrival = 0;
+    if (status < 0 || ends_find(spool, 0, why) < 0
+        || walk_one(spool, (size_t)(found - spool->segments), 0, func, context,
+                    why)
+               < 0)
+        return -1;
+    *end_r = found->end;
     return 0;
 }

@@ -623,6 +623,13 @@ store_find(struct store *store, const struct message_hash *hash,
     return 1;
 }
 
+int
+store_history(struct store *store, const struct message_hash *from,
+              struct history_entry *entries, size_t count, struct buffer *why)
+{
+    return history_list(store->history, from, entries, count, why);
+}
+
 /* --- what is decided --- */
 
 static struct commit *

@@ -28,6 +28,7 @@
 struct active;
 struct buffer;
 struct config;
+struct history_entry;
 struct store;
 
 enum { STORE_COMMAND_WORDS_MAX = 64 }; /* of store_command() */
@@ -120,6 +121,11 @@ enum ipc_check_answer store_check(struct store *store,
 int store_find(struct store *store, const struct message_hash *hash,
                uint64_t *sequence_r, struct token *token_r,
                struct buffer *why);
+
+/* As history_list(). */
+int store_history(struct store *store, const struct message_hash *from,
+                  struct history_entry *entries, size_t count,
+                  struct buffer *why);
 
 /*
  * A command of ctlinnd: newgroup, rmgroup, changegroup, cancel, as words.

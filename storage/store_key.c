@@ -1,4 +1,4 @@
-#include "storage/store_private.h"
+#include "storage/store_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,6 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "lib/buffer.h"
+#include "lib/message_id.h"
 
 /* The file: the secret in hexadecimal and a newline, so that it can be kept
    and put back by hand. */

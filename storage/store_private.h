@@ -346,10 +346,6 @@ void expire_collect(struct index_scratch *scratch,
 int expire_overview(struct store *store, const struct change *change,
                     struct buffer *why);
 
-/* store_key.c: the store's secret, made at the first start. */
-int store_key_read(struct message_key *key, const char *pathdb,
-                   bool spool_is_empty, struct buffer *why);
-
 /* recover.c */
 /* The overview line of a stored article, as it was when it came in. */
 void recover_line(const struct record *record, struct buffer *line);

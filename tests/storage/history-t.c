@@ -447,6 +447,50 @@ test_lookups_puts_and_checkpoints_go_on_together(void **state)
         expect(world, s, 1);
 }
 
+static void
+test_the_history_is_listed_in_order_and_in_pieces(void **state)
+{
+    struct world *world = *state;
+    struct history_entry found[7];
+    struct message_hash from = {{0}};
+    unsigned seen = 0;
+    int count;
+
+    check(world, put(world->history, 1, 500, &world->why));
+    while ((count = history_list(world->history, &from, found, 7, &world->why))
+           > 0) {
+        for (int i = 0; i < count; i++) {
+            struct history_entry expected = entry_of(found[i].sequence);
+
+            assert_memory_equal(&found[i], &expected, sizeof(expected));
+            assert_true(memcmp(&found[i].hash, &from, sizeof(from)) >= 0);
+            from = found[i].hash;
+        }
+        seen += (unsigned)count;
+        /* The next one above: none of ours ends with that octet. */
+        from.octets[15]++;
+    }
+    check(world, count);
+    assert_int_equal(seen, 500);
+}
+
+static void
+test_opening_what_is_not_there_makes_nothing(void **state)
+{
+    struct world *world = *state;
+    char *elsewhere = xasprintf("%s/elsewhere", world->path);
+
+    assert_null(history_open_existing(elsewhere, CACHE_OCTETS, &world->why));
+    assert_int_equal(access(elsewhere, F_OK), -1);
+    check(world, put(world->history, 1, 10, &world->why));
+    history_close(&world->history);
+    world->history =
+        history_open_existing(world->path, CACHE_OCTETS, &world->why);
+    assert_non_null(world->history);
+    assert_int_equal(history_applied(world->history), 10);
+    free(elsewhere);
+}
+
 int
 main(void)
 {
@@ -456,6 +500,8 @@ main(void)
         TEST(test_a_later_fate_takes_the_place_of_an_earlier_one),
         TEST(test_a_put_of_nothing_moves_applied),
         TEST(test_what_is_dropped_was_never_seen),
+        TEST(test_the_history_is_listed_in_order_and_in_pieces),
+        TEST(test_opening_what_is_not_there_makes_nothing),
         TEST(test_sigkill_loses_nothing_that_was_put),
         TEST(test_a_bad_meta_page_is_moved_aside),
         TEST(test_a_lost_log_is_moved_aside),

@@ -123,6 +123,11 @@ class Server:
             [program("newsimport"), "-c", self.conf, *words],
             capture_output=True, text=True, timeout=timeout, **options)
 
+    def newsstore(self, *words, timeout=300, **options):
+        return subprocess.run(
+            [program("newsstore"), "-c", self.conf, *words],
+            capture_output=True, text=True, timeout=timeout, **options)
+
     # --- its processes ---
 
     def master(self):

@@ -1,0 +1,32 @@
+/*
+ * newsstore -- what its commands share.  One file a command.
+ */
+#ifndef EXPIRE_NEWSSTORE_H
+#define EXPIRE_NEWSSTORE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct buffer;
+struct config;
+
+struct newsstore {
+    const char *config_path;
+    struct config *config;
+    bool quiet;
+    bool repair;      /* check */
+    bool article;     /* show: the article too */
+    uint32_t segment; /* show; 0: none was asked for */
+    int words;        /* behind the command */
+    char **word;
+};
+
+/* Set by SIGINT, SIGTERM or SIGHUP: end as soon as it can be done. */
+extern volatile sig_atomic_t newsstore_stopping;
+
+/* Each returns the exit status. */
+int newsstore_check(struct newsstore *newsstore);
+int newsstore_show(struct newsstore *newsstore);
+
+#endif

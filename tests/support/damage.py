@@ -1,0 +1,89 @@
+"""Stores to be damaged, and what a reader sees of one."""
+import os
+import struct
+
+from support.feed import give
+from support.nntp import article
+from support.store import SEGMENT_HEAD, Store, crc32c
+
+CONF = ["segment_octets = 1048576"]
+GROUPS = ["--group", "local.test", "--group", "local.other", "--peer",
+          "127.0.0.1"]
+
+
+def made(count, prefix, group="local.test"):
+    """Articles of 4 KB or so, dots and 8-bit octets among them."""
+    return [(f"<{prefix}-{number}@example.com>", article(
+        group, message_id=f"<{prefix}-{number}@example.com>",
+        subject=f"number {number}",
+        body=(b".\n..dots\n" + bytes([0xc0 + number % 60]) * 60 + b"\n") * 60))
+        for number in range(count)]
+
+
+def filled(start_server, count=600, conf=(), options=()):
+    """A server with articles in several segments, some of them cancelled."""
+    server = start_server(*GROUPS, *options, conf=[*CONF, *conf])
+    some = count // 3
+    give(server, made(count - some, "one")
+         + made(some, "two", "local.test,local.other"))
+    server.stop()
+    server.start()
+    for name in ("<one-3@example.com>", "<two-0@example.com>"):
+        done = server.ctlinnd("cancel", name)
+        assert done.returncode == 0, done.stderr
+    give(server, made(20, "three", "local.test"))
+    return server
+
+
+def spool(server):
+    return os.path.join(server.dir, "spool")
+
+
+def segment(server, number):
+    return os.path.join(spool(server), f"{number:08x}.seg")
+
+
+def contents(server):
+    return Store(spool(server))
+
+
+def change(path, offset, octets):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(octets)
+
+
+def flip(path, offset):
+    with open(path, "rb") as file:
+        file.seek(offset)
+        (octet,) = file.read(1)
+    change(path, offset, bytes([octet ^ 0x10]))
+
+
+def set_version(path, version):
+    """Another version in a segment's head, with a sum that is right."""
+    with open(path, "rb") as file:
+        head = bytearray(file.read(SEGMENT_HEAD.size))
+    struct.pack_into("<I", head, 4, version)
+    struct.pack_into("<I", head, SEGMENT_HEAD.size - 4, crc32c(head[:-4]))
+    change(path, 0, head)
+
+
+def view(server, groups=("local.test", "local.other")):
+    """All that a reader can see: LISTGROUP, OVER and ARTICLE of everything."""
+    seen = {}
+    with server.connect(timeout=60) as client:
+        seen["active"] = sorted(client.long("LIST ACTIVE")[1])
+        for group in groups:
+            first, numbers = client.long(f"LISTGROUP {group}")
+            seen[group] = first, numbers
+            if not numbers:
+                continue
+            seen[group, "over"] = client.long("OVER 1-")[1]
+            client.send(b"".join(b"ARTICLE %s\r\n" % number
+                                 for number in numbers))
+            for number in numbers:
+                reply = client.reply()
+                seen[group, number] = reply, (
+                    client.block() if reply.startswith("220") else None)
+    return seen
