@@ -298,8 +298,7 @@ compare_entries(struct verification *verification,
             suspect_entry(verification, &next_id(inventory, index)->hash);
         if (*index >= inventory_id_count(inventory) || order != 0)
             suspect_entry(verification, hash);
-        else if (!verify_entry_is(&entries[i], inventory,
-                                  next_id(inventory, index)))
+        else if (!verify_entry_is(&entries[i], next_id(inventory, index)))
             suspect_entry(verification, hash);
     }
 }
