@@ -26,6 +26,8 @@ static const struct command commands[] = {
     /* name   min max run */
     {"check", 0, 0, newsstore_check, "[--repair]",
      "are spool, history and overview of one mind"},
+    {"rebuild", 0, 0, newsstore_rebuild, "",
+     "history and overview anew, from the spool alone"},
     {"show", 0, 1, newsstore_show,
      "[--article] <MESSAGE-ID> | GROUP:NUMBER | --segment N",
      "what the store has of an article, or in a segment"},

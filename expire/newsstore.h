@@ -27,6 +27,7 @@ extern volatile sig_atomic_t newsstore_stopping;
 
 /* Each returns the exit status. */
 int newsstore_check(struct newsstore *newsstore);
+int newsstore_rebuild(struct newsstore *newsstore);
 int newsstore_show(struct newsstore *newsstore);
 
 #endif

@@ -66,6 +66,13 @@ struct history *history_open_existing(const char *path, size_t cache_octets,
                                       struct buffer *why);
 void history_close(struct history **history);
 
+/*
+ * Put the history that lies in from, closed, in the place of the one in path,
+ * in one step where the file system can; the old one, closed too, is removed.
+ * Both are directories as history_open() takes them.  0 or -1 with why.
+ */
+int history_adopt(const char *path, const char *from, struct buffer *why);
+
 /* The last sequence whose records it has; 0: empty. */
 uint64_t history_applied(const struct history *history);
 /* 1 and *entry_r, 0 when never seen, -1 with why. */

@@ -44,6 +44,23 @@ overview_examine(const char *url, const char *path, struct buffer *why)
     return ops != NULL ? ops->examine(url, path, why) : -1;
 }
 
+char *
+overview_rebuild_begin(const char *url, const char *path, bool resume,
+                       struct buffer *why)
+{
+    const struct overview_ops *ops = backend_find(url, why);
+
+    return ops != NULL ? ops->rebuild_begin(url, path, resume, why) : NULL;
+}
+
+int
+overview_rebuild_end(const char *url, const char *path, struct buffer *why)
+{
+    const struct overview_ops *ops = backend_find(url, why);
+
+    return ops != NULL ? ops->rebuild_end(url, path, why) : -1;
+}
+
 void
 overview_close(struct overview **overview)
 {

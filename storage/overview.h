@@ -70,6 +70,18 @@ struct overview *overview_open(const char *url, const char *path,
  * store's.  Changes nothing.
  */
 int overview_examine(const char *url, const char *path, struct buffer *why);
+/*
+ * To make one anew while the old one is not open: returns the path (the
+ * caller's to free) for overview_open(), where one is to be filled; NULL with
+ * why.  Unless it is resumed it begins empty.  rebuild_end(), once the new one
+ * is closed, puts it in the place of the old one, in one step.
+ * A database keeps no old one beside: its tables are emptied by
+ * rebuild_begin().
+ */
+char *overview_rebuild_begin(const char *url, const char *path, bool resume,
+                             struct buffer *why);
+int overview_rebuild_end(const char *url, const char *path,
+                         struct buffer *why);
 void overview_close(struct overview **overview);
 /* The last sequence whose records it has; 0: empty. */
 uint64_t overview_applied(const struct overview *overview);

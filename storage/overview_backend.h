@@ -31,6 +31,9 @@ struct overview_ops {
     struct overview *(*open)(const char *url, const char *path,
                              size_t cache_octets, struct buffer *why);
     int (*examine)(const char *url, const char *path, struct buffer *why);
+    char *(*rebuild_begin)(const char *url, const char *path, bool resume,
+                           struct buffer *why);
+    int (*rebuild_end)(const char *url, const char *path, struct buffer *why);
     void (*close)(struct overview *overview);
     uint64_t (*applied)(const struct overview *overview);
     int (*groups)(struct overview *overview, overview_group_func *func,

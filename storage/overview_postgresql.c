@@ -628,6 +628,41 @@ postgresql_examine(const char *url, const char *path, struct buffer *why)
     return status;
 }
 
+/* Whoever opens the tables next finds them marked, and empties them. */
+static char *
+postgresql_rebuild_begin(const char *url, const char *path, bool resume,
+                         struct buffer *why)
+{
+    PGconn *db;
+    PGresult *result;
+    bool done = true;
+
+    if (resume)
+        return xstrdup(path);
+    db = postgresql_connect(url, "renews newsstore");
+    result = PQexec(db, "UPDATE meta SET damaged = 1");
+    /* No such table: then there is nothing to be emptied. */
+    if (PQresultStatus(result) != PGRES_COMMAND_OK
+        && (PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL
+            || strcmp(PQresultErrorField(result, PG_DIAG_SQLSTATE), "42P01")
+                   != 0)) {
+        postgresql_why(why, "marking the tables", PQerrorMessage(db));
+        done = false;
+    }
+    PQclear(result);
+    PQfinish(db);
+    return done ? xstrdup(path) : NULL;
+}
+
+static int
+postgresql_rebuild_end(const char *url, const char *path, struct buffer *why)
+{
+    (void)url;
+    (void)path;
+    (void)why;
+    return 0; /* the tables have been the only ones all the time */
+}
+
 /* Somebody else could not reach the database: can we? */
 static bool
 is_there(struct postgresql_overview *overview, struct buffer *why)
@@ -757,6 +792,8 @@ const struct overview_ops overview_postgresql = {
     .name = "postgresql",
     .open = postgresql_open,
     .examine = postgresql_examine,
+    .rebuild_begin = postgresql_rebuild_begin,
+    .rebuild_end = postgresql_rebuild_end,
     .close = postgresql_close,
     .applied = overview_writer_applied,
     .groups = postgresql_groups,

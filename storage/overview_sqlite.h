@@ -108,6 +108,12 @@ void sqlite_note_bind(int result);
 /* SQLITE_OK, or the first failure since the last time. */
 int sqlite_bind_result(void);
 
+/* --- overview_sqlite_rebuild.c --- */
+
+char *sqlite_rebuild_begin(const char *url, const char *path, bool resume,
+                           struct buffer *why);
+int sqlite_rebuild_end(const char *url, const char *path, struct buffer *why);
+
 static inline void
 sqlite_bind(sqlite3_stmt *statement, int column, uint64_t value)
 {

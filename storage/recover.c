@@ -10,12 +10,17 @@
 #include "lib/memory.h"
 #include "lib/progress.h"
 #include "storage/active.h"
+#include "storage/commit.h"
 #include "storage/store_key.h"
 
 enum {
     REPLAY_RECORDS = 1000, /* in one transaction */
     REPLAY_OCTETS = 8 * 1024 * 1024,
     PROGRESS_FROM = 10000, /* records: what is shorter is over at once */
+    /* Rows of `recent` from which on they are folded, and how many stay. */
+    REPLAY_FOLD_FROM = 65536,
+    REPLAY_FOLD_KEEP = 32768,
+    REPLAY_CHECKPOINT_ARTICLES = 400000, /* of the history */
 };
 
 /* An article that waits for its transaction. */
@@ -42,6 +47,7 @@ struct recovery {
     bool transaction; /* the overview's is open */
     /* what was done */
     uint64_t replayed;
+    uint64_t checkpointed; /* of them, when the history was */
     uint64_t unknown;
     struct progress *progress;
     struct buffer text;
@@ -51,6 +57,12 @@ static uint64_t
 largest(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
+}
+
+static uint64_t
+smallest(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* --- one transaction --- */
@@ -109,6 +121,39 @@ put_history(struct recovery *recovery, struct buffer *why)
                        recovery->last, why);
 }
 
+/* In a long replay the rows go into blocks on the way, as they do beside
+   commits. */
+static int
+fold(struct recovery *recovery, struct buffer *why)
+{
+    struct overview *overview = recovery->store->overview;
+    int more = 1;
+
+    if (overview_recent(overview) < REPLAY_FOLD_FROM)
+        return 0;
+    while (more > 0)
+        more = overview_fold(overview, REPLAY_FOLD_KEEP, why);
+    return more;
+}
+
+/* No thread makes checkpoints yet. */
+static int
+checkpoint(struct recovery *recovery, struct buffer *why)
+{
+    struct store *store = recovery->store;
+    uint64_t left;
+
+    if (overview_log_octets(store->overview) > LOG_CHECKPOINT_OCTETS
+        && (overview_checkpoint(store->overview, &left, why) < 0
+            || overview_restart_log(store->overview, why) < 0))
+        return -1;
+    if (recovery->replayed - recovery->checkpointed
+        < REPLAY_CHECKPOINT_ARTICLES)
+        return 0;
+    recovery->checkpointed = recovery->replayed;
+    return history_checkpoint(store->history, why);
+}
+
 /* All that was collected is in both indices now. */
 static int
 finish_transaction(struct recovery *recovery, struct buffer *why)
@@ -122,14 +167,14 @@ finish_transaction(struct recovery *recovery, struct buffer *why)
         return -1;
     if (recovery->last <= recovery->overview_applied && !recovery->transaction)
         return 0;
-    if (begin_overview(recovery, why) < 0
+    if (begin_overview(recovery, why) < 0 || fold(recovery, why) < 0
         || overview_commit(store->overview,
                            largest(recovery->last, recovery->overview_applied),
                            why)
                < 0)
         return -1;
     recovery->transaction = false;
-    return 0;
+    return checkpoint(recovery, why);
 }
 
 /* --- records --- */
@@ -478,14 +523,23 @@ replay_one(struct recovery *recovery, const struct record *record,
     }
 }
 
+/* Sequence numbers are as good as a count of records, and where they end is
+   known. */
 static void
 show_progress(struct recovery *recovery)
 {
-    if (recovery->replayed < PROGRESS_FROM)
+    const struct store *store = recovery->store;
+    uint64_t from =
+        smallest(recovery->history_applied, recovery->overview_applied);
+    uint64_t end = spool_sequence_estimate(store->spool);
+
+    if (recovery->replayed < PROGRESS_FROM || store->quiet)
         return;
     if (recovery->progress == NULL)
-        recovery->progress = progress_new("recovery", "records", 0);
-    progress_update(recovery->progress, recovery->replayed);
+        recovery->progress =
+            progress_new(store->rebuilds ? "rebuild" : "recovery", "records",
+                         end > from ? end - from : 0);
+    progress_update(recovery->progress, recovery->last - from);
 }
 
 static int
@@ -499,6 +553,8 @@ replay(void *context, const struct record *record, struct buffer *why)
     recovery->records++;
     recovery->replayed++;
     show_progress(recovery);
+    if (recovery->store->interrupted != NULL && *recovery->store->interrupted)
+        return why_set(why, "interrupted");
     if (recovery->records < REPLAY_RECORDS
         && recovery->lines.used < REPLAY_OCTETS)
         return 0;
@@ -583,7 +639,7 @@ settle_groups(struct store *store, struct buffer *why)
             commit_purge(store, id, group->high);
         else if (group->purge_to > 0)
             commit_purge(store, id, group->purge_to);
-        if (group->low_unknown && group->flag != 0
+        if ((group->low_unknown || store->rebuilds) && group->flag != 0
             && commit_raise_low(store, id, group->low, why) < 0)
             return -1;
     }
@@ -664,12 +720,11 @@ settle_lows(struct store *store, struct buffer *why)
 static int
 replay_log(struct store *store, struct recovery *recovery, struct buffer *why)
 {
-    uint64_t after = recovery->history_applied;
+    uint64_t after =
+        smallest(recovery->history_applied, recovery->overview_applied);
     uint32_t segment, end;
     uint64_t sequence;
 
-    if (recovery->overview_applied < after)
-        after = recovery->overview_applied;
     /* A writer of this master's is gone: what it is not known to have had on
        the disk may be in the page cache alone (a failed fdatasync). */
     active_durable(store->active, &segment, &end, &sequence);

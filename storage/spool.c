@@ -284,6 +284,15 @@ spool_log_octets(const struct spool *spool)
     return octets;
 }
 
+uint32_t
+spool_next_segment(const struct spool *spool, uint32_t number)
+{
+    for (size_t i = 0; i < spool->count; i++)
+        if (spool->segments[i].number > number)
+            return spool->segments[i].number;
+    return 0;
+}
+
 bool
 spool_has_segment(const struct spool *spool, uint32_t number)
 {
@@ -377,6 +386,17 @@ spool_space(struct spool *spool, uint64_t *free_r, uint64_t *used_r)
             && S_ISREG(st.st_mode))
             *used_r += (uint64_t)st.st_blocks * 512;
     closedir(dir);
+}
+
+uint64_t
+spool_sequence_estimate(const struct spool *spool)
+{
+    uint64_t sequence = 0;
+
+    for (size_t i = 0; i < spool->count; i++)
+        if (spool->segments[i].first_sequence > sequence)
+            sequence = spool->segments[i].first_sequence;
+    return sequence;
 }
 
 uint64_t

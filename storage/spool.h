@@ -288,6 +288,9 @@ typedef int spool_walk_func(void *context, const struct record *record,
                             struct buffer *why);
 int spool_walk(struct spool *spool, uint64_t after, spool_walk_func *func,
                void *context, struct buffer *why);
+/* Before it: about the last sequence in the log, not above it; what comes in
+   the newest segment is not counted. */
+uint64_t spool_sequence_estimate(const struct spool *spool);
 /* After the walk: the last sequence in the log, the last arrival time, the
    number of the last segment (0: none), epoch of the newest segment. */
 uint64_t spool_last_sequence(const struct spool *spool);
@@ -334,6 +337,8 @@ int spool_walk_segment(struct spool *spool, uint32_t number,
                        struct segment_head *head_r, uint32_t *end_r,
                        spool_walk_func *func, void *context,
                        struct buffer *why);
+/* The next number above, of the segments that were found; 0: none. */
+uint32_t spool_next_segment(const struct spool *spool, uint32_t number);
 /* Is a file of this segment there now? */
 bool spool_has_segment(const struct spool *spool, uint32_t number);
 

@@ -66,7 +66,7 @@ init_threads(struct store *store)
     queue_open(&store->done);
 }
 
-static struct store *
+struct store *
 store_new(const struct config *config, struct active *active)
 {
     struct store *store = xcalloc(1, sizeof(*store));
@@ -136,7 +136,7 @@ begin(struct store *store, struct buffer *why)
     return commit_start(store, why);
 }
 
-static void
+void
 store_free(struct store **store)
 {
     struct store *old = *store;
@@ -173,14 +173,24 @@ store_free(struct store **store)
     *store = NULL;
 }
 
+int
+store_start(struct store *store, const struct config *config, int wait_seconds,
+            struct buffer *why)
+{
+    return open_parts(store, config, wait_seconds, why) < 0
+                   || store_recover(store, config, why) < 0
+                   || begin(store, why) < 0
+               ? -1
+               : 0;
+}
+
 struct store *
 store_open(const struct config *config, struct active *active,
            int wait_seconds, struct buffer *why)
 {
     struct store *store = store_new(config, active);
 
-    if (open_parts(store, config, wait_seconds, why) < 0
-        || store_recover(store, config, why) < 0 || begin(store, why) < 0)
+    if (store_start(store, config, wait_seconds, why) < 0)
         store_free(&store);
     return store;
 }

@@ -9,6 +9,7 @@
 
 #include "lib/buffer.h"
 #include "lib/message_id.h"
+#include "storage/directory.h"
 
 /* The file: the secret in hexadecimal and a newline, so that it can be kept
    and put back by hand. */
@@ -68,19 +69,6 @@ file_write(const char *path, const char *text, size_t octets,
         return -1;
     }
     return close(fd) < 0 ? why_set_errno(why, "cannot write %s", path) : 0;
-}
-
-static int
-directory_sync(const char *path, struct buffer *why)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = 0;
-
-    if (fd < 0 || fsync(fd) < 0)
-        result = why_set_errno(why, "cannot sync %s", path);
-    if (fd >= 0)
-        close(fd);
-    return result;
 }
 
 /* Written beside and renamed: a key that is there is a whole one. */

@@ -12,6 +12,7 @@
 #define STORAGE_STORE_PRIVATE_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "lib/buffer.h"
@@ -228,6 +229,10 @@ struct store {
     size_t article_octets_max; /* what a segment can hold */
     size_t commit_octets_max;
     int64_t remember_seconds; /* how long the ID of a cancelled article */
+    /* of store_rebuild(): */
+    bool rebuilds; /* no mark that an index had before is known */
+    bool quiet;
+    const volatile sig_atomic_t *interrupted; /* NULL: nobody can */
 
     /* the caller's thread */
     struct group *groups; /* of id - 1 */
@@ -278,6 +283,11 @@ struct store {
 };
 
 /* store.c: for the files beside it */
+/* A store that is not open yet, and opening it: as store_open(). */
+struct store *store_new(const struct config *config, struct active *active);
+int store_start(struct store *store, const struct config *config,
+                int wait_seconds, struct buffer *why);
+void store_free(struct store **store);
 /* Let there be a building commit with room for a record of so many octets.
    Hands over the one before when it is full, and may call done functions then:
    so it comes first in whatever adds a record. */
