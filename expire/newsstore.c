@@ -24,10 +24,14 @@ struct command {
 
 static const struct command commands[] = {
     /* name   min max run */
+    {"backup", 1, 1, newsstore_backup, "DIR",
+     "a copy of the store, also of one that is in use"},
     {"check", 0, 0, newsstore_check, "[--repair]",
      "are spool, history and overview of one mind"},
     {"rebuild", 0, 0, newsstore_rebuild, "",
      "history and overview anew, from the spool alone"},
+    {"restore", 1, 1, newsstore_restore, "DIR",
+     "make a store of a copy, where there is none"},
     {"show", 0, 1, newsstore_show,
      "[--article] <MESSAGE-ID> | GROUP:NUMBER | --segment N",
      "what the store has of an article, or in a segment"},

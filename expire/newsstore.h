@@ -26,8 +26,10 @@ struct newsstore {
 extern volatile sig_atomic_t newsstore_stopping;
 
 /* Each returns the exit status. */
+int newsstore_backup(struct newsstore *newsstore);
 int newsstore_check(struct newsstore *newsstore);
 int newsstore_rebuild(struct newsstore *newsstore);
+int newsstore_restore(struct newsstore *newsstore);
 int newsstore_show(struct newsstore *newsstore);
 
 #endif

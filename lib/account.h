@@ -48,6 +48,11 @@ bool account_name_is_valid(const char *name, size_t octets);
 struct accounts *accounts_open(const char *directory, struct buffer *why);
 void accounts_close(struct accounts **accounts);
 
+/* A consistent copy of the database of this directory, made while the auth
+   process may use it, as the new file to.  1, 0 when there is none, -1 with
+   why. */
+int accounts_copy(const char *directory, const char *to, struct buffer *why);
+
 /* 1 with the account, 0 when there is none, -1 with why. */
 int account_find(struct accounts *accounts, const char *name, size_t octets,
                  struct account *account_r, struct buffer *why);

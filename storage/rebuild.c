@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/config.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "storage/active.h"
@@ -61,23 +62,15 @@ static int
 segments_write(const char *state, const struct spool *spool,
                struct buffer *why)
 {
-    char *new = xasprintf("%s.new", state);
-    FILE *file = fopen(new, "we");
-    bool done = file != NULL;
+    struct buffer text = BUFFER_EMPTY;
+    uint32_t number = 0;
+    int status;
 
-    for (uint32_t number = 0;
-         done && (number = spool_next_segment(spool, number)) != 0;)
-        done = fprintf(file, "%08" PRIx32 "\n", number) > 0;
-    if (file != NULL)
-        done = fflush(file) == 0 && fsync(fileno(file)) == 0 && done;
-    if (file != NULL && fclose(file) != 0)
-        done = false;
-    if (!done || rename(new, state) < 0) {
-        why_set_errno(why, "%s", new);
-        done = false;
-    }
-    free(new);
-    return done ? 0 : -1;
+    while ((number = spool_next_segment(spool, number)) != 0)
+        buffer_append_format(&text, "%08" PRIx32 "\n", number);
+    status = file_replace(state, &text, why);
+    buffer_free(&text);
+    return status;
 }
 
 /* --- the places --- */

@@ -62,6 +62,19 @@ directory_make(const char *path, struct buffer *why)
     return status;
 }
 
+/* Root's, made by a tool, would keep the server from starting. */
+static int
+lock_own(const struct spool *spool)
+{
+    struct stat st;
+
+    if (geteuid() != 0)
+        return 0;
+    return fstat(spool->dir_fd, &st) < 0
+               ? -1
+               : fchown(spool->lock_fd, st.st_uid, st.st_gid);
+}
+
 static int
 lock_take(struct spool *spool, int wait_seconds, struct buffer *why)
 {
@@ -72,7 +85,7 @@ lock_take(struct spool *spool, int wait_seconds, struct buffer *why)
     spool->lock_fd =
         openat(spool->dir_fd, LOCK_NAME,
                O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, LOCK_MODE);
-    if (spool->lock_fd < 0)
+    if (spool->lock_fd < 0 || lock_own(spool) < 0)
         return why_set_errno(why, "%s/" LOCK_NAME, spool->path);
     while (flock(spool->lock_fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK)

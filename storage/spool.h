@@ -337,6 +337,12 @@ int spool_walk_segment(struct spool *spool, uint32_t number,
                        struct segment_head *head_r, uint32_t *end_r,
                        spool_walk_func *func, void *context,
                        struct buffer *why);
+/* Find out where segments end, without walking through them: what TRUNC
+   records and spool_set_durable() say.  0 or -1 with why. */
+int spool_find_ends(struct spool *spool, struct buffer *why);
+/* Where the log in a segment ends, after that or a walk; the end of the file
+   for one outside the log.  0: not known. */
+uint64_t spool_segment_end(const struct spool *spool, uint32_t number);
 /* The next number above, of the segments that were found; 0: none. */
 uint32_t spool_next_segment(const struct spool *spool, uint32_t number);
 /* Is a file of this segment there now? */

@@ -8,11 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/buffer.h"
 #include "lib/log.h"
+#include "lib/memory.h"
 #include "storage/batch.h"
 #include "storage/segment.h"
 #include "storage/spool_private.h"
@@ -342,4 +345,42 @@ spool_walk_segment(struct spool *spool, uint32_t number,
         return -1;
     *end_r = found->end;
     return 0;
+}
+
+int
+spool_find_ends(struct spool *spool, struct buffer *why)
+{
+    uint32_t *known = xcalloc(spool->count + 1, sizeof(*known));
+    int status;
+
+    for (size_t i = 0; i < spool->count; i++)
+        known[i] = spool->segments[i].end;
+    status = ends_find(spool, 0, why);
+    /* What a walk has found, and nothing else says. */
+    for (size_t i = 0; i < spool->count; i++)
+        if (spool->segments[i].end == 0)
+            spool->segments[i].end = known[i];
+    free(known);
+    return status;
+}
+
+uint64_t
+spool_segment_end(const struct spool *spool, uint32_t number)
+{
+    const struct found_segment *found =
+        found_by_number((struct spool *)spool, number);
+    struct stat st;
+    int fd;
+
+    if (found == NULL)
+        return 0;
+    if (found->storage_class == 0)
+        return found->end;
+    fd = found_open(spool, found, NULL);
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &st) < 0)
+        st.st_size = 0;
+    close(fd);
+    return (uint64_t)st.st_size;
 }
