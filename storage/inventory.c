@@ -8,12 +8,21 @@
 #include "lib/memory.h"
 #include "storage/store_private.h"
 
+/* A range of numbers that left its group, and by which record. */
+struct removed_range {
+    struct expired_range range;
+    uint64_t record;
+};
+
 struct inventory {
     struct inventory_article *articles;
     size_t article_count, article_size;
     struct inventory_place *places; /* in the order of the log */
     size_t place_count, place_size;
     uint32_t *sorted; /* indices of places, by group and number */
+    struct removed_range *ranges;
+    size_t range_count, range_size;
+    size_t range_done; /* so many have been applied to the places */
     struct inventory_id *ids;
     size_t id_count, id_size;
     struct inventory_group *groups;
@@ -44,6 +53,7 @@ inventory_free(struct inventory **inventory)
     free(old->places);
     free(old->sorted);
     free(old->ids);
+    free(old->ranges);
     buffer_free(&old->line);
     buffer_free(&old->text);
     free(old);
@@ -62,20 +72,18 @@ grow(void *members, size_t count, size_t *size, size_t octets)
 
 /* --- filling --- */
 
-static void
-id_add(struct inventory *inventory, const struct record *record,
-       enum history_fate fate, int64_t until)
+static struct inventory_id *
+id_add(struct inventory *inventory, const struct message_hash *hash,
+       enum history_fate fate, uint64_t decided)
 {
+    struct inventory_id *id;
+
     inventory->ids = grow(inventory->ids, inventory->id_count,
                           &inventory->id_size, sizeof(*inventory->ids));
-    inventory->ids[inventory->id_count++] = (struct inventory_id){
-        .hash = record->head.hash,
-        .sequence = record->head.sequence,
-        .until = until,
-        .fate = fate,
-    };
-    if (history_has_token(fate))
-        inventory->ids[inventory->id_count - 1].token = record->token;
+    id = &inventory->ids[inventory->id_count++];
+    *id = (struct inventory_id){
+        .hash = *hash, .decided = decided, .sequence = decided, .fate = fate};
+    return id;
 }
 
 static struct inventory_group *
@@ -144,7 +152,9 @@ add_article(struct inventory *inventory, const struct record *record,
         .places_at = places_at,
         .place_count = (uint32_t)count,
     };
-    id_add(inventory, record, HISTORY_STORED, 0);
+    id_add(inventory, &record->head.hash, HISTORY_STORED,
+           record->head.sequence)
+        ->token = record->token;
     return 0;
 }
 
@@ -167,22 +177,83 @@ find(const struct inventory *inventory, uint64_t sequence)
                : NULL;
 }
 
+static void
+remove_article(struct inventory *inventory, uint64_t sequence, uint64_t record)
+{
+    struct inventory_article *article = find(inventory, sequence);
+
+    if (article != NULL && article->removed == 0)
+        article->removed = record;
+}
+
 static int
 add_cancel(struct inventory *inventory, const struct record *record,
            struct buffer *why)
 {
     struct removal removal;
-    struct inventory_article *article;
 
     if (record->head.payload_octets < sizeof(removal))
         return why_set(why, "cancel record %llu is cut short",
                        (unsigned long long)record->head.sequence);
     memcpy(&removal, record->payload, sizeof(removal));
-    id_add(inventory, record, HISTORY_CANCELLED, removal.until);
-    article = find(inventory, removal.sequence);
-    if (article != NULL && article->removed == 0)
-        article->removed = record->head.sequence;
+    id_add(inventory, &record->head.hash, HISTORY_CANCELLED,
+           record->head.sequence)
+        ->until = removal.until;
+    remove_article(inventory, removal.sequence, record->head.sequence);
     return 0;
+}
+
+static int
+add_expire(struct inventory *inventory, const struct record *record,
+           struct buffer *why)
+{
+    struct expiry expiry;
+
+    if (expiry_parse(&expiry, record->payload, record->head.payload_octets,
+                     why)
+        < 0)
+        return -1;
+    for (size_t i = 0; i < expiry.head.range_count; i++) {
+        inventory->ranges =
+            grow(inventory->ranges, inventory->range_count,
+                 &inventory->range_size, sizeof(*inventory->ranges));
+        inventory->ranges[inventory->range_count++] = (struct removed_range){
+            .range = expiry_range(&expiry, i),
+            .record = record->head.sequence,
+        };
+    }
+    for (size_t i = 0; i < expiry.head.article_count; i++) {
+        struct history_entry entry = expiry_entry(&expiry, i);
+        struct inventory_id *id =
+            id_add(inventory, &entry.hash, entry.fate, record->head.sequence);
+
+        id->sequence = entry.sequence;
+        id->until = entry.until;
+        remove_article(inventory, entry.sequence, record->head.sequence);
+    }
+    return 0;
+}
+
+static int
+add_remember(struct inventory *inventory, const struct record *record,
+             struct buffer *why)
+{
+    int64_t count =
+        remembered_count(record->payload, record->head.payload_octets, why);
+
+    for (int64_t i = 0; i < count; i++) {
+        struct remembered remembered =
+            remembered_at(record->payload, (size_t)i);
+        struct inventory_id *id =
+            id_add(inventory, &remembered.hash,
+                   (enum history_fate)remembered.fate, record->head.sequence);
+
+        id->sequence = remembered.sequence;
+        id->until = remembered.until;
+        id->remembered = true;
+        remove_article(inventory, remembered.sequence, record->head.sequence);
+    }
+    return count < 0 ? -1 : 0;
 }
 
 /* One group, or all of a snapshot. */
@@ -226,10 +297,16 @@ inventory_add(void *context, const struct record *record, struct buffer *why)
     case RECORD_ARTICLE:
         return add_article(inventory, record, why);
     case RECORD_SUBMISSION:
-        id_add(inventory, record, HISTORY_SUBMITTED, 0);
+        id_add(inventory, &record->head.hash, HISTORY_SUBMITTED,
+               record->head.sequence)
+            ->token = record->token;
         return 0;
     case RECORD_CANCEL:
         return add_cancel(inventory, record, why);
+    case RECORD_EXPIRE:
+        return add_expire(inventory, record, why);
+    case RECORD_REMEMBER:
+        return add_remember(inventory, record, why);
     case RECORD_GROUP:
     case RECORD_SNAPSHOT:
         return add_groups(inventory, record, why);
@@ -267,7 +344,27 @@ compare_ids(const void *left, const void *right)
     const struct inventory_id *b = right;
     int order = memcmp(&a->hash, &b->hash, sizeof(a->hash));
 
-    return order != 0 ? order : compare(a->sequence, b->sequence);
+    return order != 0 ? order : compare(a->decided, b->decided);
+}
+
+/* Take the places in a range out of their group. */
+static void
+apply_range(struct inventory *inventory, const struct removed_range *removed)
+{
+    const struct expired_range *range = &removed->range;
+    size_t at = inventory_place_from(inventory, range->group, range->first);
+
+    for (; at < inventory->place_count; at++) {
+        struct inventory_place *place =
+            &inventory->places[inventory->sorted[at]];
+        uint64_t sequence = inventory->articles[place->article].sequence;
+
+        if (place->group != range->group || place->number > range->last)
+            return;
+        if (place->removed == 0 && sequence >= range->first_sequence
+            && sequence <= range->last_sequence)
+            place->removed = removed->record;
+    }
 }
 
 void
@@ -280,6 +377,9 @@ inventory_settle(struct inventory *inventory)
         inventory->sorted[i] = (uint32_t)i;
     qsort_r(inventory->sorted, inventory->place_count,
             sizeof(*inventory->sorted), compare_places, inventory->places);
+    for (; inventory->range_done < inventory->range_count;
+         inventory->range_done++)
+        apply_range(inventory, &inventory->ranges[inventory->range_done]);
     if (inventory->id_count > 0)
         qsort(inventory->ids, inventory->id_count, sizeof(*inventory->ids),
               compare_ids);
@@ -317,21 +417,36 @@ inventory_find(const struct inventory *inventory, uint64_t sequence)
     return find(inventory, sequence);
 }
 
-static bool
-place_is_purged(const struct inventory *inventory,
-                const struct inventory_place *place)
+/* What removed it, of a place or an article, has been done when an index is
+   that far. */
+static enum inventory_state
+state_at(uint64_t sequence, uint64_t removed, uint64_t applied)
 {
-    return place->number <= inventory->groups[place->group - 1].purged_to;
+    if (removed != 0 && removed <= applied)
+        return INVENTORY_NOT;
+    return sequence <= applied && removed == 0 ? INVENTORY_MUST
+                                               : INVENTORY_MAY;
 }
 
-static enum inventory_state
-state_of(const struct inventory_article *article, uint64_t applied)
+enum inventory_state
+inventory_place_state(const struct inventory *inventory,
+                      const struct inventory_place *place, uint64_t applied)
 {
-    if (article->removed != 0 && article->removed <= applied)
+    const struct inventory_group *group = &inventory->groups[place->group - 1];
+    const struct inventory_article *article =
+        &inventory->articles[place->article];
+    enum inventory_state state =
+        state_at(article->sequence, article->removed, applied);
+
+    if (state != INVENTORY_NOT && place->removed != 0)
+        state = state_at(article->sequence, place->removed, applied);
+    if (state == INVENTORY_NOT)
         return INVENTORY_NOT;
-    return article->sequence <= applied && article->removed == 0
-               ? INVENTORY_MUST
-               : INVENTORY_MAY;
+    /* The rows of a removed group go little by little; what is below a low
+       mark nobody can see. */
+    if (place->number <= group->purged_to)
+        return group->flag == 0 ? INVENTORY_MAY : INVENTORY_NOT;
+    return place->number < group->low ? INVENTORY_MAY : state;
 }
 
 enum inventory_state
@@ -339,14 +454,16 @@ inventory_article_state(const struct inventory *inventory,
                         const struct inventory_article *article,
                         uint64_t applied)
 {
-    enum inventory_state state = state_of(article, applied);
-    bool purged = true;
+    enum inventory_state state =
+        state_at(article->sequence, article->removed, applied);
+    bool filed = article->place_count == 0;
 
-    for (uint32_t i = 0; i < article->place_count && purged; i++)
-        purged = place_is_purged(inventory,
-                                 &inventory->places[article->places_at + i]);
-    /* The rows of a removed group go little by little. */
-    return state == INVENTORY_MUST && purged ? INVENTORY_MAY : state;
+    for (uint32_t i = 0; i < article->place_count && !filed; i++)
+        filed =
+            inventory_place_state(
+                inventory, &inventory->places[article->places_at + i], applied)
+            == INVENTORY_MUST;
+    return state == INVENTORY_MUST && !filed ? INVENTORY_MAY : state;
 }
 
 size_t
@@ -381,16 +498,6 @@ inventory_place_from(const struct inventory *inventory, uint32_t group,
     return low;
 }
 
-enum inventory_state
-inventory_place_state(const struct inventory *inventory,
-                      const struct inventory_place *place, uint64_t applied)
-{
-    if (place_is_purged(inventory, place))
-        return inventory->groups[place->group - 1].flag == 0 ? INVENTORY_MAY
-                                                             : INVENTORY_NOT;
-    return state_of(&inventory->articles[place->article], applied);
-}
-
 size_t
 inventory_id_count(const struct inventory *inventory)
 {
@@ -403,26 +510,52 @@ inventory_id(const struct inventory *inventory, size_t index)
     return &inventory->ids[index];
 }
 
+/* May what is remembered take the place of what was said before?  As a replay
+   decides it. */
+static bool
+is_news(const struct inventory_id *remembered, const struct inventory_id *id)
+{
+    if (id->fate == HISTORY_STORED)
+        return id->sequence <= remembered->sequence;
+    return history_has_token((enum history_fate)id->fate)
+           || id->until < remembered->until;
+}
+
+const struct inventory_id *
+inventory_next_id(const struct inventory *inventory, size_t *index)
+{
+    const struct inventory_id *id = &inventory->ids[(*index)++];
+
+    for (; *index < inventory->id_count; ++*index) {
+        const struct inventory_id *next = &inventory->ids[*index];
+
+        if (memcmp(&next->hash, &id->hash, sizeof(id->hash)) != 0)
+            break;
+        if (!next->remembered || is_news(next, id))
+            id = next;
+    }
+    return id;
+}
+
 const struct inventory_id *
 inventory_find_id(const struct inventory *inventory,
                   const struct message_hash *hash)
 {
     size_t low = 0, high = inventory->id_count;
 
-    /* The first one of a higher hash. */
+    /* The first one that is not below. */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (memcmp(&inventory->ids[middle].hash, hash, sizeof(*hash)) <= 0)
+        if (memcmp(&inventory->ids[middle].hash, hash, sizeof(*hash)) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return low > 0
-                   && memcmp(&inventory->ids[low - 1].hash, hash,
-                             sizeof(*hash))
+    return low < inventory->id_count
+                   && memcmp(&inventory->ids[low].hash, hash, sizeof(*hash))
                           == 0
-               ? &inventory->ids[low - 1]
+               ? inventory_next_id(inventory, &low)
                : NULL;
 }
 

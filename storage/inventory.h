@@ -3,7 +3,7 @@
  * in memory: for who verifies them (storage/verify.h).
  *
  * Filled by a walk through the log, from its beginning and in order; may be
- * filled further later.  It takes about 150 octets an article.
+ * filled further later.  It takes about 180 octets an article.
  *
  * An index stands at some sequence number, `applied`, while the log may go
  * further.  So a thing of the log can have to be in an index, may be in it
@@ -41,16 +41,20 @@ struct inventory_place {
     uint32_t group;
     uint32_t number;
     uint32_t article; /* index */
+    uint32_t zero;
+    uint64_t removed; /* by the record of this sequence, alone or with its
+                         article; 0: it is there */
 };
 
 /* What became of a message-ID, by one record. */
 struct inventory_id {
     struct message_hash hash;
-    uint64_t sequence;  /* of that record */
-    struct token token; /* as in struct history_entry */
+    uint64_t decided;  /* sequence of that record */
+    uint64_t sequence; /* this and the rest as in struct history_entry */
+    struct token token;
     int64_t until;
-    uint32_t fate; /* enum history_fate */
-    uint32_t zero;
+    uint32_t fate;   /* enum history_fate */
+    bool remembered; /* by a RECORD_REMEMBER */
 };
 
 /* Of id index + 1; name NULL: the log says nothing of it. */
@@ -96,11 +100,14 @@ enum inventory_state inventory_place_state(const struct inventory *inventory,
                                            const struct inventory_place *place,
                                            uint64_t applied);
 
-/* IDs ascending by hash; of several records of one ID the last decides. */
+/* IDs ascending by hash, all records of one beside each other. */
 size_t inventory_id_count(const struct inventory *inventory);
 const struct inventory_id *inventory_id(const struct inventory *inventory,
                                         size_t index);
-/* The last record of this ID; NULL when there is none. */
+/* What decides of the ID at *index, which moves to the next one. */
+const struct inventory_id *inventory_next_id(const struct inventory *inventory,
+                                             size_t *index);
+/* What decides of this ID; NULL when the log does not know it. */
 const struct inventory_id *inventory_find_id(const struct inventory *inventory,
                                              const struct message_hash *hash);
 

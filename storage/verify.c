@@ -248,21 +248,6 @@ verify_is_lost(const struct verification *verification, uint64_t sequence,
 
 /* --- the history --- */
 
-/* The record that decides what the history says of the ID at index, which is
-   moved behind all of it. */
-static const struct inventory_id *
-next_id(const struct inventory *inventory, size_t *index)
-{
-    const struct inventory_id *id = inventory_id(inventory, (*index)++);
-
-    while (*index < inventory_id_count(inventory)
-           && memcmp(&inventory_id(inventory, *index)->hash, &id->hash,
-                     sizeof(id->hash))
-                  == 0)
-        id = inventory_id(inventory, (*index)++);
-    return id;
-}
-
 bool
 verify_entry_is(const struct history_entry *entry,
                 const struct inventory_id *id)
@@ -295,10 +280,12 @@ compare_entries(struct verification *verification,
                && (order = memcmp(&inventory_id(inventory, *index)->hash, hash,
                                   sizeof(*hash)))
                       < 0)
-            suspect_entry(verification, &next_id(inventory, index)->hash);
+            suspect_entry(verification,
+                          &inventory_next_id(inventory, index)->hash);
         if (*index >= inventory_id_count(inventory) || order != 0)
             suspect_entry(verification, hash);
-        else if (!verify_entry_is(&entries[i], next_id(inventory, index)))
+        else if (!verify_entry_is(&entries[i],
+                                  inventory_next_id(inventory, index)))
             suspect_entry(verification, hash);
     }
 }
@@ -340,8 +327,9 @@ compare_history(struct verification *verification, struct buffer *why)
         progress_show(verification, verify->entries);
     }
     while (count >= 0 && index < inventory_id_count(verification->inventory))
-        suspect_entry(verification,
-                      &next_id(verification->inventory, &index)->hash);
+        suspect_entry(
+            verification,
+            &inventory_next_id(verification->inventory, &index)->hash);
     progress_end(&verification->progress);
     free(entries);
     return count < 0 ? -1 : 0;

@@ -136,7 +136,7 @@ static bool
 missing_is_fine(struct verification *verification,
                 const struct inventory_id *id, bool report)
 {
-    if (id->sequence > verification->verify->history_applied
+    if (id->decided > verification->verify->history_applied
         || (!history_has_token((enum history_fate)id->fate)
             && id->until <= time(NULL)))
         return true;
@@ -150,7 +150,7 @@ entry_is_fine(struct verification *verification,
               const struct history_entry *entry, const struct inventory_id *id,
               bool report)
 {
-    if (id->sequence > verification->verify->history_applied
+    if (id->decided > verification->verify->history_applied
         || verify_entry_is(entry, id))
         return true;
     /* Moved meanwhile, perhaps. */
@@ -491,6 +491,20 @@ group_report(struct verification *verification, enum verify_kind kind,
     verify_report(verification, kind, 0, id, 0);
 }
 
+/* Was it there when the indices were that far? */
+static bool
+is_counted(const struct inventory *inventory,
+           const struct inventory_place *place, uint64_t applied)
+{
+    const struct inventory_group *group =
+        inventory_group(inventory, place->group);
+    uint64_t article = inventory_article(inventory, place->article)->removed;
+
+    return place->number > group->purged_to && place->number >= group->low
+           && (article == 0 || article > applied)
+           && (place->removed == 0 || place->removed > applied);
+}
+
 /* What the log says of a group's articles at `applied`. */
 static struct group_marks
 marks_expected(const struct verification *verification, uint32_t id)
@@ -502,16 +516,13 @@ marks_expected(const struct verification *verification, uint32_t id)
     for (size_t i = inventory_place_from(inventory, id, 0);
          i < inventory_place_count(inventory); i++) {
         const struct inventory_place *place = inventory_place(inventory, i);
-        const struct inventory_article *article;
 
         if (place->group != id)
             break;
-        article = inventory_article(inventory, place->article);
-        if (article->sequence > applied)
+        if (inventory_article(inventory, place->article)->sequence > applied)
             continue;
         marks.high = place->number;
-        if (place->number <= inventory_group(inventory, id)->purged_to
-            || (article->removed != 0 && article->removed <= applied))
+        if (!is_counted(inventory, place, applied))
             continue;
         if (marks.count++ == 0)
             marks.low = place->number;

@@ -17,7 +17,7 @@ from support.wait import wait_until
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.realpath(__file__))))
 SERVE = os.path.join(TOP, "tests", "serve")
-EXPIRE = ("expire", "newsimport")  # programs of that folder
+EXPIRE = ("expire", "newsimport", "newsstore")  # programs of that folder
 SMALL = ["segment_octets = 16777216", "history_cache_octets = 4194304",
          "overview_cache_octets = 4194304"]
 

@@ -8,12 +8,17 @@ import re
 import struct
 
 SEGMENT_MAGIC, BATCH_MAGIC, RECORD_MAGIC = 0x47534E52, 0x48424E52, 0x43524E52
-ARTICLE, CANCEL, GROUP, TRUNC, SNAPSHOT = 1, 2, 3, 8, 9
+ARTICLE, CANCEL, GROUP, EXPIRE, REMEMBER = 1, 2, 3, 5, 6
+SUBMISSION, TRUNC, SNAPSHOT = 7, 8, 9
 BATCHES_AT = 4096
 SEGMENT_HEAD = struct.Struct("<4I2Qq2I")
 BATCH_HEAD = struct.Struct("<2I2Q6I")
 RECORD_HEAD = struct.Struct("<2I2HIQq16s10I")
 PLACE = struct.Struct("<2IQ")
+EXPIRE_HEAD = struct.Struct("<2Iq")
+RANGE = struct.Struct("<2I4Q")
+EXPIRED = struct.Struct("<Q16s")
+REMEMBERED = struct.Struct("<16sQq2I")
 GROUP_HEAD = struct.Struct("<IB3xI2HI4xq2Q")
 NUMBER_MASK = (1 << 64) - 1
 
@@ -103,7 +108,7 @@ class Record:
                 or payload_crc != crc32c(self.payload)):
             raise BadStore(f"record at {segment:08x}:{offset}")
         self.places = []
-        if self.type in (ARTICLE, CANCEL):
+        if self.type in (ARTICLE, CANCEL, SUBMISSION):
             self.places = [(group, number) for group, _, number
                            in PLACE.iter_unpack(meta)]
 
@@ -192,7 +197,8 @@ class Store:
     """The spool as a whole.
 
     records: all of them, in order; articles: sequence -> record of those that
-    are there; groups: id -> Group, with marks; refused: hash -> until when.
+    are there, their places those that are left; groups: id -> Group, with
+    marks; refused: hash -> until when.
     """
 
     def __init__(self, directory):
@@ -232,12 +238,44 @@ class Store:
             sequence, until = struct.unpack("<Qq", record.payload)
             self.articles.pop(sequence, None)
             self.refused[record.hash] = until
+        elif record.type == EXPIRE:
+            self.expire(record.payload)
+        elif record.type == REMEMBER:
+            for name, sequence, until, *_ in REMEMBERED.iter_unpack(
+                    record.payload):
+                self.remember(name, sequence, until)
         elif record.type in (GROUP, SNAPSHOT):
             for group in groups_of(record.payload):
                 self.take_group(group)
         if record.type == ARTICLE:
             for group, number in record.places:
                 self.groups[group].high = max(self.groups[group].high, number)
+
+    def expire(self, payload):
+        ranges, articles, until = EXPIRE_HEAD.unpack_from(payload)
+        at = EXPIRE_HEAD.size
+        ends = at + ranges * RANGE.size
+        for group, _, first, last, low, high in RANGE.iter_unpack(
+                payload[at:ends]):
+            for record in self.articles.values():
+                if low <= record.sequence <= high:
+                    record.places = [
+                        (one, number) for one, number in record.places
+                        if one != group or not first <= number <= last]
+        gone = payload[ends:]
+        if len(gone) != articles * EXPIRED.size:
+            raise BadStore("an EXPIRE of the wrong length")
+        for sequence, name in EXPIRED.iter_unpack(gone):
+            self.articles.pop(sequence, None)
+            self.refused[name] = until
+
+    def remember(self, name, sequence, until):
+        """Unless an article of this ID came later, or more is said."""
+        later = any(record.hash == name and record.sequence > sequence
+                    for record in self.articles.values())
+        if not later and until > self.refused.get(name, 0):
+            self.articles.pop(sequence, None)
+            self.refused[name] = until
 
     def take_group(self, group):
         old = self.groups.get(group.id)
@@ -259,7 +297,8 @@ class Store:
         removed_to = self.removed_to.get(group.id, 0)
         found = {number: record for record in self.articles.values()
                  for one, number in record.places
-                 if one == group.id and number > removed_to}
+                 if one == group.id and number > removed_to
+                 and number >= group.low}
         return dict(sorted(found.items()))
 
     def marks(self, name):
