@@ -1,4 +1,5 @@
-"""The corpus from Renews to Renews to a real INN, and back by innxmit."""
+"""The corpus from Renews to Renews to a real INN, and back by innfeed and by
+innxmit."""
 import os
 import signal
 import threading
@@ -61,14 +62,18 @@ def articles_of(client, names):
 
 @pytest.fixture(scope="module")
 def chain(corpus, groups_file):
-    """one -> two -> INN -> three; the feeder of the first is killed 20 times
-    on the way."""
-    three = Server("--name", "three.example", "--groups-file", groups_file,
-                   "--peer", "127.0.0.1", conf=CONF)
-    made = [three]
+    """one -> two -> INN -> three by innxmit, and INN -> four by innfeed; the
+    feeder of the first and the workers of the last are killed 20 times on the
+    way."""
+    three, four = (Server("--name", f"{name}.example", "--groups-file",
+                          groups_file, "--peer", "127.0.0.1", conf=CONF)
+                   for name in ("three", "four"))
+    made = [three, four]
     try:
         three.start()
-        inn = Inn("--groups-file", groups_file, "--batch")
+        four.start()
+        inn = Inn("--groups-file", groups_file, "--batch", "--feed",
+                  f"127.0.0.1:{four.port}")
         made.append(inn)
         inn.start()
         two = Server("--name", "two.example", "--groups-file", groups_file,
@@ -80,23 +85,26 @@ def chain(corpus, groups_file):
                      conf=CONF + [peer_conf("two.example", two.port)])
         made.append(one)
         one.start()
-        killer = threading.Thread(target=kill_feeders, args=(one, 20))
-        killer.start()
+        killers = [threading.Thread(target=kill, args=words) for words in (
+            (one, "feeder", 20), (four, "nnrpd", 20))]
+        for killer in killers:
+            killer.start()
         done = one.newsimport("--old", corpus)
         assert done.returncode == 0, done.stdout + done.stderr
-        killer.join(120)
-        assert not killer.is_alive()
-        yield one, two, inn, three
+        for killer in killers:
+            killer.join(120)
+            assert not killer.is_alive()
+        yield one, two, inn, three, four
     finally:
         for server in reversed(made):
             server.remove()
 
 
-def kill_feeders(server, times):
+def kill(server, word, times):
     for _ in range(times):
-        pid = wait_until(lambda: server.children("feeder"), 20)[0]
+        pid = wait_until(lambda: server.children(word), 20)[0]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: pid not in server.children("feeder"), 20)
+        wait_until(lambda: pid not in server.children(word), 20)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +128,7 @@ def inn_refuses(inn, names):
 
 
 def test_renews_to_renews_to_inn(chain, groups):
-    one, two, inn, _ = chain
+    one, two, inn, _, _ = chain
     names = names_of(one, groups)
     assert len(names) == 1992
     wait_idle(one, "two.example", 60)
@@ -146,7 +154,7 @@ def test_renews_to_renews_to_inn(chain, groups):
 
 
 def test_each_is_in_each_group_once(chain, groups):
-    one, two, _, _ = chain
+    one, two, _, _, _ = chain
     wait_idle(one, "two.example", 60)
     for group in groups:
         here, there = stored(one, group), stored(two, group)
@@ -154,8 +162,38 @@ def test_each_is_in_each_group_once(chain, groups):
         assert len(set(there)) == len(there), group
 
 
+def is_fed_by_inn(one, server, name, names):
+    """All of them are there, as they were, by way of INN."""
+    with one.connect(timeout=60) as client:
+        first = articles_of(client, names)
+    with server.connect(timeout=60) as client:
+        last = articles_of(client, names)
+    for id_, (head, body, path) in first.items():
+        assert last[id_][:2] == (head, body)
+        assert last[id_][2].startswith(f"{name}!inn.example.net!")
+        assert last[id_][2].endswith(path)
+
+
+def count_in_groups(server):
+    with server.connect(timeout=60) as client:
+        return {line.split()[0]: int(line.split()[3])
+                for line in client.long("LIST COUNTS")[1]}
+
+
+def test_inn_to_renews_by_innfeed(chain, groups):
+    one, _, inn, three, four = chain
+    names = names_of(one, groups)
+    names -= inn_refuses(inn, names)
+    wait_until(lambda: names_of(four, groups) == names, 60, "innfeed's end")
+    is_fed_by_inn(one, four, "four.example", names)
+    # Each group has an article once.
+    for group, count in count_in_groups(four).items():
+        there = stored(four, group.decode())
+        assert len(there) == len(set(there)) == count
+
+
 def test_inn_to_renews_by_innxmit(chain, groups):
-    one, _, inn, three = chain
+    one, _, inn, three, _ = chain
     names = names_of(one, groups)
     names -= inn_refuses(inn, names)
     # It renames the file that it was told, and goes on with a new one.
@@ -166,11 +204,4 @@ def test_inn_to_renews_by_innxmit(chain, groups):
                    batch + ".work")
     assert done.returncode == 0, done.stdout + done.stderr
     assert names_of(three, groups) == names
-    with one.connect(timeout=60) as client:
-        first = articles_of(client, names)
-    with three.connect(timeout=60) as client:
-        last = articles_of(client, names)
-    for name, (head, body, path) in first.items():
-        assert last[name][:2] == (head, body)
-        assert last[name][2].startswith("three.example!inn.example.net!")
-        assert last[name][2].endswith(path)
+    is_fed_by_inn(one, three, "three.example", names)
