@@ -1,5 +1,6 @@
 """Pulling from a real server that does not push."""
 import os
+import re
 import signal
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from support.feed import (feedinfo, fetch, give, made, peer_conf, stored,
                           unchanged, wire_parts)
 from support.nntp import article
+from support.peer import CLOSE, SILENCE, Peer
 from support.wait import wait_until
 
 
@@ -77,3 +79,102 @@ def test_what_may_not_be_taken_is_passed_over(pair):
     wait_until(lambda: len(stored(a)) == 10, 20)
     wait_until(lambda: "pulled stored=" in a.log(), 10)
     assert "refused=1" in a.log()
+
+
+# --- peers that are no good ---
+
+class Source(Peer):
+    """One that serves a group of five articles, and answers as it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbered = dict(enumerate(made(5, "source"), 1))
+
+    def group(self, name):
+        return f"211 5 1 5 {name}"
+
+    def article_of(self, number):
+        name, octets = self.numbered[number]
+        return f"220 {number} {name}\r\n".encode() + octets
+
+    def other(self, line):
+        word, _, rest = line.partition(" ")
+        if word == "GROUP":
+            return self.group(rest)
+        if word == "ARTICLE":
+            return self.article_of(int(rest))
+        return "200 go on"
+
+
+@pytest.fixture
+def source():
+    with Source() as one:
+        yield one
+
+
+@pytest.fixture
+def start_puller(start_server, source):
+    """Starts a server that pulls from the source."""
+    return lambda: start_server(
+        "--name", "a.example", "--group", "local.test", conf=[
+            peer_conf("b.example", source.port, 'push = "!*"',
+                      'pull = "local.*"', "pullinterval = 1",
+                      "responsetimeout = 1")])
+
+
+# What it does at first, what the log says of it.
+BAD = {
+    "nonsense for a greeting": ("greeting", b"\x16\x03\x01\x02\r\n",
+                                "nonsense"),
+    "an octet flood": ("greeting", b"x" * 20000, "nonsense"),
+    "a refusal": ("greeting", "502 not you", "502 not you"),
+    "silence": ("greeting", SILENCE, "no answer in 1 s"),
+    "nonsense for GROUP": ("group", b"banana\r\n", "nonsense"),
+    "another code for GROUP": ("group", "480 who are you?", "480 who"),
+    "no numbers for GROUP": ("group", "211 many of them", "211 many"),
+    "a number that no article has": (
+        "group", f"211 5 1 {2 ** 64} local.test", "to GROUP"),
+    "silence for GROUP": ("group", SILENCE, "no answer in 1 s"),
+    "closed at GROUP": ("group", CLOSE, "closed|broke"),
+    "nonsense for ARTICLE": ("article_of", b"\0\0\r\n", "nonsense"),
+    "another code for ARTICLE": ("article_of", "403 a fault", "403 a fault"),
+    "silence for ARTICLE": ("article_of", SILENCE, "no answer in 1 s"),
+    "silence within an article": ("article_of", b"220 1 <a@b>\r\nPath: x\r\n",
+                                  "no answer in 1 s"),
+    "closed at ARTICLE": ("article_of", CLOSE, "closed|broke"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_peer_is_asked_again_and_nothing_is_lost(start_puller, source,
+                                                       case):
+    what, bad, says = BAD[case]
+    usual = getattr(source, what)
+    setattr(source, what, bad if what == "greeting" else lambda _: bad)
+    server = start_puller()
+    line = wait_until(lambda: re.search(
+        r"peer b\.example: pulling failed: (.*)", server.log()), 15)
+    assert re.search(says, line[1]), line[1]
+    assert "next try in" in line[1]
+    with server.connect() as client:
+        assert client.command("GROUP local.test").startswith("211 0 ")
+    setattr(source, what, usual)
+    wait_until(lambda: len(stored(server)) == 5, 30)
+    assert stored(server) == [name for name, _ in source.numbered.values()]
+    # One process all the while.
+    assert "feeder b.example: pid" not in server.log()
+
+
+def test_bad_articles_are_passed_over_and_good_ones_taken(start_puller, source):
+    good = source.article_of
+    bad = {
+        2: b"220 2 <made@example.com>\r\nno header\r\n.\r\n",
+        3: b"220 3 <long@example.com>\r\n" + article(
+            message_id="<long@example.com>", body=(b"x" * 70 + b"\n") * 20000),
+        4: b"220 4 <cr@example.com>\r\n" + article(
+            message_id="<cr@example.com>").replace(b"A line", b"A\rline"),
+    }
+    source.article_of = lambda number: bad.get(number) or good(number)
+    server = start_puller()
+    wait_until(lambda: "pulled stored=2 refused=3" in server.log(), 20)
+    assert stored(server) == [source.numbered[number][0] for number in (1, 5)]
