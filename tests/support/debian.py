@@ -1,0 +1,26 @@
+"""Debian's packages that are unpacked and never installed."""
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from support.server import TOP
+
+
+def unpacked(name):
+    """The directory that has the package's files; skips the test where it
+    cannot be fetched."""
+    place = pathlib.Path(TOP) / "build" / name
+    if (place / "done").exists():
+        return place
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    done = subprocess.run(["apt-get", "download", name], cwd=place,
+                          capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        pytest.skip(f"no {name}: {done.stderr.strip()[-200:]}")
+    for package in place.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, place], check=True)
+    (place / "done").touch()
+    return place
