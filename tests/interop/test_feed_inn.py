@@ -62,12 +62,13 @@ def articles_of(client, names):
 
 @pytest.fixture(scope="module")
 def chain(corpus, groups_file):
-    """one -> two -> INN -> three by innxmit, and INN -> four by innfeed; the
-    feeder of the first and the workers of the last are killed 20 times on the
-    way."""
-    three, four = (Server("--name", f"{name}.example", "--groups-file",
-                          groups_file, "--peer", "127.0.0.1", conf=CONF)
-                   for name in ("three", "four"))
+    """one -> two -> INN -> three by innxmit, which logs in, and INN -> four by
+    innfeed; the feeder of the first and the workers of the last are killed 20
+    times on the way."""
+    three = Server("--name", "three.example", "--groups-file", groups_file,
+                   "--user", "inn:geheim:peer", conf=CONF)
+    four = Server("--name", "four.example", "--groups-file", groups_file,
+                  "--peer", "127.0.0.1", conf=CONF)
     made = [three, four]
     try:
         three.start()
@@ -200,6 +201,8 @@ def test_inn_to_renews_by_innxmit(chain, groups):
     batch = os.path.join(inn.dir, "spool", "outgoing", "batch")
     os.rename(batch, batch + ".work")
     assert inn.run("ctlinnd", "-t", "60", "flush", "batch").returncode == 0
+    with open(os.path.join(inn.dir, "etc", "passwd.nntp"), "w") as file:
+        file.write("127.0.0.1:inn:geheim\n")
     done = inn.run("innxmit", "-v", "-P", str(three.port), "127.0.0.1",
                    batch + ".work")
     assert done.returncode == 0, done.stdout + done.stderr
