@@ -58,7 +58,7 @@ BRIDGE_SOURCES  = $(wildcard wsbridge/*.c)
 TARGET_SOURCES  = $(wildcard expire/target*.c) expire/tools.c
 IMPORT_SOURCES  = $(wildcard expire/newsimport*.c) $(TARGET_SOURCES)
 EXPIRE_SOURCES  = $(wildcard expire/expire*.c) $(TARGET_SOURCES)
-NEWSSTORE_SOURCES = $(wildcard expire/newsstore*.c) expire/tools.c
+NEWSSTORE_SOURCES = $(wildcard expire/newsstore*.c) $(TARGET_SOURCES)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 

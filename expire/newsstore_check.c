@@ -3,11 +3,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "expire/newsstore.h"
 #include "expire/newsstore_view.h"
+#include "expire/target.h"
 #include "lib/config.h"
 #include "lib/log.h"
+#include "lib/memory.h"
+#include "storage/rebuild.h"
 #include "storage/verify.h"
 
 /* Status 1, as that of a program that looks for something and finds it. */
@@ -18,6 +22,8 @@ struct check {
     struct view view;
     uint64_t found[VERIFY_KINDS];
     uint64_t all;
+    struct mend_step *steps; /* what puts it right */
+    size_t step_count, step_size;
 };
 
 /* --- the table --- */
@@ -52,6 +58,17 @@ row_print(const char *kind, const char *place, const char *found,
 }
 
 static void
+step_add(struct check *check, const struct mend_step *step)
+{
+    if (check->step_count == check->step_size) {
+        check->step_size = check->step_size * 2 + 64;
+        check->steps = xreallocarray(check->steps, check->step_size,
+                                     sizeof(*check->steps));
+    }
+    check->steps[check->step_count++] = *step;
+}
+
+static void
 take_finding(void *context, const struct verify_finding *finding)
 {
     struct check *check = context;
@@ -59,6 +76,8 @@ take_finding(void *context, const struct verify_finding *finding)
     if (check->all == 0)
         row_print("KIND", "PLACE", "FOUND", "EXPECTED");
     check->found[finding->kind]++;
+    if (finding->mend.kind != MEND_NOTHING)
+        step_add(check, &finding->mend);
     if (check->all++ < ROWS_MAX)
         row_print(verify_kind_name(finding->kind), finding->place,
                   finding->found, finding->expected);
@@ -136,22 +155,112 @@ summary_print(const struct check *check)
     puts(check->all == 0 ? "nothing is wrong" : "something is wrong");
 }
 
+/* Look at all of it.  0 with what was found, -1 with why. */
+static int
+look(struct check *check, struct buffer *why)
+{
+    int status;
+
+    memset(check->found, 0, sizeof(check->found));
+    check->all = 0;
+    check->step_count = 0;
+    if (view_open(&check->view, check->newsstore->config, take_fault, check,
+                  why)
+        < 0)
+        return -1;
+    status = check_store(check, why);
+    view_close(&check->view);
+    if (status == 0)
+        summary_print(check);
+    return status;
+}
+
+/* --- the repair --- */
+
+/* Entries before lines, which are believed only where there is an entry;
+   groups, which are counted, last. */
+static int
+compare_steps(const void *left, const void *right)
+{
+    const struct mend_step *a = left;
+    const struct mend_step *b = right;
+
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    return a->sequence < b->sequence ? -1 : a->sequence > b->sequence;
+}
+
+static int
+send_steps(const struct check *check, struct buffer *why)
+{
+    struct target *target =
+        target_open(check->newsstore->config, NULL, NULL, why);
+    int status = 0;
+
+    if (target == NULL)
+        return -1;
+    for (size_t i = 0; i < check->step_count && status == 0;) {
+        size_t count = check->step_count - i;
+
+        if (count > MEND_STEPS_MAX)
+            count = MEND_STEPS_MAX;
+        status = target_mend(target, check->steps + i,
+                             count * sizeof(*check->steps), why);
+        if (status < 0 && target_is_lost(target))
+            status = target_reopen(target, why);
+        else
+            i += count;
+        if (newsstore_stopping && status == 0)
+            status = why_set(why, "interrupted");
+    }
+    target_close(&target);
+    return status;
+}
+
+/* An index that cannot be used is made anew as a whole; no server runs over
+   it. */
+static int
+repair(const struct check *check, struct buffer *why)
+{
+    if (check->found[VERIFY_HISTORY_UNUSABLE] > 0
+        || check->found[VERIFY_OVERVIEW_UNUSABLE] > 0)
+        return rebuild(check->newsstore->config, check->newsstore->quiet,
+                       &newsstore_stopping, why);
+    if (check->step_count == 0)
+        return 0;
+    qsort(check->steps, check->step_count, sizeof(*check->steps),
+          compare_steps);
+    return send_steps(check, why);
+}
+
+static int
+check_and_repair(struct check *check, struct buffer *why)
+{
+    if (look(check, why) < 0)
+        return -1;
+    if (!check->newsstore->repair || check->all == 0)
+        return 0;
+    if (repair(check, why) < 0)
+        return -1;
+    puts("\nafter the repair:");
+    if (look(check, why) < 0)
+        return -1;
+    if (check->all > 0)
+        puts("what is left cannot be mended from this spool: a backup has"
+             " what it lost,\nand newsstore rebuild makes the indices anew");
+    return 0;
+}
+
 int
 newsstore_check(struct newsstore *newsstore)
 {
     struct check check = {.newsstore = newsstore};
     struct buffer why = BUFFER_EMPTY;
-    int status;
+    int status = check_and_repair(&check, &why);
 
-    if (view_open(&check.view, newsstore->config, take_fault, &check, &why)
-        < 0)
-        die(EXIT_IO, "%s", buffer_text(&why));
-    status = check_store(&check, &why);
-    if (status == 0)
-        summary_print(&check);
-    else
+    if (status < 0)
         warn("%s", buffer_text(&why));
-    view_close(&check.view);
+    free(check.steps);
     buffer_free(&why);
     if (status < 0)
         return newsstore_stopping ? EXIT_TEMPORARY : EXIT_IO;

@@ -73,6 +73,13 @@ target_expire(struct target *target, const void *octets, size_t length,
 }
 
 int
+target_mend(struct target *target, const void *octets, size_t length,
+            struct buffer *why)
+{
+    return base(target)->ops->mend(target, octets, length, why);
+}
+
+int
 target_reopen(struct target *target, struct buffer *why)
 {
     return base(target)->ops->reopen(target, why);

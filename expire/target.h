@@ -42,6 +42,8 @@ struct target_ops {
                    struct buffer *text, struct buffer *why);
     int (*expire)(struct target *target, const void *octets, size_t length,
                   struct buffer *why);
+    int (*mend)(struct target *target, const void *octets, size_t length,
+                struct buffer *why);
     int (*reopen)(struct target *target, struct buffer *why);
     void (*close)(struct target *target);
 };
@@ -69,6 +71,9 @@ int target_command(struct target *target, int words, const char *const *word,
 /* Remove a batch of storage/expiry.h.  0; -1 as above, or refused. */
 int target_expire(struct target *target, const void *octets, size_t length,
                   struct buffer *why);
+/* Do steps of storage/mend.h.  The same. */
+int target_mend(struct target *target, const void *octets, size_t length,
+                struct buffer *why);
 /* Find the next writer, for at most 30 s. */
 int target_reopen(struct target *target, struct buffer *why);
 

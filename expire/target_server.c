@@ -162,6 +162,17 @@ server_expire(struct target *target, const void *octets, size_t length,
     return server_ask(target, IPC_EXPIRE, pieces, 2, why);
 }
 
+static int
+server_mend(struct target *target, const void *octets, size_t length,
+            struct buffer *why)
+{
+    struct ipc_mend head = {.cookie = COMMAND_COOKIE};
+    const struct iovec pieces[] = {{&head, sizeof(head)},
+                                   {(void *)(uintptr_t)octets, length}};
+
+    return server_ask(target, IPC_MEND, pieces, 2, why);
+}
+
 static void
 server_close(struct target *target)
 {
@@ -177,8 +188,8 @@ server_close(struct target *target)
 }
 
 static const struct target_ops server_ops = {
-    server_submit, server_wait,   server_command,
-    server_expire, server_reopen, server_close,
+    server_submit, server_wait,   server_command, server_expire,
+    server_mend,   server_reopen, server_close,
 };
 
 struct target *

@@ -77,7 +77,7 @@ struct ended {
 };
 
 static void
-expire_ended(void *context, uint64_t cookie, int status, const char *text)
+change_ended(void *context, uint64_t cookie, int status, const char *text)
 {
     struct ended *ended = context;
 
@@ -88,17 +88,36 @@ expire_ended(void *context, uint64_t cookie, int status, const char *text)
         why_set(ended->why, "%s", text);
 }
 
+typedef void change_func(struct store *store, const void *octets,
+                         size_t length, uint64_t cookie,
+                         store_changed_func *changed, void *context);
+
+/* Have the store do something, and wait for it. */
 static int
-store_target_expire(struct target *target, const void *octets, size_t length,
-                    struct buffer *why)
+change(struct target *target, change_func *func, const void *octets,
+       size_t length, struct buffer *why)
 {
     struct ended ended = {.why = why};
 
-    store_expire(target->store, octets, length, 0, expire_ended, &ended);
+    func(target->store, octets, length, 0, change_ended, &ended);
     while (!ended.done)
         if (store_target_wait(target, -1, why) < 0 && !ended.done)
             return -1;
     return ended.status;
+}
+
+static int
+store_target_expire(struct target *target, const void *octets, size_t length,
+                    struct buffer *why)
+{
+    return change(target, store_expire, octets, length, why);
+}
+
+static int
+store_target_mend(struct target *target, const void *octets, size_t length,
+                  struct buffer *why)
+{
+    return change(target, store_mend, octets, length, why);
 }
 
 static int
@@ -118,8 +137,9 @@ store_target_close(struct target *target)
 }
 
 static const struct target_ops store_ops = {
-    store_target_submit, store_target_wait,   store_target_command,
-    store_target_expire, store_target_reopen, store_target_close,
+    store_target_submit, store_target_wait, store_target_command,
+    store_target_expire, store_target_mend, store_target_reopen,
+    store_target_close,
 };
 
 struct target *

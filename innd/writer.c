@@ -476,6 +476,18 @@ on_expire(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     turn_end_soon(link->writer);
 }
 
+static void
+on_mend(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct link *link = context;
+    const struct ipc_mend *mend = frame->payload;
+
+    (void)ipc;
+    link->waiting++;
+    store_mend(link->writer->store, mend + 1, frame->octets - sizeof(*mend),
+               mend->cookie, command_done, link);
+}
+
 /* --- who understands what --- */
 
 static const struct ipc_handler worker_handlers[] = {
@@ -492,6 +504,7 @@ static const struct ipc_handler tool_handlers[] = {
     {IPC_HISTORY, sizeof(struct ipc_history), true, false, on_history},
     {IPC_COMMAND, sizeof(struct ipc_command), false, false, on_command},
     {IPC_EXPIRE, sizeof(struct ipc_expire), false, false, on_expire},
+    {IPC_MEND, sizeof(struct ipc_mend), false, false, on_mend},
 };
 
 /* --- tools --- */

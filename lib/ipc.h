@@ -57,10 +57,12 @@ enum ipc_type {
     IPC_CHECKED, /* writer ->: the answers, in order */
     IPC_FIND,    /* -> writer: where is this message-ID? */
     IPC_FOUND,   /* writer ->: there, or nowhere */
-    IPC_HISTORY, /* tool -> writer: what is in the history from this hash on? */
+    IPC_MEND,    /* tool -> writer: put these rows of the indices right */
+    IPC_HISTORY, /* tool -> writer: what is in the history from this hash on?
+                  */
     IPC_HISTORY_ENTRIES, /* writer -> tool: so many of it, in order */
-    IPC_ACTIVE,          /* writer -> tool, after the hello: the groups; carries the
-                    memfd of storage/active.h, read-only */
+    IPC_ACTIVE, /* writer -> tool, after the hello: the groups; carries the
+           memfd of storage/active.h, read-only */
     /* A worker's socket to the auth process. */
     IPC_AUTH,  /* master -> nnrpd: your socket to the (new) auth process */
     IPC_LOGIN, /* nnrpd -> auth: is this the password of that account? */
@@ -149,6 +151,12 @@ struct ipc_reply {
 _Static_assert(sizeof(struct ipc_reply) == 16, "payload");
 
 /* IPC_ARTICLE's payload is storage/submission.h's. */
+
+/* Steps of storage/mend.h follow. */
+struct ipc_mend {
+    uint64_t cookie; /* the tool's; comes back */
+};
+_Static_assert(sizeof(struct ipc_mend) == 8, "payload");
 
 /* A batch of storage/expiry.h follows. */
 struct ipc_expire {

@@ -92,6 +92,7 @@ change_free(struct change *change)
     free(change->groups);
     buffer_free(&change->expiry);
     free(change->removed);
+    buffer_free(&change->steps);
 }
 
 void
@@ -245,6 +246,34 @@ index_restart_log(struct store *store, struct buffer *why)
     return done < 0 ? -1 : 0;
 }
 
+static bool
+mends_are_due(struct store *store)
+{
+    bool due;
+
+    pthread_mutex_lock(&store->lock);
+    due = store->mends.first != NULL;
+    pthread_mutex_unlock(&store->lock);
+    return due;
+}
+
+/* It stays in the queue until it is done: an overview that was away meanwhile
+   gets it again. */
+static int
+mend_next(struct store *store, struct buffer *why)
+{
+    struct commit *commit = store->mends.first;
+
+    if (transaction_end(store, why) < 0
+        || commit_mend(store, &commit->changes[0], why) < 0)
+        return -1;
+    pthread_mutex_lock(&store->lock);
+    queue_append(&store->done, queue_take(&store->mends));
+    pthread_mutex_unlock(&store->lock);
+    wake_caller(store);
+    return 0;
+}
+
 /* Something to do while no commit group is there: 1 it was done, 0 nothing
    to do, -1. */
 static int
@@ -252,6 +281,8 @@ index_idle(struct store *store, struct folding *folding, struct buffer *why)
 {
     if (commit_is_purging_any(store))
         return purge_step(store, why) < 0 ? -1 : 1;
+    if (mends_are_due(store))
+        return mend_next(store, why) < 0 ? -1 : 1;
     if (!fold_is_due(store, folding))
         return transaction_end(store, why);
     return fold_idle(store, folding, why) < 0 ? -1 : 1;
@@ -267,7 +298,8 @@ index_wait(struct store *store, struct commit *taken[FLUSH_COMMITS_MAX],
 
     pthread_mutex_lock(&store->lock);
     if (store->flushed.first == NULL && wait && !store->stopping
-        && !store->broken && store->purges == NULL) {
+        && !store->broken && store->purges == NULL
+        && store->mends.first == NULL) {
         /* A fold may be due when nothing comes for a while. */
         if (overview_recent(store->overview) > FOLD_ROWS_IDLE
             || store->restart_log)
@@ -377,6 +409,7 @@ commit_stop(struct store *store)
     queue_free(&store->sealed);
     queue_free(&store->flushed);
     queue_free(&store->done);
+    queue_free(&store->mends);
     while (store->purges != NULL) {
         struct purge *next = store->purges->next;
 

@@ -144,6 +144,7 @@ add_article(struct inventory *inventory, const struct record *record,
              &inventory->article_size, sizeof(*inventory->articles));
     article = &inventory->articles[inventory->article_count++];
     *article = (struct inventory_article){
+        .hash = record->head.hash,
         .sequence = record->head.sequence,
         .arrival = record->head.arrival,
         .token = record->token,

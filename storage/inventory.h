@@ -3,7 +3,7 @@
  * in memory: for who verifies them (storage/verify.h).
  *
  * Filled by a walk through the log, from its beginning and in order; may be
- * filled further later.  It takes about 180 octets an article.
+ * filled further later.  It takes about 200 octets an article.
  *
  * An index stands at some sequence number, `applied`, while the log may go
  * further.  So a thing of the log can have to be in an index, may be in it
@@ -26,6 +26,7 @@ struct inventory;
 enum inventory_state { INVENTORY_NOT, INVENTORY_MAY, INVENTORY_MUST };
 
 struct inventory_article {
+    struct message_hash hash;
     uint64_t sequence;
     uint64_t removed; /* by the record of this sequence; 0: it is there */
     int64_t arrival;

@@ -5,6 +5,7 @@
 
 #include "lib/buffer.h"
 #include "storage/overview_backend.h"
+#include "storage/overview_writer.h"
 
 static const struct overview_ops *const backends[] = {
     &overview_sqlite,
@@ -126,6 +127,20 @@ overview_drop(struct overview *overview, const uint64_t *sequences,
               size_t count, struct buffer *why)
 {
     return overview->ops->drop(overview, sequences, count, why);
+}
+
+int
+overview_mend(struct overview *overview, const struct overview_entry *entry,
+              struct buffer *why)
+{
+    return overview_writer_mend(overview, entry, why);
+}
+
+int
+overview_recount(struct overview *overview, uint32_t group, uint64_t low,
+                 struct buffer *why)
+{
+    return overview_writer_recount(overview, group, low, why);
 }
 
 int

@@ -140,6 +140,19 @@ int overview_commit(struct overview *overview, uint64_t applied,
                     struct buffer *why);
 
 /*
+ * Put the lines of an article where they belong, over whatever is there, and
+ * the row that says where it lies; it may be an old one.  No group's row
+ * counts it: overview_recount() follows.  For who mends an overview, when all
+ * of `recent` is folded.
+ */
+int overview_mend(struct overview *overview,
+                  const struct overview_entry *entry, struct buffer *why);
+/* Count a group's lines from number low on anew; its low mark is low then.
+   `recent` is empty. */
+int overview_recount(struct overview *overview, uint32_t group, uint64_t low,
+                     struct buffer *why);
+
+/*
  * After a -1: was the overview only away (a database that was stopped)?  Then
  * this waits, with a warning and longer and longer pauses, until it is back,
  * and returns 0: all since overview_begin() is undone, and a commit that was

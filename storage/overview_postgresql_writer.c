@@ -78,6 +78,9 @@ const char *const postgresql_writer_sql[WRITER_STATEMENTS] = {
         "INSERT INTO groups AS g VALUES ($1::int8, 0, 0, 0, 1, $2::int8, 0, 0,"
         " '', '', '') ON CONFLICT (id) DO UPDATE SET high = excluded.high"
         " WHERE g.high < excluded.high",
+    [WRITER_SET_GROUP] =
+        "UPDATE groups SET low = $2::int8, high = greatest(high, $3::int8),"
+        " count = $4::int8, folded = $5::int8 WHERE id = $1::int8",
     [WRITER_GROUPS] = "SELECT id, flag, alias, created, low, high, count,"
                       " folded, name, creator, description FROM groups"
                       " ORDER BY id",
@@ -647,7 +650,34 @@ raise_group(struct overview_writer *writer, const struct record_group *place,
                         place->number, why);
 }
 
+static int
+put_article(struct overview_writer *writer, const struct fold_row *row,
+            struct buffer *why)
+{
+    struct postgresql_overview *overview = postgresql_writer(writer);
+
+    add_articles(postgresql_with(overview), row, 1, 1);
+    return postgresql_run(overview, WRITER_PUT_ARTICLES, why);
+}
+
+static int
+set_group(struct overview_writer *writer, uint32_t group, uint64_t low,
+          uint64_t high, uint64_t count, uint64_t folded, struct buffer *why)
+{
+    struct postgresql_overview *overview = postgresql_writer(writer);
+    struct postgresql_values *values = postgresql_with(overview);
+
+    postgresql_add_number(values, group);
+    postgresql_add_number(values, (int64_t)low);
+    postgresql_add_number(values, (int64_t)high);
+    postgresql_add_number(values, (int64_t)count);
+    postgresql_add_number(values, (int64_t)folded);
+    return postgresql_run(overview, WRITER_SET_GROUP, why);
+}
+
 const struct overview_rows postgresql_rows = {
+    .put_article = put_article,
+    .set_group = set_group,
     .load = load_rows,
     .get_block = get_block,
     .done_block = done_block,

@@ -113,6 +113,9 @@ static const char *const statements[STATEMENT_COUNT] = {
     [STATEMENT_RAISE_GROUP] =
         "INSERT INTO groups VALUES (?1, 0, 0, 0, 1, ?2, 0, 0, '', '', '')"
         " ON CONFLICT (id) DO UPDATE SET high = ?2 WHERE high < ?2",
+    [STATEMENT_SET_GROUP] =
+        "UPDATE groups SET low = ?2, high = max(high, ?3), count = ?4,"
+        " folded = ?5 WHERE id = ?1",
     [STATEMENT_GROUPS] = "SELECT id, flag, alias, created, low, high, count,"
                          " folded, name, creator, description FROM groups"
                          " ORDER BY id",
@@ -549,9 +552,8 @@ examine_file(const char *file, struct buffer *why)
         version = ask_number(
             db, "SELECT value FROM meta WHERE key = 'version'", why);
     if (version >= 0 && version != SQLITE_SCHEMA_VERSION)
-        why_set(why,
-                "%s has version %lld of the tables, this program has %d", file,
-                (long long)version, (int)SQLITE_SCHEMA_VERSION);
+        why_set(why, "%s has version %lld of the tables, this program has %d",
+                file, (long long)version, (int)SQLITE_SCHEMA_VERSION);
     (void)sqlite3_close(db); /* nothing is under way on it */
     return version == SQLITE_SCHEMA_VERSION ? 0 : -1;
 }
@@ -567,8 +569,8 @@ sqlite_examine(const char *url, const char *path, struct buffer *why)
     if (access(buffer_text(&overview.file), F_OK) < 0)
         status = why_set_errno(why, "%s", buffer_text(&overview.file));
     else if (is_marked_damaged(&overview))
-        status = why_set(why, "%s was found damaged",
-                         buffer_text(&overview.file));
+        status =
+            why_set(why, "%s was found damaged", buffer_text(&overview.file));
     else
         status = examine_file(buffer_text(&overview.file), why);
     buffer_free(&overview.file);

@@ -55,6 +55,7 @@ enum statement {
     STATEMENT_FOLD_GROUP,
     STATEMENT_LESS_GROUP,
     STATEMENT_RAISE_GROUP,
+    STATEMENT_SET_GROUP,
     STATEMENT_GROUPS,
     STATEMENT_GROUPS_RECENT,
     STATEMENT_COUNT
@@ -67,8 +68,8 @@ struct sqlite_overview {
     sqlite3 *checkpoint_db; /* the checkpoint thread's own connection */
     sqlite3_stmt *statements[STATEMENT_COUNT];
     _Atomic uint64_t log_octets;
-    struct buffer block; /* a block being written */
-    struct buffer text;  /* a column of octets, a list of groups */
+    struct buffer block;   /* a block being written */
+    struct buffer text;    /* a column of octets, a list of groups */
     sqlite3_stmt *reading; /* whose lines of a block are borrowed; NULL */
 };
 

@@ -324,22 +324,28 @@ count_group(struct overview_writer *writer, const struct fold_count *count,
 }
 
 static int
+put_article(struct overview_writer *writer, const struct fold_row *row,
+            struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *put = overview->statements[STATEMENT_PUT_ARTICLE];
+
+    sqlite_bind(put, 1, row->sequence);
+    sqlite_bind_token(put, 2, &row->token);
+    sqlite_bind(put, 5, (uint64_t)row->arrival);
+    return sqlite_run(overview, STATEMENT_PUT_ARTICLE, why);
+}
+
+static int
 move_rows(struct overview_writer *writer, const struct fold_row *rows,
           size_t count, struct buffer *why)
 {
     struct sqlite_overview *overview = sqlite_writer(writer);
-    sqlite3_stmt *put = overview->statements[STATEMENT_PUT_ARTICLE];
     sqlite3_stmt *drop = overview->statements[STATEMENT_FOLDED_RECENT];
 
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i].gone)
-            continue;
-        sqlite_bind(put, 1, rows[i].sequence);
-        sqlite_bind_token(put, 2, &rows[i].token);
-        sqlite_bind(put, 5, (uint64_t)rows[i].arrival);
-        if (sqlite_run(overview, STATEMENT_PUT_ARTICLE, why) < 0)
+    for (size_t i = 0; i < count; i++)
+        if (!rows[i].gone && put_article(writer, &rows[i], why) < 0)
             return -1;
-    }
     sqlite_bind(drop, 1, rows[count - 1].sequence);
     if (sqlite_run(overview, STATEMENT_FOLDED_RECENT, why) < 0)
         return -1;
@@ -494,7 +500,24 @@ raise_group(struct overview_writer *writer, const struct record_group *place,
                         place->number, why);
 }
 
+static int
+set_group(struct overview_writer *writer, uint32_t group, uint64_t low,
+          uint64_t high, uint64_t count, uint64_t folded, struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_writer(writer);
+    sqlite3_stmt *set = overview->statements[STATEMENT_SET_GROUP];
+
+    sqlite_bind(set, 1, group);
+    sqlite_bind(set, 2, low);
+    sqlite_bind(set, 3, high);
+    sqlite_bind(set, 4, count);
+    sqlite_bind(set, 5, folded);
+    return sqlite_run(overview, STATEMENT_SET_GROUP, why);
+}
+
 const struct overview_rows sqlite_rows = {
+    .put_article = put_article,
+    .set_group = set_group,
     .load = load_rows,
     .get_block = get_block,
     .done_block = done_block,

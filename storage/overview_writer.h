@@ -133,6 +133,13 @@ struct overview_rows {
     /* A group's row counts so many less; its high mark is at least this. */
     int (*less_group)(struct overview_writer *writer, uint32_t group,
                       uint64_t count, struct buffer *why);
+    /* The row of an article, alone. */
+    int (*put_article)(struct overview_writer *writer,
+                       const struct fold_row *row, struct buffer *why);
+    /* What a group's row says, whatever it said; high only ever rises. */
+    int (*set_group)(struct overview_writer *writer, uint32_t group,
+                     uint64_t low, uint64_t high, uint64_t count,
+                     uint64_t folded, struct buffer *why);
     int (*raise_group)(struct overview_writer *writer,
                        const struct record_group *place, struct buffer *why);
     /* The rows of article with a sequence of first to last go. */
@@ -181,6 +188,12 @@ int overview_writer_drop(struct overview *overview, const uint64_t *sequences,
 /* The groups of a row of recent. */
 void overview_places_add(struct overview_places *places, uint64_t sequence,
                          const struct record_group *groups, size_t count);
+
+int overview_writer_mend(struct overview *overview,
+                         const struct overview_entry *entry,
+                         struct buffer *why);
+int overview_writer_recount(struct overview *overview, uint32_t group,
+                            uint64_t low, struct buffer *why);
 
 /* --- lists of groups, as a column of octets --- */
 

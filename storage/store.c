@@ -64,6 +64,7 @@ init_threads(struct store *store)
     queue_open(&store->sealed);
     queue_open(&store->flushed);
     queue_open(&store->done);
+    queue_open(&store->mends);
 }
 
 struct store *
@@ -368,6 +369,18 @@ store_change(struct store *store, const struct change *change)
     new->articles_before = commit->article_count;
     store->in_hand++;
     return new;
+}
+
+struct commit *
+store_commit_apart(struct store *store, const struct change *change)
+{
+    struct commit *commit = commit_new(store);
+
+    commit->changes = grown(commit->changes, commit->change_count,
+                            &commit->change_size, sizeof(*commit->changes));
+    commit->changes[commit->change_count++] = *change;
+    store->in_hand++;
+    return commit;
 }
 
 int64_t

@@ -141,6 +141,10 @@ void store_command(struct store *store, int words, const char *const *word,
  */
 void store_expire(struct store *store, const void *octets, size_t length,
                   uint64_t cookie, store_changed_func *changed, void *context);
+/* Do steps of storage/mend.h, which follow each other in octets.  changed is
+   called as for a command; nothing is written to the log. */
+void store_mend(struct store *store, const void *octets, size_t length,
+                uint64_t cookie, store_changed_func *changed, void *context);
 /* The same for a caller that waits; text gets the answer.  0 or -1. */
 int store_command_now(struct store *store, int words, const char *const *word,
                       struct buffer *text);

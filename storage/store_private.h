@@ -135,14 +135,14 @@ struct commit_article {
     size_t line_at; /* in commit->lines */
     size_t line_octets;
     struct pending *pending;
-    size_t octets; /* of the submission */
+    size_t octets;  /* of the submission */
     bool submitted; /* to a moderator: no article yet, in no group */
     uint64_t cookie;
     store_done_func *done;
     void *context;
 };
 
-enum change_kind { CHANGE_GROUP, CHANGE_CANCEL, CHANGE_EXPIRE };
+enum change_kind { CHANGE_GROUP, CHANGE_CANCEL, CHANGE_EXPIRE, CHANGE_MEND };
 
 /* A change other than an article. */
 struct change {
@@ -165,6 +165,7 @@ struct change {
     int64_t until;
     /* CHANGE_EXPIRE */
     struct buffer expiry; /* owned: the record's payload */
+    struct buffer steps;  /* owned: CHANGE_MEND */
     uint64_t *removed;    /* owned, of each range: how many articles were
                              there; the index thread's */
 };
@@ -267,6 +268,7 @@ struct store {
     pthread_cond_t index_wake;
     pthread_cond_t checkpoint_wake;
     struct commit_queue sealed, flushed, done;
+    struct commit_queue mends; /* one CHANGE_MEND each, no record */
     bool stopping;
     bool broken;
     struct buffer broken_why;
@@ -294,6 +296,9 @@ void store_free(struct store **store);
 void store_make_room(struct store *store, size_t octets);
 /* A change that goes into the building commit; sequence is set. */
 struct change *store_change(struct store *store, const struct change *change);
+/* A commit that is in no batch, with one change. */
+struct commit *store_commit_apart(struct store *store,
+                                  const struct change *change);
 /* The record of that change. */
 void store_append(struct store *store, enum record_type type,
                   const struct message_hash *hash, const void *meta,
@@ -319,7 +324,8 @@ bool store_is_broken(struct store *store);
 /* store_submit.c: why a submission to a moderator is no article yet */
 extern const char store_submitted_text[];
 
-/* commit.c and commit_purge.c; storage/commit.h is for the threads themselves */
+/* commit.c and commit_purge.c; storage/commit.h is for the threads themselves
+ */
 void queue_open(struct commit_queue *queue);
 void queue_append(struct commit_queue *queue, struct commit *commit);
 void commit_free(struct commit **commit);
@@ -355,6 +361,11 @@ void expire_collect(struct index_scratch *scratch,
                     const struct change *change);
 int expire_overview(struct store *store, const struct change *change,
                     struct buffer *why);
+
+/* store_mend.c: what the index thread does with a CHANGE_MEND, in a
+   transaction of its own. */
+int commit_mend(struct store *store, const struct change *change,
+                struct buffer *why);
 
 /* recover.c */
 /* The overview line of a stored article, as it was when it came in. */

@@ -49,18 +49,17 @@ verify_kind_name(enum verify_kind kind)
 
 void
 verify_report(struct verification *verification, enum verify_kind kind,
-              uint64_t sequence, uint32_t group, uint64_t number)
+              const struct mend_step *mend)
 {
-    const struct verify_finding finding = {
+    struct verify_finding finding = {
         .kind = kind,
         .place = buffer_text(&verification->place),
         .found = buffer_text(&verification->found),
         .expected = buffer_text(&verification->expected),
-        .sequence = sequence,
-        .group = group,
-        .number = number,
     };
 
+    if (mend != NULL)
+        finding.mend = *mend;
     verification->verify->report(verification->verify->context, &finding);
     buffer_clear(&verification->place);
     buffer_clear(&verification->found);
@@ -215,9 +214,7 @@ find_twice(struct verification *verification)
             inventory_article(inventory, one->article)->sequence,
             inventory_article(inventory, other->article)->sequence);
         buffer_append_text(&verification->expected, "one article");
-        verify_report(verification, VERIFY_NUMBER_TWICE,
-                      inventory_article(inventory, other->article)->sequence,
-                      one->group, one->number);
+        verify_report(verification, VERIFY_NUMBER_TWICE, NULL);
     }
 }
 
@@ -618,7 +615,7 @@ compare_overview(struct verification *verification, struct buffer *why)
     buffer_append_text(&verification->place, "overview");
     buffer_append_text(&verification->found, buffer_text(why));
     buffer_append_text(&verification->expected, "rows");
-    verify_report(verification, VERIFY_OVERVIEW_UNUSABLE, 0, 0, 0);
+    verify_report(verification, VERIFY_OVERVIEW_UNUSABLE, NULL);
     verification->verify->overview = NULL;
     return 0;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "storage/history.h"
+#include "storage/mend.h"
 #include "storage/spool.h"
 
 struct active;
@@ -61,10 +62,7 @@ struct verify_finding {
     const char *place; /* "segment 00000001 at 4096-70000", "local.test:12" */
     const char *found;
     const char *expected;
-    /* What of it is known, 0 else. */
-    uint64_t sequence;
-    uint32_t group;
-    uint64_t number;
+    struct mend_step mend; /* what puts it right; MEND_NOTHING: no step does */
 };
 typedef void verify_report_func(void *context,
                                 const struct verify_finding *finding);

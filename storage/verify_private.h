@@ -55,8 +55,10 @@ bool verify_is_lost(const struct verification *verification, uint64_t sequence,
 bool verify_entry_is(const struct history_entry *entry,
                      const struct inventory_id *id);
 bool verify_stops(const struct verification *verification, struct buffer *why);
+/* Report what stands in place, found and expected, which are empty then;
+   mend: NULL when no step puts it right. */
 void verify_report(struct verification *verification, enum verify_kind kind,
-                   uint64_t sequence, uint32_t group, uint64_t number);
+                   const struct mend_step *mend);
 
 /* --- verify_suspects.c --- */
 

@@ -109,7 +109,19 @@ entry_report(struct verification *verification, enum verify_kind kind,
         fate_text(&verification->expected, id->fate, id->sequence);
     else
         buffer_append_text(&verification->expected, "nothing");
-    verify_report(verification, kind, sequence, 0, 0);
+    if (id != NULL)
+        verify_report(verification, kind,
+                      &(struct mend_step){.kind = MEND_ENTRY,
+                                          .sequence = id->sequence,
+                                          .token = id->token,
+                                          .hash = id->hash,
+                                          .until = id->until,
+                                          .fate = id->fate});
+    else
+        verify_report(verification, kind,
+                      &(struct mend_step){.kind = MEND_ENTRY_DROP,
+                                          .sequence = entry->sequence,
+                                          .hash = entry->hash});
 }
 
 /* An entry, and the log knows nothing of the ID. */
@@ -213,9 +225,20 @@ line_report(struct verification *verification, enum verify_kind kind,
         buffer_append_format(&verification->expected,
                              "the line of sequence %" PRIu64,
                              article->sequence);
-    verify_report(verification, kind,
-                  article != NULL ? article->sequence : line->sequence,
-                  suspect->key.line.group, suspect->key.line.number);
+    if (article != NULL)
+        verify_report(verification, kind,
+                      &(struct mend_step){.kind = MEND_ARTICLE,
+                                          .group = suspect->key.line.group,
+                                          .number = suspect->key.line.number,
+                                          .sequence = article->sequence,
+                                          .token = article->token,
+                                          .hash = article->hash});
+    else
+        verify_report(verification, kind,
+                      &(struct mend_step){.kind = MEND_LINE_DROP,
+                                          .group = suspect->key.line.group,
+                                          .number = suspect->key.line.number,
+                                          .sequence = line->sequence});
 }
 
 static bool
@@ -313,7 +336,7 @@ article_answered(void *context, const struct overview_answer *answer)
 static void
 article_report(struct verification *verification, enum verify_kind kind,
                uint64_t sequence, const struct token *found,
-               const struct token *expected)
+               const struct inventory_article *expected)
 {
     buffer_append_format(&verification->place, "overview: sequence %" PRIu64,
                          sequence);
@@ -322,10 +345,19 @@ article_report(struct verification *verification, enum verify_kind kind,
     else
         buffer_append_text(&verification->found, "nothing");
     if (expected != NULL)
-        token_text(&verification->expected, sequence, expected);
+        token_text(&verification->expected, sequence, &expected->token);
     else
         buffer_append_text(&verification->expected, "nothing");
-    verify_report(verification, kind, sequence, 0, 0);
+    if (expected != NULL)
+        verify_report(verification, kind,
+                      &(struct mend_step){.kind = MEND_ARTICLE,
+                                          .sequence = sequence,
+                                          .token = expected->token,
+                                          .hash = expected->hash});
+    else
+        verify_report(verification, kind,
+                      &(struct mend_step){.kind = MEND_ARTICLE_DROP,
+                                          .sequence = sequence});
 }
 
 static bool
@@ -353,8 +385,7 @@ article_is_fine(struct verification *verification, uint64_t sequence,
         note_lost(verification, sequence, token);
     else if (report)
         article_report(verification, kind, sequence, token,
-                       kind == VERIFY_ARTICLE_SURPLUS ? NULL
-                                                      : &article->token);
+                       kind == VERIFY_ARTICLE_SURPLUS ? NULL : article);
     return false;
 }
 
@@ -462,7 +493,7 @@ report_lost(struct verification *verification)
                              articles, articles == 1 ? "" : "s");
         verify_report(verification,
                       is_there ? VERIFY_RECORD_LOST : VERIFY_MISSING_SEGMENT,
-                      first, 0, 0);
+                      NULL);
     }
 }
 
@@ -486,9 +517,18 @@ static void
 group_report(struct verification *verification, enum verify_kind kind,
              uint32_t id)
 {
+    const struct inventory_group *group =
+        inventory_group(verification->inventory, id);
+    const struct mend_step mend = {
+        .kind = MEND_GROUP,
+        .group = id,
+        .number = group != NULL ? group->low : 0,
+    };
+
     buffer_append_text(&verification->place,
                        active_name(verification->verify->active, id, NULL));
-    verify_report(verification, kind, 0, id, 0);
+    verify_report(verification, kind,
+                  kind == VERIFY_GROUP_WRONG ? NULL : &mend);
 }
 
 /* Was it there when the indices were that far? */
