@@ -8,6 +8,7 @@
 #include "expire/newsstore.h"
 #include "expire/newsstore_view.h"
 #include "expire/target.h"
+#include "expire/tools.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -217,13 +218,30 @@ send_steps(const struct check *check, struct buffer *why)
     return status;
 }
 
-/* An index that cannot be used is made anew as a whole; no server runs over
-   it. */
+/*
+ * Are the indices to be made anew as a whole?  Where one cannot be used.  And
+ * where what the overview says of a newsgroup is wrong: whoever opens the
+ * store believes that, and says so in the log, where it then stands for good
+ * (that nothing is left below a low mark, for one).  A server that runs has
+ * done so already.
+ */
+static bool
+needs_rebuild(const struct check *check)
+{
+    static const enum verify_kind kinds[] = {
+        VERIFY_HISTORY_UNUSABLE, VERIFY_OVERVIEW_UNUSABLE, VERIFY_GROUP_WRONG,
+        VERIFY_MARKS_WRONG};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (check->found[kinds[i]] > 0)
+            return !tools_server_runs(check->newsstore->config);
+    return false;
+}
+
 static int
 repair(const struct check *check, struct buffer *why)
 {
-    if (check->found[VERIFY_HISTORY_UNUSABLE] > 0
-        || check->found[VERIFY_OVERVIEW_UNUSABLE] > 0)
+    if (needs_rebuild(check))
         return rebuild(check->newsstore->config, check->newsstore->quiet,
                        &newsstore_stopping, why);
     if (check->step_count == 0)

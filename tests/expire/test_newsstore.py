@@ -229,24 +229,25 @@ def _lines_of_a_block(text):
 
 
 ROWS = [
-    # statement, kind, place
+    # statement, kind, place; all but the last can be mended
     ("DELETE FROM block WHERE key = (SELECT min(key) FROM block)",
      "line missing", "local.test:"),
     ("UPDATE article SET position = position + 8 WHERE sequence ="
-     " (SELECT min(sequence) FROM article)", "article wrong", "overview:"),
+     " (SELECT max(sequence) FROM article)", "article wrong", "overview:"),
     ("DELETE FROM article WHERE sequence ="
      " (SELECT min(sequence) FROM article)", "article missing", "overview:"),
-    ("INSERT INTO article SELECT 2, segment, position, octets, arrival"
-     " FROM article LIMIT 1", "record lost", "segment"),
     ("UPDATE groups SET count = count + 7 WHERE name = 'local.other'",
      "count wrong", "local.other"),
     ("UPDATE groups SET low = 9 WHERE name = 'local.test'", "marks wrong",
      "local.test"),
-    ("UPDATE groups SET flag = unicode('m') WHERE name = 'local.test'",
-     "group wrong", "local.test"),
     (_lines_of_a_block((b"number 5\t", b"number 6\t")), "line wrong",
      "local.test:"),
+    ("UPDATE groups SET flag = unicode('m') WHERE name = 'local.test'",
+     "group wrong", "local.test"),
+    ("INSERT INTO article SELECT 2, segment, position, octets, arrival"
+     " FROM article LIMIT 1", "record lost", "segment"),
 ]
+MENDED = ROWS[:-1]
 
 
 @pytest.fixture(scope="module")
@@ -285,12 +286,85 @@ def test_a_wrong_row_of_the_overview_is_named(folded, sql, kind, place):
         assert database.execute(sql).rowcount > 0
     database.close()
     done = check(folded)
+    repaired = check(folded, "--repair")
+    again = check(folded)
     for name, octets in kept.items():
         with open(name, "wb") as file:
             file.write(octets)
     assert done.returncode == 1, done.stdout + done.stderr
     assert {row[0] for row in findings(done)} == {kind}, done.stdout
     assert any(place in row[1] for row in findings(done)), done.stdout
+    # Repair says what it found, and what is left.
+    assert kinds(repaired) == {kind}, repaired.stdout
+    if (sql, kind, place) in MENDED:
+        assert repaired.returncode == 0, repaired.stdout
+        assert is_sound(again)
+    else:
+        assert repaired.returncode == 1, repaired.stdout
+        assert "cannot be mended" in repaired.stdout
+        assert kinds(again) == {kind}, again.stdout
+
+
+def test_repair_beside_a_running_server(folded):
+    """Through the writer, while articles come."""
+    kept = read_files(os.path.dirname(overview(folded)))
+    folded.start()
+    before = view(folded)
+    try:
+        with sqlite3.connect(overview(folded), timeout=30) as database:
+            for sql, *_ in MENDED:
+                if "groups" not in sql:
+                    assert database.execute(sql).rowcount > 0
+        database.close()
+        found = check(folded)
+        assert kinds(found) == {"line missing", "line wrong",
+                                "article missing", "article wrong"}, (
+            found.stdout)
+        give(folded, feed.made(30, "beside"))
+        done = check(folded, "--repair")
+        assert done.returncode == 0, done.stdout
+        assert is_sound(check(folded))
+        after = view(folded)
+        for key, seen in before.items():
+            if isinstance(key, tuple) and isinstance(key[1], bytes):
+                assert after[key] == seen
+        give(folded, feed.made(30, "after"))
+        assert is_sound(check(folded))
+    finally:
+        folded.stop()
+        for name, octets in kept.items():
+            with open(name, "wb") as file:
+                file.write(octets)
+
+
+def test_repair_loses_nothing_that_may_come_back(start_server):
+    """What the indices know and the spool lacks stays in them: the segment
+    may be put back."""
+    server = filled(start_server)
+    before = view(server)
+    server.stop()
+    _take_away(server)
+    done = check(server, "--repair")
+    assert done.returncode == 1 and "missing segment" in kinds(done)
+    os.rename(os.path.join(server.dir, "taken"), segment(server, 2))
+    assert is_sound(check(server))
+    server.start()
+    assert view(server) == before
+
+
+def test_repair_makes_an_index_anew_that_cannot_be_used(start_server):
+    if Server.database is not None:
+        pytest.skip("a file is damaged")
+    server = filled(start_server, 90)
+    before = view(server)
+    server.stop()
+    change(overview(server), 0, b"\0" * 4096)
+    done = check(server, "--repair")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert kinds(done) == {"overview unusable"}
+    server.start()
+    assert view(server) == before
+    assert "damaged" not in server.log()
 
 
 def overview(server):
