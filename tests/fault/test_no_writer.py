@@ -1,32 +1,11 @@
 """Ten seconds without a writer: offers and posts are put off, each with the
 code that says so, and reading goes on; then all is as before."""
-import contextlib
-import fcntl
-import os
-import signal
 import threading
 import time
 
 from support.nntp import article, post
 from support.wait import wait_until
-
-
-def lock_taken(server, lock):
-    """Kill the writer, and be quicker than its successor."""
-    os.kill(server.writer(), signal.SIGKILL)
-    for _ in range(10000):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    return False
-
-
-@contextlib.contextmanager
-def no_writer(server):
-    """Hold the store's lock, so that no new writer can begin."""
-    with open(os.path.join(server.dir, "spool", "writer.lock")) as lock:
-        wait_until(lambda: lock_taken(server, lock), 20, "the store's lock")
-        yield
+from support.writer import no_writer
 
 
 def test_offers_are_put_off_after_10_s_and_reading_goes_on(start_server):

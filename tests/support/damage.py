@@ -1,9 +1,11 @@
-"""Stores to be damaged, and what a reader sees of one."""
+"""Stores with a past, what is done to them, and what a reader sees of one."""
 import os
 import struct
+import subprocess
 
 from support.feed import give
 from support.nntp import article
+from support.server import program, shim
 from support.store import SEGMENT_HEAD, Store, crc32c
 
 CONF = ["segment_octets = 1048576"]
@@ -33,6 +35,63 @@ def filled(start_server, count=600, conf=(), options=()):
         assert done.returncode == 0, done.stderr
     give(server, made(20, "three", "local.test"))
     return server
+
+
+RULES = '''expire "*" {
+    keep = never
+    minimum = never
+}
+expire "local.other,local.old" {
+    minimum = 1
+    keep = 10
+    maximum = 30
+}'''
+
+
+def changed(start_server):
+    """A store with all that can have happened to one; and the message-IDs
+    that are refused in it."""
+    server = filled(start_server, conf=[RULES])
+    refused = ["<one-3@example.com>", "<two-0@example.com>"]
+
+    def do(*words):
+        done = server.ctlinnd(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    # Of local.other all expire, but their articles stay in local.test; those
+    # of local.old go.
+    do("newgroup", "local.old")
+    give(server, made(7, "old", "local.old"))
+    refused += [f"<old-{number}@example.com>" for number in range(7)]
+    expire(server, 15)
+    give(server, made(3, "two-new", "local.test,local.other"))
+    give(server, made(2, "old-new", "local.old"))
+    for name in ("<one-0@example.com>", "<one-1@example.com>",
+                 "<never-came@example.com>"):
+        do("cancel", name)
+        refused.append(name)
+    do("newgroup", "local.again")
+    give(server, made(5, "old-life", "local.again"))
+    do("rmgroup", "local.again")
+    do("newgroup", "local.again")
+    give(server, made(3, "new-life", "local.again"))
+    do("newgroup", "local.gone")
+    give(server, made(2, "gone", "local.gone"))
+    do("rmgroup", "local.gone")
+    return server, refused
+
+
+ALL_GROUPS = ("local.test", "local.other", "local.old", "local.again")
+
+
+def expire(server, days):
+    """Run expire as if it were later."""
+    done = subprocess.run(
+        [program("expire"), "-c", server.conf], capture_output=True,
+        text=True, timeout=120,
+        env=dict(os.environ, LD_PRELOAD=shim("clock"),
+                 CLOCK_SHIM_SECONDS=str(days * 86400)))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def spool(server):
