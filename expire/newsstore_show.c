@@ -402,8 +402,8 @@ show_segment(struct shown *shown, struct buffer *why)
     struct segment_head head;
     uint32_t end;
 
-    if (spool_walk_segment(shown->view->spool, shown->newsstore->segment,
-                           &head, &end, dump_record, shown, why)
+    if (spool_examine_segment(shown->view->spool, shown->newsstore->segment,
+                              &head, &end, dump_record, shown, why)
         < 0)
         return -1;
     printf("segment %08" PRIx32 " version %" PRIu32 " class %" PRIu32

@@ -293,7 +293,12 @@ inventory_add(void *context, const struct record *record, struct buffer *why)
 {
     struct inventory *inventory = context;
 
-    inventory->last_sequence = record->head.sequence;
+    /* It has been copied, and the segment that it lay in was not removed. */
+    if (record->head.type == RECORD_ARTICLE
+        && record->head.sequence <= inventory->last_sequence)
+        return 0;
+    if (record->head.sequence > inventory->last_sequence)
+        inventory->last_sequence = record->head.sequence;
     switch (record->head.type) {
     case RECORD_ARTICLE:
         return add_article(inventory, record, why);

@@ -613,12 +613,17 @@ static int
 postgresql_examine(const char *url, const char *path, struct buffer *why)
 {
     struct postgresql_overview *overview = xcalloc(1, sizeof(*overview));
-    int status;
+    char *file = xasprintf("%s/overview.id", path);
+    int status = 0;
 
     overview->url = xstrdup(url);
-    status = read_store(overview, path, why);
+    /* To read the secret is to make it where there is none. */
+    if (access(file, F_OK) < 0)
+        status = why_set_errno(why, "%s", file);
+    free(file);
+    if (status == 0)
+        status = read_store(overview, path, why);
     if (status == 0) {
-        overview->name = session_name(overview->store);
         overview->db = postgresql_connect(url, "renews newsstore");
         status = PQstatus(overview->db) == CONNECTION_OK
                      ? examine_tables(overview, why)

@@ -333,10 +333,10 @@ struct spool *spool_open_reading(const char *path, bool lock,
 uint64_t spool_log_octets(const struct spool *spool);
 /* The head of one segment, and the good records in it; *end_r is where the log
    in it ends.  0, or -1 with why: no such segment, or func said so. */
-int spool_walk_segment(struct spool *spool, uint32_t number,
-                       struct segment_head *head_r, uint32_t *end_r,
-                       spool_walk_func *func, void *context,
-                       struct buffer *why);
+int spool_examine_segment(struct spool *spool, uint32_t number,
+                          struct segment_head *head_r, uint32_t *end_r,
+                          spool_walk_func *func, void *context,
+                          struct buffer *why);
 /* Find out where segments end, without walking through them: what TRUNC
    records and spool_set_durable() say.  0 or -1 with why. */
 int spool_find_ends(struct spool *spool, struct buffer *why);

@@ -318,9 +318,9 @@ spool_walk(struct spool *spool, uint64_t after, spool_walk_func *func,
 }
 
 int
-spool_walk_segment(struct spool *spool, uint32_t number,
-                   struct segment_head *head_r, uint32_t *end_r,
-                   spool_walk_func *func, void *context, struct buffer *why)
+spool_examine_segment(struct spool *spool, uint32_t number,
+                      struct segment_head *head_r, uint32_t *end_r,
+                      spool_walk_func *func, void *context, struct buffer *why)
 {
     struct found_segment *found = found_by_number(spool, number);
     int fd;

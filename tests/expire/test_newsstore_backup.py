@@ -48,6 +48,11 @@ def restored():
                     shutil.rmtree(path)
                 else:
                     os.unlink(path)
+        if Server.database is not None:
+            url = server.options[server.options.index("--overview") + 1]
+            schema = re.search("search_path%3D(\\w+)", url).group(1)
+            Server.database.sql(f"DROP SCHEMA {schema} CASCADE",
+                                f"CREATE SCHEMA {schema}")
         done = server.newsstore("restore", place)
         assert done.returncode == 0, done.stdout + done.stderr
         return server

@@ -167,14 +167,16 @@ def test_an_interrupted_rebuild_goes_on(large, number):
         assert client.command("GROUP local.test").split()[1:4] == [
             str(COUNT), "1", str(COUNT)]
     large.stop()
-    assert int(re.findall(r"recovered: records=(\d+)",
-                          large.log())[-1]) <= 5
+    if Server.database is None:
+        assert int(re.findall(r"recovered: records=(\d+)",
+                              large.log())[-1]) <= 5
     done = rebuild(large)
     assert done.returncode == 0, done.stderr
     assert "going on with what was begun" in done.stderr
     records = int(re.search(r"recovered: records=(\d+)",
                             done.stderr).group(1))
-    assert records < COUNT, "it began from the beginning"
+    if Server.database is None:  # there the history alone goes on
+        assert records < COUNT, "it began from the beginning"
     is_sound(large)
     large.start()
     with large.connect() as client:
