@@ -45,13 +45,29 @@ session_carries_passwords(const struct session *session)
     return false;
 }
 
-bool
-session_login_helps(const struct session *session)
+/* Could a login grant it more, if passwords may cross the connection? */
+static bool
+session_lacks_login(const struct session *session)
 {
     return session->access.user == NULL
            && !stream_is_compressed(session->stream)
-           && atomic_load(&session->worker->shared->accounts) > 0
-           && session_carries_passwords(session);
+           && atomic_load(&session->worker->shared->accounts) > 0;
+}
+
+bool
+session_login_helps(const struct session *session)
+{
+    return session_lacks_login(session) && session_carries_passwords(session);
+}
+
+unsigned
+session_denial(const struct session *session)
+{
+    if (session_login_helps(session))
+        return 480;
+    return session_lacks_login(session) && session_may_start_tls(session)
+               ? 483
+               : 502;
 }
 
 /* False: the reply has gone. */

@@ -174,10 +174,17 @@ cmd_find_group(struct session *session, const char *name)
             session_reply(session, "411 No such group %s", name);
         return group;
     }
-    if (session_login_helps(session))
+    switch (session_denial(session)) {
+    case 480:
         session_reply(session, "480 Log in to read %s", name);
-    else
+        break;
+    case 483:
+        session_reply(session, "483 Encrypt and log in to read %s", name);
+        break;
+    default:
         session_reply(session, "411 No such group %s", name);
+        break;
+    }
     return 0;
 }
 

@@ -18,7 +18,7 @@
 static void
 greet(struct session *session, bool may_post)
 {
-    may_post = may_post || session_login_helps(session);
+    may_post = may_post || session_denial(session) != 502;
     session_reply(session, "%d %s Renews news server ready (%s)",
                   may_post ? 200 : 201, session->worker->config->pathhost,
                   (session->access.rights & RIGHT_POST) != 0
@@ -37,7 +37,7 @@ cmd_mode_reader(struct session *session, const struct arguments *arguments)
 {
     (void)arguments; /* there are none */
     if ((session->access.rights & RIGHT_READ) == 0
-        && !session_login_helps(session)) {
+        && session_denial(session) == 502) {
         session_reply(session, "502 Permission denied");
         session_end(session);
         return;

@@ -273,12 +273,12 @@ fault_text(enum command_line_fault fault)
     return NULL;
 }
 
-/* 480 where a login could help, else 502; POST has a code of its own. */
+/* POST has a code of its own where nothing helps. */
 static void
 command_deny(struct session *session, const struct command *command,
              const struct command_line *line)
 {
-    unsigned code = session_login_helps(session) ? 480 : 502;
+    unsigned code = session_denial(session);
 
     if (command_offer(command) == OFFER_TAKETHIS)
         cmd_takethis_refused(session, code, line->word[1],
@@ -286,7 +286,10 @@ command_deny(struct session *session, const struct command *command,
     else if (command->handler == cmd_post && code == 502)
         session_reply(session, "440 Posting not permitted");
     else
-        session_reply(session, "%u Permission denied", code);
+        session_reply(session,
+                      code == 483 ? "%u Encryption is required, then a login"
+                                  : "%u Permission denied",
+                      code);
 }
 
 static void
@@ -377,7 +380,7 @@ capability_is_offered(const struct session *session,
     /* A reader server to who has to log in first, too: without the word a
        client would look for another one (INN says it, RFC 4643, 2.4.3 shows
        it). */
-    if (capability == CAP_READER && session_login_helps(session))
+    if (capability == CAP_READER && session_denial(session) != 502)
         return true;
     for (i = 0; i < COMMANDS; i++)
         if (commands[i].capability == capability

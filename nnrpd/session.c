@@ -119,7 +119,7 @@ session_greet(struct session *session)
     if (session->worker->draining) {
         session_reply(session, "400 Server is shutting down");
         session_end(session);
-    } else if (session->access.rights == 0 && !session_login_helps(session)) {
+    } else if (session->access.rights == 0 && session_denial(session) == 502) {
         session_reply(session, "502 You have no permission to talk to %s",
                       session->worker->config->pathhost);
         session_end(session);

@@ -160,8 +160,11 @@ const struct tls_identity *session_certificate(const struct session *session);
 /* Are STARTTLS and COMPRESS possible, here and now? */
 bool session_may_start_tls(const struct session *session);
 bool session_may_compress(const struct session *session);
-/* Could AUTHINFO grant it more, here and now?  480 then, not 502. */
+/* Could AUTHINFO grant it more, here and now? */
 bool session_login_helps(const struct session *session);
+/* The code for what it has no right to: 480 where a login could help, 483
+   where that takes TLS first (RFC 4643, 2.1), else 502. */
+unsigned session_denial(const struct session *session);
 
 /* Who it is, for the log: "client 192.0.2.1", with "user=NAME" who has logged
    in, or "peer news.example.net". */

@@ -47,8 +47,7 @@ def test_a_keyword_changes_nothing(client):
         "CAPABILITIES")
 
 
-@pytest.mark.parametrize("line", ["MODE-READER", "STARTTLS", "AUTHINFO",
-                                  "COMPRESS"])
+@pytest.mark.parametrize("line", ["MODE-READER", "STARTTLS", "AUTHINFO"])
 def test_what_is_not_there_is_not_told(client, line):
     assert not any(told.split()[0] == line for told in capabilities(client))
 

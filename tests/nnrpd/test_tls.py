@@ -20,6 +20,42 @@ def capabilities(client):
     return [line.decode() for line in client.long("CAPABILITIES")[1]]
 
 
+# --- where a login takes TLS ---
+
+@pytest.fixture
+def sealed(start_server):
+    """Nobody may anything without an account, or send a password in clear."""
+    return start_server("--group", "local.test", "--anonymous", "none",
+                        "--user", "alice:secret", tls=True,
+                        conf=['plaintext_login = "never"'])
+
+
+def test_who_may_nothing_yet_is_let_in_to_start_tls(sealed):
+    with sealed.connect() as client:
+        assert client.greeting.startswith("200 ")
+        words = capabilities(client)
+        assert "STARTTLS" in words and "READER" in words
+        assert not any(line.startswith("AUTHINFO") for line in words)
+        assert client.command("MODE READER").startswith("200 ")
+        for line in ("GROUP local.test", "ARTICLE <a@b>", "LIST", "POST",
+                     "CHECK <a@b>", "AUTHINFO USER alice"):
+            assert client.command(line).startswith("483 "), line
+        client.starttls(client_context())
+        assert client.command("GROUP local.test").startswith("480 ")
+        assert client.command("AUTHINFO USER alice").startswith("381 ")
+        assert client.command("AUTHINFO PASS secret").startswith("281 ")
+        assert client.command("GROUP local.test").startswith("211 ")
+
+
+def test_who_can_get_nowhere_is_still_turned_away(start_server):
+    server = start_server("--group", "local.test", "--anonymous", "none",
+                          "--user", "alice:secret",
+                          conf=['plaintext_login = "never"'])
+    with server.connect() as client:
+        assert client.greeting.startswith("502 ")
+        assert client.at_end()
+
+
 # --- two ways in ---
 
 @pytest.mark.parametrize("version", VERSIONS)
