@@ -24,21 +24,44 @@ def open_server():
         one.remove()
 
 
+MEMBERS = [*GROUPS, "--anonymous", "none", "--user", f"{USER}:{PASSWORD}",
+           "--user", f"feed:{PASSWORD}:peer"]
+
+
+def fill_as_feed(client):
+    assert client.command("AUTHINFO USER feed").startswith("381")
+    assert client.command(f"AUTHINFO PASS {PASSWORD}").startswith("281")
+    fill(client)
+
+
 @pytest.fixture(scope="session")
 def members_server():
     """Nobody may anything without an account."""
-    one = Server(*GROUPS, "--anonymous", "none", "--user",
-                 f"{USER}:{PASSWORD}", "--user", f"feed:{PASSWORD}:peer")
+    one = Server(*MEMBERS)
     try:
         one.start()
         with one.connect() as client:
-            assert client.command("AUTHINFO USER feed").startswith("381")
-            assert client.command(f"AUTHINFO PASS {PASSWORD}").startswith(
-                "281")
-            fill(client)
+            fill_as_feed(client)
         yield one
     finally:
         one.remove()
+
+
+@pytest.fixture(scope="session")
+def sealed_server():
+    """... and none logs in without TLS."""
+    one = Server(*MEMBERS, tls=True, conf=['plaintext_login = "never"'])
+    try:
+        one.start()
+        with one.connect_tls() as client:
+            fill_as_feed(client)
+        yield one
+    finally:
+        one.remove()
+
+
+SERVERS = {"plain": "open_server", "login": "members_server",
+           "starttls": "sealed_server", "tls": "sealed_server"}
 
 
 def pytest_configure(config):
@@ -58,6 +81,5 @@ def door(request):
     for program in getattr(request.module, "PROGRAMS", []):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not there")
-    server = request.getfixturevalue(
-        "open_server" if request.param == "plain" else "members_server")
+    server = request.getfixturevalue(SERVERS[request.param])
     return Door(request.param, server)

@@ -1,7 +1,11 @@
 """Gnus in batch: groups, a summary, an article, a post (INTEROP row 5)."""
+import pytest
+
 from support.door import COUNT, GROUP, POSTS, body_of, run
 
 PROGRAMS = ["emacs"]
+pytestmark = pytest.mark.doors("plain", "login", "starttls", "tls")
+OPEN = {"starttls": "nntp-open-network-stream", "tls": "nntp-open-tls-stream"}
 
 PROGRAM = r"""
 (require 'gnus)
@@ -11,6 +15,7 @@ PROGRAM = r"""
       gnus-read-newsrc-file nil gnus-save-newsrc-file nil
       gnus-check-new-newsgroups nil gnus-read-active-file nil
       gnus-large-newsgroup nil gnus-novice-user nil gnus-agent nil
+      network-security-level 'low
       auth-sources '("~/.authinfo") auth-source-save-behavior nil
       coding-system-for-write 'binary)
 (gnus)
@@ -36,7 +41,8 @@ def test_it_reads_and_posts(door, tmp_path):
     subject = f"gnus {door.kind}"
     (tmp_path / "g.el").write_text(PROGRAM % {
         "port": door.port, "subject": subject,
-        "open": "nntp-open-plain-stream"})
+        "open": OPEN.get(door.kind, "nntp-open-plain-stream")})
+    (tmp_path / ".emacs.d").mkdir()  # for what it learns of certificates
     if door.user:
         (tmp_path / ".authinfo").write_text(
             f"machine 127.0.0.1 login {door.user} password {door.password} "

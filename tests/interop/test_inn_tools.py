@@ -1,6 +1,7 @@
 """INN's own programs against our port, from Debian's package unpacked (INTEROP
 rows 18 to 20): rnews, inews, actsync, getlist, pullnews."""
 import email.utils
+import shutil
 
 import pytest
 
@@ -28,10 +29,11 @@ def article(name, subject, date=None):
             ".dot\n\nlast\n")
 
 
-@pytest.mark.doors("plain")  # by its address
 def test_rnews_offers_a_batch(door, tools):
-    texts = [article(f"<rnews-{number}@example.com>", f"rnews {number}")
-             for number in range(3)]
+    if door.user:  # without, its address makes it a peer
+        tools.write("etc/passwd.nntp", f"{door.host}:feed:{door.password}\n")
+    texts = [article(f"<rnews-{number}-{door.kind}@example.com>",
+                     f"rnews {number}") for number in range(3)]
     batch = "".join(f"#! rnews {len(text)}\n{text}" for text in texts)
     for _ in range(2):  # the second time all are known
         done = tools.run("rnews", "-v", "-S", door.host, "-P", door.port,
@@ -92,29 +94,37 @@ def test_actsync_compares_two_lists(door, tools):
         ["newgroup", "local.gone"], ["rmgroup", POSTS]]
 
 
-def test_pullnews_pulls_into_a_batch(door, tools):
+def pullnews(door, tools, *words):
+    """Up to the mark that it leaves behind."""
+    mode = {"starttls": "_STARTTLS", "tls": "_TLS"}.get(door.kind, "")
     login = f" {door.user} {door.password}" if door.user else ""
-    tools.write("marks", f"{door.host}:{door.port}{login}\n\t{GROUP} 0 0\n")
-    done = tools.run("pullnews", "-c", tools.path("marks"), "-r",
-                     tools.path("out.rnews"))
+    tools.write("marks", f"{door.host}:{door.port}{mode}{login}\n"
+                f"\t{GROUP} 0 0\n")
+    environment = {}
+    if mode:
+        shutil.copy(door.certificate, tools.path("cert.pem"))
+        environment["SSL_CERT_FILE"] = tools.path("cert.pem")
+    done = tools.run("pullnews", "-c", tools.path("marks"), *words,
+                     environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    with open(tools.path("out.rnews"), "rb") as file:
-        octets = file.read()
-    for number in range(1, COUNT + 1):
-        assert f"Message-ID: {name_of(number)}\n".encode() in octets
-        assert b"\n\n" + body_of(number) in octets
-    assert octets.count(b"#! rnews ") == COUNT
     with open(tools.path("marks")) as file:
         assert file.read().split()[-3::2] == [GROUP, str(COUNT)]
 
 
+@pytest.mark.doors("plain", "login", "starttls", "tls")
+def test_pullnews_pulls_into_a_batch(door, tools):
+    pullnews(door, tools, "-r", tools.path("out.rnews"))
+    with open(tools.path("out.rnews"), "rb") as file:
+        octets = file.read().replace(b"\r\n", b"\n")  # CRLF over TLS
+    for number in range(1, COUNT + 1):
+        assert f"Message-ID: {name_of(number)}\n".encode() in octets
+        assert b"\n\n" + body_of(number) in octets
+    assert octets.count(b"#! rnews ") == COUNT
+
+
 def test_pullnews_feeds_another_server(door, tools, start_server):
     other = start_server("--group", GROUP, "--peer", "127.0.0.1")
-    login = f" {door.user} {door.password}" if door.user else ""
-    tools.write("marks", f"{door.host}:{door.port}{login}\n\t{GROUP} 0 0\n")
-    done = tools.run("pullnews", "-c", tools.path("marks"), "-s",
-                     f"127.0.0.1:{other.port}")
-    assert done.returncode == 0, done.stdout + done.stderr
+    pullnews(door, tools, "-s", f"127.0.0.1:{other.port}")
     with other.connect() as client:
         assert client.command(f"GROUP {GROUP}").startswith(f"211 {COUNT} ")
         for number in range(1, COUNT + 1):

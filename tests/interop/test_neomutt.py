@@ -1,8 +1,14 @@
 """neomutt reads a group and posts to one (INTEROP row 6)."""
+import shutil
+
+import pytest
+
 from support.door import COUNT, GROUP, POSTS, body_of, name_of
 from support.terminal import Terminal
 
 PROGRAMS = ["neomutt"]
+# TLS from the first octet on it speaks on port 563 only, whatever it is told.
+pytestmark = pytest.mark.doors("plain", "login", "starttls")
 
 SETTINGS = """
 set news_server="news://{host}:{port}/"
@@ -13,7 +19,7 @@ set spool_file="{home}/Mail/inbox"
 set record=""
 set from="me@example.com"
 set realname="Me"
-set ssl_starttls=no
+set ssl_verify_host=no
 set sleep_time=0
 set quit=yes
 set wait_key=no
@@ -35,6 +41,11 @@ def settings(door, home):
     if door.user:
         text += (f'set nntp_user="{door.user}"\n'
                  f'set nntp_pass="{door.password}"\n')
+    if door.is_starttls:
+        text += f'set ssl_starttls=yes\nset certificate_file="{home}/cert.pem"\n'
+        shutil.copy(door.certificate, home)
+    else:
+        text += "set ssl_starttls=no\n"
     (home / "rc").write_text(text)
 
 

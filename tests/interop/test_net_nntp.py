@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from support.door import COUNT, run
 from support.nntp import article
 
 PROGRAM = r"""
@@ -92,3 +93,34 @@ def test_it_logs_in(start_server):
     assert done.stdout.splitlines() == [
         "before 0 480", "wrong 0 481", "right 1 281", "after 1 211",
         "post 1 240"]
+
+
+SECURE = r"""
+use strict; use warnings; use Net::NNTP;
+my ($port, $kind, $user, $password) = @ARGV;
+my %tls = (SSL_ca_file => 'cert.pem');
+my $news = Net::NNTP->new('127.0.0.1', Port => $port, Timeout => 20,
+    SSL => $kind eq 'tls', %tls) or die "no connection: $@";
+if ($kind eq 'starttls') {
+    print "early ", ($news->authinfo($user, $password) ? 1 : 0), ' ',
+        $news->code, "\n";
+    $news->starttls(%tls) or die "no TLS: $@";
+}
+print "login ", ($news->authinfo($user, $password) ? 1 : 0), "\n";
+print "group ", join(' ', $news->group('local.test')), "\n";
+print "over ", scalar(keys %{$news->xover('1-5')}), "\n";
+$news->quit;
+"""
+
+
+@pytest.mark.doors("starttls", "tls")
+def test_it_speaks_tls_and_believes_the_certificate(door, tmp_path):
+    shutil.copy(door.certificate, tmp_path)
+    done = run("perl", "-e", SECURE, door.port, door.kind, door.user,
+               door.password, home=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    lines = done.stdout.decode().splitlines()
+    if door.is_starttls:
+        assert lines.pop(0) == "early 0 483"
+    assert lines == ["login 1", f"group {COUNT} 1 {COUNT} local.test",
+                     f"over {COUNT}"]

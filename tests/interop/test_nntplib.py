@@ -1,8 +1,10 @@
 """Python's nntplib: lists, reads, posts (INTEROP row 12)."""
+import ssl
 import warnings
 
 import pytest
 
+from support.door import COUNT, GROUP, name_of
 from support.nntp import article
 
 with warnings.catch_warnings():
@@ -103,3 +105,24 @@ def test_it_pulls_new_news(reader):
                                                        yesterday)[1]
     assert "local.test" in [group.group for group
                             in reader.newgroups(yesterday)[1]]
+
+
+@pytest.mark.doors("starttls", "tls")
+def test_it_speaks_tls_and_believes_the_certificate(door):
+    context = ssl.create_default_context(cafile=door.certificate)
+    if door.is_tls:
+        one = nntplib.NNTP_SSL(door.host, door.port, ssl_context=context,
+                               timeout=20)
+    else:
+        one = nntplib.NNTP(door.host, door.port, timeout=20)
+    with one:
+        if door.is_starttls:
+            with pytest.raises(nntplib.NNTPTemporaryError) as error:
+                one.login(door.user, door.password, usenetrc=False)
+            assert str(error.value).startswith("483")
+            assert "STARTTLS" in one.getcapabilities()
+            one.starttls(context)
+        assert "STARTTLS" not in one.getcapabilities()
+        one.login(door.user, door.password, usenetrc=False)
+        assert one.group(GROUP)[1:4] == (COUNT, 1, COUNT)
+        assert one.stat(1)[2] == name_of(1)

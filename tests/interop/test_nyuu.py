@@ -11,6 +11,7 @@ from support.door import POSTS, run
 from support.server import TOP
 
 PROGRAMS = ["node", "npm"]
+pytestmark = pytest.mark.doors("plain", "login", "tls")
 HERE = pathlib.Path(__file__).resolve().parent
 # It has a part in C++, which is compiled once.
 PLACE = pathlib.Path(TOP) / "build" / "nyuu"
@@ -53,7 +54,8 @@ def posted(door, nyuu, tmp_path):
               + os.urandom(1000))
     path = tmp_path / "file.bin"
     path.write_bytes((octets * (OCTETS // len(octets) + 1))[:OCTETS])
-    done = run(nyuu, "-h", door.host, "-P", door.port, "-n4", "-g", POSTS,
+    tls = ["-S", "--ignore-cert"] if door.is_tls else []
+    done = run(nyuu, *tls, "-h", door.host, "-P", door.port, "-n4", "-g", POSTS,
                "-f", "N <n@example.com>", "-o", tmp_path / "out.nzb", "-O",
                "-k1", "--check-delay=100ms", "--check-retry-delay=100ms", "-a",
                "100K", *login(door, "-u", "-p"), path, home=tmp_path)
@@ -76,6 +78,8 @@ def test_what_nyuu_posts_nzbget_fetches(door, posted, tmp_path):
     if door.user:
         settings |= {"Server1.Username": door.user,
                      "Server1.Password": door.password}
+    if door.is_tls:
+        settings |= {"Server1.Encryption": "yes", "CertCheck": "no"}
     words = [word for key, value in settings.items()
              for word in ("-o", f"{key}={value}")]
     done = run("nzbget", "-n", "-c", "/dev/null", *words, nzb, home=tmp_path)

@@ -3,10 +3,13 @@ import contextlib
 import os
 import subprocess
 
+import pytest
+
 from support.door import COUNT, GROUP, name_of
 from support.wait import wait_until
 
 PROGRAMS = ["pan", "Xvfb"]
+pytestmark = pytest.mark.doors("plain", "login", "tls")
 
 SERVERS = """\
 <server-properties>
@@ -19,8 +22,8 @@ SERVERS = """\
     <connection-limit>4</connection-limit>
     <newsrc>{home}/.pan2/newsrc-1</newsrc>
     <rank>1</rank>
-    <use-ssl>0</use-ssl>
-    <trust>0</trust>
+    <use-ssl>{tls}</use-ssl>
+    <trust>{tls}</trust>
   </server>
 </server-properties>
 """
@@ -55,7 +58,7 @@ def test_it_takes_the_headers_of_a_group(door, tmp_path):
     place.mkdir()
     (place / "servers.xml").write_text(SERVERS.format(
         host=door.host, port=door.port, home=tmp_path, user=door.user or "",
-        password=door.password or ""))
+        password=door.password or "", tls=int(door.is_tls)))
     (place / "preferences.xml").write_text(PREFERENCES)
     (place / "newsrc-1").write_text(f"{GROUP}:\n")
     headers = place / "groups" / GROUP

@@ -1,9 +1,12 @@
 """slrn reads a group and posts to one, driven by its own macros (INTEROP row
 4)."""
+import pytest
+
 from support.door import COUNT, GROUP, body_of, name_of
 from support.terminal import Terminal
 
 PROGRAMS = ["slrn"]
+pytestmark = pytest.mark.doors("plain", "login", "tls")
 
 SETTINGS = """
 set hostname "example.com"
@@ -41,12 +44,14 @@ define group_mode_startup_hook ()
 
 def slrn(door, home, macros, *words):
     text = SETTINGS.format(home=home)
+    host, port = door.host, ["-p", door.port]
+    if door.is_tls:
+        host, port = f"snews://{door.host}:{door.port}/", []
     if door.user:
-        text += (f'nnrpaccess "{door.host}" "{door.user}" '
-                 f'"{door.password}"\n')
+        text += f'nnrpaccess "{host}" "{door.user}" "{door.password}"\n'
     (home / "slrnrc").write_text(text)
     (home / "macros.sl").write_text(macros.format(home=home))
-    with Terminal("slrn", "-h", door.host, "-p", door.port, "-f",
+    with Terminal("slrn", "-h", host, *port, "-f",
                   home / "newsrc", "-i", home / "slrnrc", *words,
                   home=home) as terminal:
         return terminal.end()

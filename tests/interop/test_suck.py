@@ -1,4 +1,6 @@
 """suck fetches, rpost posts (INTEROP row 10)."""
+import pytest
+
 from support.door import COUNT, GROUP, POSTS, body_of, name_of, run
 
 PROGRAMS = ["suck", "rpost"]
@@ -8,10 +10,12 @@ def login(door):
     return ["-U", door.user, "-P", door.password] if door.user else []
 
 
+@pytest.mark.doors("plain", "login", "tls")
 def test_suck_fetches_what_is_new(door, tmp_path):
     (tmp_path / "sucknewsrc").write_text(f"{GROUP} 0\n")
     (tmp_path / "Msgs").mkdir()
-    done = run("suck", door.host, "-N", door.port, "-dd", ".", "-dt", ".",
+    tls = ["-ssl"] if door.is_tls else []  # sets the port, so it goes first
+    done = run("suck", door.host, *tls, "-N", door.port, "-dd", ".", "-dt", ".",
                "-dm", "./Msgs", "-m", "-c", "-M", *login(door), home=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {}

@@ -4,11 +4,14 @@ import pytest
 from support.door import COUNT, GROUP, body_of, name_of, run
 
 PROGRAMS = ["rtin"]
+pytestmark = pytest.mark.doors("plain", "login", "tls")
 
 
 def rtin(door, home, *words):
-    login = ["-A"] if door.user else []
-    return run("rtin", "-Q", "-n", "-g", door.host, "-p", door.port, *login,
+    more = ["-A"] if door.user else []
+    if door.is_tls:
+        more += ["-T", "-k"]
+    return run("rtin", "-Q", "-n", "-g", door.host, "-p", door.port, *more,
                *words, home=home)
 
 

@@ -22,14 +22,28 @@ def body_of(number):
 
 @dataclasses.dataclass
 class Door:
-    """kind: plain, login (plain, and no right without an account)."""
+    """kind: plain; login, where nobody has a right without an account; starttls
+    and tls (from the first octet on), where no password may come in plain."""
     kind: str
     server: object
     host: str = "127.0.0.1"
 
     @property
     def port(self):
-        return self.server.port
+        return self.server.tls_port if self.is_tls else self.server.port
+
+    @property
+    def is_tls(self):
+        return self.kind == "tls"
+
+    @property
+    def is_starttls(self):
+        return self.kind == "starttls"
+
+    @property
+    def certificate(self):
+        """Its file: nobody but it vouches for it."""
+        return os.path.join(self.server.dir, "cert.pem")
 
     @property
     def user(self):
@@ -41,7 +55,8 @@ class Door:
 
     def connect(self):
         """As one who may do all that the door's client may."""
-        client = self.server.connect()
+        client = (self.server.connect_tls() if self.is_tls or self.is_starttls
+                  else self.server.connect())
         if self.user:
             assert client.command(f"AUTHINFO USER {USER}").startswith("381")
             assert client.command(f"AUTHINFO PASS {PASSWORD}").startswith(

@@ -112,7 +112,8 @@ class InnTools:
             os.chown(self.path(name), pwd.getpwnam("news").pw_uid, -1)
         os.chmod(self.path(name), 0o600)
 
-    def run(self, program, *words, octets=b"", timeout=60):
+    def run(self, program, *words, octets=b"", timeout=60,
+            environment=None):
         places = [self.news + "/bin", os.path.join(ROOT, "usr", "bin")]
         path = next(path for path in (os.path.join(place, program)
                                       for place in places)
@@ -126,7 +127,8 @@ class InnTools:
                      INNCONF=self.path("etc/inn.conf"),
                      LD_LIBRARY_PATH=self.news,
                      PERL5LIB=":".join([self.path("perl"), self.news,
-                                        f"{ROOT}/usr/share/perl5"])))
+                                        f"{ROOT}/usr/share/perl5"]),
+                     **(environment or {})))
         done.stdout = done.stdout.decode("latin-1")
         done.stderr = done.stderr.decode("latin-1")
         return done
