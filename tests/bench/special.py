@@ -9,11 +9,14 @@ import json
 import subprocess
 import time
 
-from servers import BUILD, Inn
+import pipeline
+from servers import BUILD, Inn, port_free
 
 SINK = BUILD / "tests/bench/newssink"
 MANY_GROUPS = 50000
-FED = 60000         # articles of feed_out
+FED = 60000         # articles of feed_out and feed_between
+BETWEEN_SECONDS = 120
+BROWSED = 50000     # articles of bridge
 BESIDE_RATE = 2000  # articles a second
 SETTLE_SECONDS = 1  # allocators settle; nothing is waited for
 
@@ -77,11 +80,62 @@ def feed_out(bench, row, server):
                 return {"failed": "not all of it came within 120 s"}
             result = json.loads(line)
             result["cpu_us"] = (feeder.cpu_seconds() - before) * 1e6 / FED
-            result["ingest"] = fed["rate"]
+            result["note"] = f"taken in at {fed['rate']:,.0f}/s"
             return result
     finally:
         sink.terminate()
         sink.wait(10)
+
+
+def feed_between(bench, row, server):
+    """From the first article at one server to the last at the next, both of a
+    kind, while they come in."""
+    with bench.other(server, "fed", bench.groups) as last, \
+            bench.other(server, "feeding", bench.groups, "--feed",
+                        f"127.0.0.1:{last.port}") as first:
+        before = first.cpu_seconds() + last.cpu_seconds()
+        begun = time.monotonic()
+        fed = bench.load_words(
+            first, ["--row", "takethis", "--connections", "4", "--window",
+                    "64", "--count", str(FED), "--seed", "78"])
+        if "failed" in fed:
+            return fed
+        wanted = pipeline.marks_sum(first.port)
+        while pipeline.marks_sum(last.port) < wanted:
+            if time.monotonic() > begun + BETWEEN_SECONDS:
+                return {"failed": "not all of it came within "
+                        f"{BETWEEN_SECONDS} s"}
+            time.sleep(0.05)
+        return {"rate": FED / (time.monotonic() - begun),
+                "cpu_us": (first.cpu_seconds() + last.cpu_seconds() - before)
+                * 1e6 / FED,
+                "note": f"taken in at {fed['rate']:,.0f}/s"}
+
+
+def bridge(bench, row, server):
+    """ARTICLE over a WebSocket; beside it the same over TCP.  The client is in
+    Python, so the rates are its own: what counts is the server's CPU."""
+    if isinstance(server, Inn):
+        return {"failed": "no bridge"}
+    group = row.words[row.words.index("--group") + 1]
+    http = port_free()
+    with bench.other(server, "bridge", bench.groups, "--http-port",
+                     str(http)) as bridged:
+        fed = bench.load_words(
+            bridged, ["--row", "takethis", "--window", "64", "--count",
+                      "5000", "--seed", "79"])
+        if "failed" in fed:
+            return fed
+        cpu_us = {}
+        for kind, port in (pipeline.Tcp, bridged.port), (pipeline.Browser,
+                                                         http):
+            connection = kind(port)
+            before = bridged.cpu_seconds()
+            seconds = pipeline.articles(connection, group, BROWSED)
+            cpu_us[kind] = (bridged.cpu_seconds() - before) * 1e6 / BROWSED
+            connection.close()
+        return {"rate": BROWSED / seconds, "cpu_us": cpu_us[pipeline.Browser],
+                "note": f"over TCP {cpu_us[pipeline.Tcp]:.2f} us"}
 
 
 def many_groups(bench, row, server):
