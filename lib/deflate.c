@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
+#include "lib/buffer.h"
 #include "lib/memory.h"
 
 enum {
@@ -13,6 +14,8 @@ enum {
     /* Negative: raw deflate, without zlib's head. */
     PACK_WINDOW = -12,
     PACK_MEMORY = 5,
+    ALONE_WINDOW = -15, /* for the short time that it takes */
+    ALONE_MEMORY = 8,
     UNPACK_WINDOW = -15,
 };
 
@@ -86,9 +89,10 @@ packer_run(z_stream *packer, struct evbuffer *to, int flush)
     return 0;
 }
 
-int
-deflate_pack(struct deflate *deflate, struct evbuffer *from,
-             struct evbuffer *to, size_t step)
+/* At most step octets of from. */
+static int
+packer_take(struct deflate *deflate, struct evbuffer *from,
+            struct evbuffer *to, size_t step)
 {
     struct evbuffer_iovec piece;
 
@@ -103,9 +107,56 @@ deflate_pack(struct deflate *deflate, struct evbuffer *from,
         evbuffer_drain(from, piece.iov_len);
         step -= piece.iov_len;
     }
+    return 0;
+}
+
+int
+deflate_pack(struct deflate *deflate, struct evbuffer *from,
+             struct evbuffer *to, size_t step)
+{
+    if (packer_take(deflate, from, to, step) < 0)
+        return -1;
     return evbuffer_get_length(from) > 0
                ? 0
                : packer_run(&deflate->packer, to, Z_SYNC_FLUSH);
+}
+
+int
+deflate_splice(struct deflate *deflate, struct evbuffer *from,
+               struct evbuffer *to, const void *packed, size_t length)
+{
+    /* A full flush ends at an octet and empties the packer's window: behind
+       the piece its distances count from the flush on again. */
+    if (packer_take(deflate, from, to, SIZE_MAX) < 0
+        || packer_run(&deflate->packer, to, Z_FULL_FLUSH) < 0)
+        return -1;
+    return evbuffer_add(to, packed, length);
+}
+
+int
+deflate_alone(const void *octets, size_t length, struct buffer *packed)
+{
+    z_stream packer = {0};
+    size_t size;
+    int status;
+
+    if (deflateInit2(&packer, LEVEL, Z_DEFLATED, ALONE_WINDOW, ALONE_MEMORY,
+                     Z_DEFAULT_STRATEGY)
+        != Z_OK)
+        return -1;
+    /* The flush is not in zlib's bound. */
+    size = deflateBound(&packer, (uLong)length) + 16;
+    packer.next_in = (Bytef *)(uintptr_t)octets;
+    packer.avail_in = (uInt)length;
+    packer.next_out = (Bytef *)buffer_reserve(packed, size);
+    packer.avail_out = (uInt)size;
+    status = deflate(&packer, Z_FULL_FLUSH);
+    if (status == Z_OK && packer.avail_in == 0 && packer.avail_out > 0)
+        packed->used += size - packer.avail_out;
+    else
+        status = Z_BUF_ERROR;
+    deflateEnd(&packer);
+    return status == Z_OK ? 0 : -1;
 }
 
 /* --- unpacking --- */

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct buffer;
 struct deflate;
 struct evbuffer;
 
@@ -40,6 +41,16 @@ void deflate_free(struct deflate **deflate);
    no memory. */
 int deflate_pack(struct deflate *deflate, struct evbuffer *from,
                  struct evbuffer *to, size_t step);
+/*
+ * A piece that was packed by itself, in place of its octets: from is packed
+ * first, all of it, and what comes behind refers to nothing before.  -1: no
+ * memory.
+ */
+int deflate_splice(struct deflate *deflate, struct evbuffer *from,
+                   struct evbuffer *to, const void *packed, size_t length);
+/* Pack such a piece: append it to packed.  It refers to nothing before it.
+   -1: no memory. */
+int deflate_alone(const void *octets, size_t length, struct buffer *packed);
 /* Take octets out of from until it is empty or room octets were put into to.
    1: go on, 0: the other end has ended, -1: nonsense, or far too much of
    little; deflate_failure() says which. */

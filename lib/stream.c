@@ -394,6 +394,19 @@ stream_is_compressed(const struct stream *stream)
     return stream->deflate != NULL;
 }
 
+bool
+stream_splice(struct stream *stream, const void *packed, size_t length)
+{
+    if (stream->deflate == NULL
+        || evbuffer_get_length(stream->output) > STREAM_PACK_OCTETS)
+        return false;
+    if (deflate_splice(stream->deflate, stream->output, stream->to_layer,
+                       packed, length)
+        < 0)
+        stream_fail(stream);
+    return true;
+}
+
 size_t
 stream_unsent(const struct stream *stream)
 {

@@ -67,6 +67,12 @@ struct tls *stream_tls(const struct stream *stream);
  */
 void stream_start_deflate(struct stream *stream, struct deflate *deflate);
 bool stream_is_compressed(const struct stream *stream);
+/*
+ * Under deflate: a piece that deflate_alone() has packed goes in place of its
+ * octets, behind all output so far.  False: too much output waits to be packed
+ * before it; append the octets themselves.
+ */
+bool stream_splice(struct stream *stream, const void *packed, size_t length);
 
 /* What came and was not yet taken; the owner drains it. */
 struct evbuffer *stream_input(struct stream *stream);

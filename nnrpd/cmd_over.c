@@ -9,12 +9,15 @@
 
 #include "lib/buffer.h"
 #include "lib/memory.h"
+#include "lib/stream.h"
 #include "nnrpd/cmd.h"
 #include "nnrpd/fetch.h"
 #include "nnrpd/overview_line.h"
+#include "nnrpd/packed.h"
 #include "nnrpd/rows.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
+#include "storage/active.h"
 #include "storage/overview.h"
 #include "storage/spool_reader.h"
 
@@ -26,6 +29,7 @@ struct over_work {
     bool begun;        /* 224 has gone */
     bool asking;
     bool done;
+    uint64_t removals; /* of the store, when the question was asked */
     struct overview_request *question;
     struct fetch *fetch;
 };
@@ -64,11 +68,82 @@ over_write_lines(struct session *session, const struct overview_line *lines,
     }
 }
 
+/* --- under COMPRESS: whole blocks are deflated once for everybody --- */
+
+static bool
+over_splice(struct session *session, const struct packed_block *block)
+{
+    return block != NULL
+           && stream_splice(session->stream, block->octets.data,
+                            block->octets.used);
+}
+
+/* Blocks from the next number on that are at hand; there is more to ask for
+   when this returns. */
+static void
+over_write_kept(struct over_work *work)
+{
+    struct session *session = work->session;
+    const struct packed_block *block;
+    uint64_t first;
+
+    while (!session_spend(session, 0)) {
+        first = work->rows.low;
+        if (first % PACKED_NUMBERS != 0
+            || work->rows.high < first + PACKED_NUMBERS)
+            return;
+        block = packed_find(session->worker->packed, work->rows.group, first);
+        if (block == NULL)
+            return;
+        over_begin_list(work);
+        if (!over_splice(session, block))
+            return;
+        (void)session_spend(session, block->lines);
+        work->rows.low = first + PACKED_NUMBERS;
+    }
+}
+
+/*
+ * Lines of an answer, block by block: one of which all lines are here goes out
+ * as a whole.  An answer that was cut within a block (next) gives back what it
+ * has of it, where it has more than that, so that the next one begins at the
+ * block.  Returns where to go on.
+ */
+static uint64_t
+over_write_packed(struct over_work *work, const struct overview_answer *answer)
+{
+    struct session *session = work->session;
+    const struct overview_line *line = answer->lines;
+    const struct overview_line *end = line + answer->count;
+    const struct overview_line *block_end;
+    uint64_t last;
+
+    while (line < end) {
+        last = packed_first(line->number) + PACKED_NUMBERS - 1;
+        block_end = line;
+        while (block_end < end && block_end->number <= last)
+            block_end++;
+        if (answer->next != 0 && answer->next <= last && line > answer->lines)
+            return packed_first(line->number);
+        if (packed_first(line->number) < work->rows.low
+            || work->rows.high < last
+            || (answer->next != 0 && answer->next <= last)
+            || !over_splice(session,
+                            packed_put(session->worker->packed,
+                                       work->rows.group, work->removals, line,
+                                       (size_t)(block_end - line))))
+            over_write_lines(session, line, (size_t)(block_end - line));
+        line = block_end;
+    }
+    return answer->next;
+}
+
 static void
 over_answer(void *context, const struct overview_answer *answer)
 {
     struct over_work *work = context;
     struct session *session = work->session;
+    uint64_t next = answer->next;
 
     work->asking = false;
     work->question = NULL;
@@ -84,11 +159,14 @@ over_answer(void *context, const struct overview_answer *answer)
     }
     if (answer->count > 0) {
         over_begin_list(work);
-        over_write_lines(session, answer->lines, answer->count);
+        if (stream_is_compressed(session->stream))
+            next = over_write_packed(work, answer);
+        else
+            over_write_lines(session, answer->lines, answer->count);
         (void)session_spend(session, (unsigned)answer->count);
     }
-    work->rows.low = answer->next;
-    if (answer->next == 0)
+    work->rows.low = next;
+    if (next == 0)
         over_end_list(work);
 }
 
@@ -125,7 +203,6 @@ over_step(void *context)
     struct worker *worker = work->session->worker;
     struct overview_query query = {.question = OVERVIEW_RANGE,
                                    .group = work->rows.group,
-                                   .low = work->rows.low,
                                    .high = work->rows.high,
                                    .limit = SESSION_ROWS};
 
@@ -133,6 +210,13 @@ over_step(void *context)
         return STEP_DONE;
     if (work->asking)
         return STEP_WAIT;
+    if (work->id == NULL && stream_is_compressed(work->session->stream)) {
+        over_write_kept(work);
+        if (session_spend(work->session, 0))
+            return STEP_MORE;
+    }
+    query.low = work->rows.low;
+    work->removals = active_removals(worker->active);
     work->asking = true;
     if (work->id != NULL) {
         work->fetch =

@@ -19,6 +19,7 @@
 #include "lib/tls_context.h"
 #include "nnrpd/auth_link.h"
 #include "nnrpd/finder.h"
+#include "nnrpd/packed.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
@@ -283,6 +284,7 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
     worker->spool = spool_reader_new(worker->config->pathspool, worker->base);
     worker->writer = writer_link_new(worker);
     worker->finder = finder_new(worker);
+    worker->packed = packed_new(worker->active);
     worker->auth = auth_link_new(worker);
     worker->control =
         ipc_new(worker->base, CHILD_CONTROL_FD, handlers,
@@ -347,6 +349,7 @@ worker_turn(struct worker *worker, bool wait)
     worker->now_ms = worker_clock_ms();
     worker_run_sessions(worker);
     writer_link_turn_ended(worker->writer);
+    packed_turn_ended(worker->packed);
     if (worker->overview != NULL)
         overview_reader_turn_ended(worker->overview);
     atomic_fetch_add_explicit(&worker->slot->loops, 1, memory_order_relaxed);
@@ -372,6 +375,7 @@ worker_close(struct worker *worker)
     event_free(worker->terminated);
     ipc_free(&worker->control);
     auth_link_free(&worker->auth);
+    packed_free(&worker->packed);
     finder_free(&worker->finder);
     writer_link_free(&worker->writer);
     overview_reader_close(&worker->overview);

@@ -26,6 +26,7 @@ struct event_base;
 struct finder;
 struct ipc;
 struct overview_reader;
+struct packed;
 struct session;
 struct spool_reader;
 struct tls_context;
@@ -52,6 +53,7 @@ struct worker {
     struct active *active;
     struct overview_reader *overview; /* NULL until the store is there */
     struct spool_reader *spool;
+    struct packed *packed;
     struct writer_link *writer;
     struct finder *finder;
     struct auth_link *auth;

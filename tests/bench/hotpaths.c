@@ -19,6 +19,7 @@
 #include "lib/ipc.h"
 #include "lib/shared.h"
 #include "nnrpd/finder.h"
+#include "nnrpd/packed.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
@@ -113,6 +114,7 @@ worker_begin(void)
     worker.now_ms = worker_clock_ms();
     worker.writer = writer_link_new(&worker);
     worker.finder = finder_new(&worker);
+    worker.packed = packed_new(worker.active);
     worker.spool = spool_reader_new(world.config->pathspool, worker.base);
     worker.overview = overview_reader_open(
         world.config->overview, world.config->pathoverview, world.active,

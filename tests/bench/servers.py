@@ -84,10 +84,11 @@ class Renews(Server):
 
     def __init__(self, where, groups, *more, environment=None):
         self.dir, self.port = where / "renews", port_free()
+        self.tls_port = port_free()
         self.environment = dict(os.environ, RENEWS_BUILD=str(BUILD),
                                 **(environment or {}))
         self.dir.mkdir(parents=True)
-        self.serve("start", "--port", self.port,
+        self.serve("start", "--port", self.port, "--tls-port", self.tls_port,
                    "--groups-file", groups, "--peer", "127.0.0.1",
                    "--conf", "artcutoff = 0", "--conf", "maxartsize = 16000000",
                    "--conf", "maxconnections = 20000",

@@ -23,6 +23,7 @@
 #include "lib/ipc.h"
 #include "lib/memory.h"
 #include "nnrpd/finder.h"
+#include "nnrpd/packed.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
@@ -97,6 +98,7 @@ server_start(const char *anonymous)
     worker.now_ms = worker_clock_ms();
     worker.writer = writer_link_new(&worker);
     worker.finder = finder_new(&worker);
+    worker.packed = packed_new(worker.active);
 }
 
 static void
@@ -113,6 +115,7 @@ server_stop(void)
 
     while ((session = TAILQ_FIRST(&worker.sessions)) != NULL)
         session_free(&session);
+    packed_free(&worker.packed);
     finder_free(&worker.finder);
     writer_link_free(&worker.writer);
     event_base_free(worker.base);

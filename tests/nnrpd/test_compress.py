@@ -233,3 +233,54 @@ def test_no_memory_for_it_is_answered_403(start_server):
                    .startswith("206"), what="room again")
     for client in clients:
         client.close()
+
+
+# --- blocks of overview lines that are deflated once for everybody ---
+
+@pytest.fixture(scope="module")
+def many(server):
+    with server.connect() as client:
+        for i in range(1, 401):
+            name = f"<block-{i}@example.com>"
+            client.send(f"TAKETHIS {name}\r\n".encode() + article(
+                message_id=name, subject=f"{i} {random.random()} " + "x" * (
+                    i % 90)))
+        for _ in range(400):
+            assert client.reply().startswith("239")
+        return int(client.command("GROUP local.test").split()[3])
+
+
+RANGES = ["1-", "1-64", "64-127", "63-128", "64-191", "65-300", "100-101",
+          "128-383", "0-500"]
+
+
+def test_ranges_are_the_same_as_without_it(server, many):
+    with server.connect() as plain, server.connect() as one, \
+            server.connect() as two:
+        for client in one, two:
+            client.compress()
+        for client in plain, one, two:
+            client.command("GROUP local.test")
+        for words in RANGES + RANGES[::-1]:
+            expected = plain.long(f"OVER {words}")
+            for client in one, two:
+                # Between two blocks, what the client's own compressor makes.
+                client.send(f"DATE\r\nOVER {words}\r\nDATE\r\n".encode())
+                assert client.reply().startswith("111 ")
+                assert client.reply() == expected[0], words
+                assert [line.removeprefix(b".") if line.startswith(b"..")
+                        else line for line in client.block()] == expected[1]
+                assert client.reply().startswith("111 ")
+
+
+def test_a_cancelled_article_leaves_its_block(server, many):
+    with server.connect() as client:
+        client.compress()
+        client.command("GROUP local.test")
+        before = client.long("OVER 1-")[1]
+        gone = [line for line in before if b"<block-100@example.com>" in line]
+        assert len(gone) == 1
+        assert server.ctlinnd("cancel",
+                              "<block-100@example.com>").returncode == 0
+        assert client.long("OVER 1-")[1] == [line for line in before
+                                             if line not in gone]
