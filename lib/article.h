@@ -126,6 +126,9 @@ struct injection {
     const char *organization; /* where the poster gave none; may be NULL */
     const char *message_id;   /* the one offered with 340; used where the
                                  article has none */
+    const char *cancel_lock;  /* locks for Cancel-Lock, those of the poster's
+                                 behind them; NULL: none */
+    const char *cancel_key;   /* the same with keys */
 };
 
 /*
@@ -159,6 +162,15 @@ void field_unfold(const struct field_value *value, struct buffer *text);
  */
 bool head_find(const char *head, size_t head_octets, const char *name,
                struct field_value *value_r);
+/*
+ * Which article does this one remove: is it a cancel control message, or has
+ * it Supersedes?  Returns true with the message-ID where there is one.
+ */
+bool article_removes(const struct article *article,
+                     struct field_value *target_r);
+/* The same for the head of a stored one. */
+bool head_removes(const char *head, size_t head_octets,
+                  struct field_value *target_r);
 /* Does Path name this host, in any entry (compared without case, RFC 5537,
    3.2)? */
 bool path_has(const struct field_value *path, const char *host);

@@ -164,6 +164,8 @@ struct config {
     struct config_file distributions;
     struct config_file distrib_pats;
     struct config_file moderators;
+    struct config_file canlockuserfile; /* secrets (lib/canlock.h) */
+    struct config_file canlockadminfile;
     char *moderatormailer;   /* "": none but those of moderators */
     char *mta;               /* the command that mails */
     int64_t moderationretry; /* seconds */
@@ -186,6 +188,8 @@ struct config {
     int64_t backoffpostslow;
     int64_t backofftrigger;
     int64_t backoffk;
+    int64_t docancels;       /* enum canlock_policy */
+    int64_t addcanlockuser;  /* enum canlock_user */
     /* time-outs, seconds */
     int64_t initialtimeout;
     int64_t clienttimeout;

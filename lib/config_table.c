@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/buffer.h"
+#include "lib/canlock.h"
 #include "lib/config.h"
 #include "lib/memory.h"
 #include "lib/wildmat.h"
@@ -46,6 +47,10 @@ static const char *const access_words[] = {"none", "read", "post", NULL};
 static const char *const plaintext_words[] = {"never", "local", "always",
                                               NULL};
 static const char *const protocol_words[] = {"TLSv1.2", "TLSv1.3", NULL};
+/* As enum canlock_policy has them. */
+static const char *const cancel_words[] = {"require-auth", "auth", "none",
+                                           "all", NULL};
+static const char *const canlock_words[] = {"username", "ip", "none", NULL};
 static const char *const level_words[] = {"warn", "notice", "debug", NULL};
 
 /* In the order of the manual page and of the sample. */
@@ -166,6 +171,17 @@ const struct config_row config_rows[] = {
      .fallback = "300", .minimum = 1, .maximum = 3600, .unit = "seconds",
      .text = "Pause before a post that could not be mailed is tried again; it "
              "doubles with each failure, up to an hour."},
+    {"canlockuserfile", KIND_FILE, MEMBER(config, canlockuserfile),
+     .fallback = "", .check_line = canlock_check_secret,
+     .text = "File with the secret (32 octets or more, on one line) of which "
+             "posts get the Cancel-Lock that their posters can cancel and "
+             "supersede them by; older secrets, for what was locked with "
+             "them, stand on lines below.  Only the server's user should be "
+             "able to read it."},
+    {"canlockadminfile", KIND_FILE, MEMBER(config, canlockadminfile),
+     .fallback = "", .check_line = canlock_check_secret,
+     .text = "The same for the lock that the server's admin can cancel posts "
+             "by, here and elsewhere."},
     {"runasuser", KIND_WORD, MEMBER(config, runasuser), .fallback = "news",
      .restart = true,
      .text = "Who the server becomes when root starts it; empty: it stays "
@@ -276,6 +292,17 @@ const struct config_row config_rows[] = {
              "the two keys above say, as local.talk.*:20000 (a wildmat, and "
              "octets).  The last one that matches a name counts; of a "
              "crossposted article's groups, the one with the least."},
+    {"docancels", KIND_CHOICE, MEMBER(config, docancels),
+     .fallback = "require-auth", .choices = cancel_words,
+     .text = "Which cancels, and Supersedes, remove an article: those with a "
+             "Cancel-Key for its Cancel-Lock (require-auth); these, and any "
+             "where the article has no Cancel-Lock (auth); none; all.  The "
+             "article that asks is stored and relayed in any case."},
+    {"addcanlockuser", KIND_CHOICE, MEMBER(config, addcanlockuser),
+     .fallback = "username", .choices = canlock_words,
+     .text = "Whom a post is locked for, with canlockuserfile: the account "
+             "(username), the client's address (ip), or nobody (none); who "
+             "has not logged in has no account."},
     {"initialtimeout", KIND_NUMBER, MEMBER(config, initialtimeout),
      .fallback = "30", .minimum = 1, .maximum = 86400, .unit = "seconds",
      .text = "How long a new client may wait with its first command."},

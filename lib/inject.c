@@ -13,7 +13,7 @@ enum {
     DAY_SECONDS = 24 * 60 * 60,
     FUTURE_SECONDS_MAX = DAY_SECONDS,
     FOLLOWUPS_MAX = 20,
-    ADDED_FIELDS_MAX = 6,       /* what injection puts in front, at most */
+    ADDED_FIELDS_MAX = 8,       /* what injection puts in front, at most */
     ADDED_OCTETS_MAX = 4096,    /* the same, with room to spare */
     QUOTED_NAME_OCTETS = 80,    /* of a name that a refusal repeats */
     PATH_LINE_OCTETS_MAX = 900, /* fold before, not at, the limit of 998 */
@@ -492,6 +492,60 @@ add_date(const char *name, int64_t now, struct buffer *wire)
     buffer_append_format(wire, "%s: %s\r\n", name, text);
 }
 
+/* Ours and then the poster's, each on a line of its own, for it may be long.
+ */
+static void
+add_elements(const char *name, const char *ours,
+             const struct field_value *theirs, struct buffer *wire)
+{
+    if (ours == NULL)
+        return;
+    buffer_append_format(wire, "%s:", name);
+    while (*ours != '\0') {
+        size_t octets = strcspn(ours, " ");
+
+        buffer_append_format(wire, " %.*s", (int)octets, ours);
+        ours += octets + (ours[octets] == ' ');
+        if (*ours != '\0')
+            buffer_append_text(wire, "\r\n");
+    }
+    if (theirs->length > 0) {
+        buffer_append_text(wire, "\r\n ");
+        buffer_append(wire, theirs->octets, theirs->length);
+    }
+    buffer_append_text(wire, "\r\n");
+}
+
+/* The poster's header and body, but for the fields that ours have taken up. */
+static void
+add_proto(const struct article *proto, const struct injection *injection,
+          struct buffer *wire)
+{
+    const struct field_value *taken[] = {
+        &proto->fields[FIELD_PATH],
+        injection->cancel_lock != NULL ? &proto->fields[FIELD_CANCEL_LOCK]
+                                       : NULL,
+        injection->cancel_key != NULL ? &proto->fields[FIELD_CANCEL_KEY]
+                                      : NULL,
+    };
+    size_t at = 0;
+
+    for (;;) {
+        const struct field_value *next = NULL;
+
+        for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+            if (taken[i] != NULL && taken[i]->octets != NULL
+                && taken[i]->line_offset >= at
+                && (next == NULL || taken[i]->line_offset < next->line_offset))
+                next = taken[i];
+        if (next == NULL)
+            break;
+        buffer_append(wire, proto->octets + at, next->line_offset - at);
+        at = next->line_offset + next->line_octets;
+    }
+    buffer_append(wire, proto->octets + at, proto->length - at);
+}
+
 int
 article_inject(const struct article *proto, const struct article_rules *rules,
                const struct injection *injection, struct buffer *wire,
@@ -500,7 +554,6 @@ article_inject(const struct article *proto, const struct article_rules *rules,
     const struct field_value *path = &proto->fields[FIELD_PATH];
     const bool has_id = proto->fields[FIELD_MESSAGE_ID].octets != NULL;
     const bool has_date = proto->fields[FIELD_DATE].octets != NULL;
-    size_t at = 0;
 
     if (check_proto(proto, rules, why) < 0)
         return -1;
@@ -524,12 +577,10 @@ article_inject(const struct article *proto, const struct article_rules *rules,
         && proto->fields[FIELD_ORGANIZATION].octets == NULL)
         buffer_append_format(wire, "Organization: %s\r\n",
                              injection->organization);
-
-    /* All the poster's, but for the Path that ours has taken up. */
-    if (path->octets != NULL) {
-        buffer_append(wire, proto->octets, path->line_offset);
-        at = path->line_offset + path->line_octets;
-    }
-    buffer_append(wire, proto->octets + at, proto->length - at);
+    add_elements("Cancel-Lock", injection->cancel_lock,
+                 &proto->fields[FIELD_CANCEL_LOCK], wire);
+    add_elements("Cancel-Key", injection->cancel_key,
+                 &proto->fields[FIELD_CANCEL_KEY], wire);
+    add_proto(proto, injection, wire);
     return 0;
 }

@@ -83,7 +83,8 @@ record_group(const struct record *record, size_t index)
 size_t
 record_group_count(const struct record *record)
 {
-    if (record->head.type != RECORD_ARTICLE)
+    if (record->head.type != RECORD_ARTICLE
+        && record->head.type != RECORD_SUBMISSION)
         return 0;
     return record->head.meta_octets / sizeof(struct record_group);
 }

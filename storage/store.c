@@ -47,6 +47,7 @@ store_reconfigure(struct store *store, const struct config *config)
     free(store->pathhost);
     store->pathhost = xstrdup(config->pathhost);
     store->remember_seconds = days * SECONDS_PER_DAY;
+    store->docancels = (enum canlock_policy)config->docancels;
 }
 
 static void
@@ -87,6 +88,7 @@ store_new(const struct config *config, struct active *active)
     store->event_fd = -1;
     store_reconfigure(store, config);
     store_pending_open(&store->pending);
+    store->early = early_new();
     init_threads(store);
     return store;
 }
@@ -154,6 +156,7 @@ store_free(struct store **store)
     for (uint32_t i = 0; i < old->group_count; i++)
         group_free(&old->groups[i]);
     free(old->groups);
+    early_free(&old->early);
     store_pending_close(&old->pending);
     waiters_free(old->later);
     if (old->event_fd >= 0)

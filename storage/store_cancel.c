@@ -7,30 +7,36 @@
 #include "storage/active.h"
 #include "storage/spool_reader.h"
 
+void
+change_take_groups(struct change *change, const struct record *record)
+{
+    size_t octets;
+
+    change->group_count = record_group_count(record);
+    octets = change->group_count * sizeof(*change->groups);
+    change->groups = xmalloc(octets > 0 ? octets : 1);
+    for (size_t i = 0; i < change->group_count; i++)
+        change->groups[i] = record_group(record, i);
+}
+
 /* The groups of the article that lies there, from the head of its record. */
 static int
 read_groups(struct store *store, const struct history_entry *entry,
             struct change *change)
 {
     struct spooled *spooled;
-    size_t octets;
 
     if (spool_read_now(store->pathspool, &entry->token, entry->sequence,
                        &spooled)
         != SPOOL_FOUND)
         return why_set(&store->why, "the article cannot be read");
-    change->group_count = record_group_count(&spooled->record);
-    octets = change->group_count * sizeof(*change->groups);
-    change->groups = xmalloc(octets > 0 ? octets : 1);
-    for (size_t i = 0; i < change->group_count; i++)
-        change->groups[i] = record_group(&spooled->record, i);
+    change_take_groups(change, &spooled->record);
     spooled_release(spooled);
     return 0;
 }
 
-/* Remove the article, or remember that it must not come. */
-static void
-cancel(struct store *store, struct change *change)
+void
+store_remove(struct store *store, struct change *change)
 {
     struct removal removal = {
         .sequence = change->target,
@@ -85,5 +91,5 @@ store_cancel(struct store *store, int words, const char *const *word,
             return;
         }
     }
-    cancel(store, &change);
+    store_remove(store, &change);
 }

@@ -14,8 +14,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "lib/buffer.h"
+#include "lib/canlock.h"
 #include "storage/expiry.h"
 #include "storage/history.h"
 #include "storage/overview.h"
@@ -230,6 +232,7 @@ struct store {
     size_t article_octets_max; /* what a segment can hold */
     size_t commit_octets_max;
     int64_t remember_seconds; /* how long the ID of a cancelled article */
+    enum canlock_policy docancels;
     /* of store_rebuild(): */
     bool rebuilds; /* no mark that an index had before is known */
     bool quiet;
@@ -243,6 +246,7 @@ struct store {
     int64_t arrival;
     uint64_t stamp;
     struct pending_table pending;
+    struct early_table *early;
     struct waiter *later;    /* commands that wait for the last purge to end */
     struct commit *building; /* NULL: nothing to hand over */
     struct commit *spare;
@@ -361,6 +365,28 @@ void expire_collect(struct index_scratch *scratch,
                     const struct change *change);
 int expire_overview(struct store *store, const struct change *change,
                     struct buffer *why);
+/* Remove the article of a CHANGE_CANCEL, or remember that it must not come; in
+   the building commit.  Its hash, target and groups are set, and changed. */
+void store_remove(struct store *store, struct change *change);
+/* The groups of the article that goes. */
+void change_take_groups(struct change *change, const struct record *record);
+
+/* store_removal.c: articles that remove another one */
+enum removal_answer {
+    REMOVAL_NONE,  /* it removes nothing, or may not, or not yet */
+    REMOVAL_NOW,   /* change is for store_remove() */
+    REMOVAL_WAITS, /* what it removes is on its way: *pending_r */
+    REMOVAL_BROKEN,
+};
+enum removal_answer removal_find(struct store *store,
+                                 const struct submission_view *view,
+                                 struct change *change,
+                                 struct pending **pending_r);
+/* Did an article that may remove this one come before it? */
+bool removal_was_early(struct store *store,
+                       const struct submission_view *view);
+struct early_table *early_new(void);
+void early_free(struct early_table **table);
 
 /* store_mend.c: what the index thread does with a CHANGE_MEND, in a
    transaction of its own. */

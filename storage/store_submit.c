@@ -14,11 +14,15 @@ enum {
     NUMBERS_WARNED = ARTICLE_NUMBER_MAX / 10,
     /* What stands round a group's name in Xref: space, colon, number. */
     XREF_SPARE_OCTETS = 12,
+    /* A CANCEL record behind the article that asks for it, at most: 200
+       groups. */
+    REMOVAL_OCTETS = 4096,
 };
 
 /* A submission on its way in. */
 struct intake {
     struct submission_view view;
+    const void *payload;
     size_t octets;
     store_done_func *done;
     void *context;
@@ -390,11 +394,11 @@ intake_forward(struct store *store, const struct intake *intake)
 
 static void
 intake_wait(struct store *store, struct pending *pending,
-            const struct intake *intake, const void *payload)
+            const struct intake *intake)
 {
     struct waiter *waiter = xcalloc(1, sizeof(*waiter));
 
-    buffer_append(&waiter->payload, payload, intake->octets);
+    buffer_append(&waiter->payload, intake->payload, intake->octets);
     waiter->call.done = intake->done;
     waiter->context = intake->context;
     store_wait(store, pending, waiter);
@@ -411,12 +415,60 @@ hash_is_right(struct store *store, const struct submission_view *view)
     return memcmp(&hash, &view->head.hash, sizeof(hash)) == 0;
 }
 
+/* The removal is as durable as the article that asks for it, and nobody is
+   told of it but by that. */
+static void
+removal_done(void *context, uint64_t cookie, int status, const char *text)
+{
+    (void)context;
+    (void)cookie;
+    (void)status;
+    (void)text;
+}
+
+static void
+take_and_remove(struct store *store, const struct intake *intake)
+{
+    struct change change;
+    struct pending *pending;
+    enum removal_answer answer =
+        removal_find(store, &intake->view, &change, &pending);
+
+    if (answer == REMOVAL_BROKEN)
+        return;
+    if (answer == REMOVAL_WAITS) {
+        intake_wait(store, pending, intake);
+        return;
+    }
+    intake_take(store, intake);
+    if (answer == REMOVAL_NOW) {
+        change.changed = removal_done;
+        store_remove(store, &change);
+    }
+}
+
+/* It was cancelled before it came; from now on the history says so. */
+static void
+intake_refuse_early(struct store *store, const struct intake *intake)
+{
+    struct change change = {
+        .kind = CHANGE_CANCEL,
+        .hash = intake->view.head.hash,
+        .changed = removal_done,
+    };
+
+    store_remove(store, &change);
+    intake_answer(intake, STORE_REFUSED, "cancelled");
+}
+
 void
 store_submit(struct store *store, const void *payload, size_t octets,
              store_done_func *done, void *context)
 {
-    struct intake intake = {
-        .octets = octets, .done = done, .context = context};
+    struct intake intake = {.payload = payload,
+                            .octets = octets,
+                            .done = done,
+                            .context = context};
     const struct message_hash *hash = &intake.view.head.hash;
     struct pending *pending;
     struct history_entry entry;
@@ -433,10 +485,10 @@ store_submit(struct store *store, const void *payload, size_t octets,
     /* Broken: no answer is the right one, the next writer gives it. */
     if (store_is_broken(store))
         return;
-    store_make_room(store, octets);
+    store_make_room(store, octets + REMOVAL_OCTETS);
     pending = store_pending_find(&store->pending, hash);
     if (pending != NULL) {
-        intake_wait(store, pending, &intake, payload);
+        intake_wait(store, pending, &intake);
         return;
     }
     found = store_lookup(store, hash, &entry);
@@ -452,8 +504,10 @@ store_submit(struct store *store, const void *payload, size_t octets,
         intake_answer(&intake, STORE_LATER, "the overview is away");
     else if (choose_groups(store, &intake.view) < 0)
         intake_answer(&intake, STORE_REFUSED, buffer_text(&store->why));
+    else if (removal_was_early(store, &intake.view))
+        intake_refuse_early(store, &intake);
     else if (store->moderated == 0)
-        intake_take(store, &intake);
+        take_and_remove(store, &intake);
     else if (found > 0)
         intake_answer(&intake, STORE_DUPLICATE,
                       "duplicate: it has gone to the moderator");

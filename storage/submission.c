@@ -229,6 +229,7 @@ submission_build(struct buffer *payload, const struct article *article,
 {
     struct submission head = {.cookie = cookie, .flags = flags};
     struct message_key key = active_key(active);
+    struct field_value target;
     size_t from;
 
     buffer_clear(payload);
@@ -249,6 +250,8 @@ submission_build(struct buffer *payload, const struct article *article,
         return -1;
     if (article->fields[FIELD_APPROVED].octets != NULL)
         head.flags |= SUBMISSION_APPROVED;
+    if (article_removes(article, &target))
+        head.flags |= SUBMISSION_REMOVES;
     head.hash =
         message_id_hash(&key, payload->data + from + head.message_id_offset,
                         head.message_id_octets);

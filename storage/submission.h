@@ -26,6 +26,7 @@ enum submission_flag {
     SUBMISSION_RESUBMIT = 1 << 1, /* may already be stored by a writer that
                                      died: then it is answered as stored */
     SUBMISSION_APPROVED = 1 << 2, /* has Approved: may enter group flag 'm' */
+    SUBMISSION_REMOVES = 1 << 3,  /* is a cancel, or has Supersedes */
 };
 
 /* The fixed head of IPC_ARTICLE's payload.  Behind it: group_count ids (4

@@ -30,8 +30,8 @@ enum {
 
 static const struct article_rules rules = {"news.example.net", NOW, TEN_DAYS,
                                            1000000};
-static const struct injection plain = {
-    "news.example.net", NULL, NULL, NULL, NULL, "<offered@news>"};
+static const struct injection plain = {.pathhost = "news.example.net",
+                                       .message_id = "<offered@news>"};
 
 /* Inject head and body; what comes out is in wire, or why in why. */
 static int
@@ -55,14 +55,23 @@ inject(const char *head, const char *body, const struct injection *injection,
 static void
 test_what_injection_adds(void **state)
 {
-    static const struct injection full = {
-        "news.example.net", "192.0.2.7",       "ada \"x\\y\"",
-        "abuse@b.example",  "An example site", "<offered@news>"};
-    static const struct injection odd_host = {
-        "news.example.net", "a b!c\r\nX: y", NULL, NULL, NULL,
-        "<offered@news>"};
-    static const struct injection ipv6 = {
-        "news.example.net", "2001:db8::1", NULL, NULL, NULL, "<offered@news>"};
+    static const struct injection full = {.pathhost = "news.example.net",
+                                          .client_host = "192.0.2.7",
+                                          .account = "ada \"x\\y\"",
+                                          .complaints = "abuse@b.example",
+                                          .organization = "An example site",
+                                          .message_id = "<offered@news>"};
+    static const struct injection odd_host = {.pathhost = "news.example.net",
+                                              .client_host = "a b!c\r\nX: y",
+                                              .message_id = "<offered@news>"};
+    static const struct injection locked = {.pathhost = "news.example.net",
+                                            .message_id = "<offered@news>",
+                                            .cancel_lock =
+                                                "sha256:a= sha256:b=",
+                                            .cancel_key = "sha256:k="};
+    static const struct injection ipv6 = {.pathhost = "news.example.net",
+                                          .client_host = "2001:db8::1",
+                                          .message_id = "<offered@news>"};
     static const struct {
         const struct injection *injection;
         const char *head;
@@ -127,6 +136,21 @@ test_what_injection_adds(void **state)
          "Injection-Info: news.example.net; posting-host=\"a b!c  X: y\"\r\n"
          "Message-ID: <offered@news>\r\n" DATES MANDATORY,
          "an odd host is not for Path, and ends no line"},
+        {&locked, MANDATORY,
+         "Path: news.example.net!.POSTED!not-for-mail\r\n" INFO
+         "Message-ID: <offered@news>\r\n" DATES
+         "Cancel-Lock: sha256:a=\r\n sha256:b=\r\n"
+         "Cancel-Key: sha256:k=\r\n" MANDATORY,
+         "locks and keys, folded"},
+        {&locked,
+         "Cancel-Key: sha256:own=\r\n" MANDATORY
+         "Cancel-Lock: sha256:x=\r\n sha1:y=\r\nKeywords: z\r\n",
+         "Path: news.example.net!.POSTED!not-for-mail\r\n" INFO
+         "Message-ID: <offered@news>\r\n" DATES
+         "Cancel-Lock: sha256:a=\r\n sha256:b=\r\n sha256:x=\r\n sha1:y=\r\n"
+         "Cancel-Key: sha256:k=\r\n sha256:own=\r\n" MANDATORY
+         "Keywords: z\r\n",
+         "the poster's own stand behind ours"},
         {&ipv6, MANDATORY,
          "Path: news.example.net!.POSTED.2001:db8::1!not-for-mail\r\n"
          "Injection-Info: news.example.net; posting-host=\"2001:db8::1\"\r\n"
@@ -164,8 +188,7 @@ test_what_injection_adds(void **state)
 static void
 test_an_id_is_made_where_none_was_offered(void **state)
 {
-    const struct injection injection = {
-        "news.example.net", NULL, NULL, NULL, NULL, NULL};
+    const struct injection injection = {.pathhost = "news.example.net"};
     struct buffer wire = BUFFER_EMPTY;
     struct article article;
     const struct field_value *id = &article.fields[FIELD_MESSAGE_ID];
@@ -184,9 +207,11 @@ test_no_line_becomes_too_long(void **state)
     struct buffer wire = BUFFER_EMPTY;
     struct buffer why = BUFFER_EMPTY;
     char account[600];
-    const struct injection injection = {
-        "news.example.net", "client.example.org", account, account, NULL,
-        "<offered@news>"};
+    const struct injection injection = {.pathhost = "news.example.net",
+                                        .client_host = "client.example.org",
+                                        .account = account,
+                                        .complaints = account,
+                                        .message_id = "<offered@news>"};
 
     (void)state;
     memset(account, 'x', sizeof(account) - 1);
@@ -380,7 +405,7 @@ test_the_limits_of_a_post(void **state)
         {MANDATORY "Followup-To: a", 19, ",a", "\r\n",
          "20 newsgroups in Followup-To"},
         {MANDATORY "Path: a", 197, "!a", "\r\n", "200 entries in Path"},
-        {MANDATORY, 991, "X: y\r\n", "", "1,000 fields in all"},
+        {MANDATORY, 989, "X: y\r\n", "", "1,000 fields in all"},
         {MANDATORY, (ARTICLE_HEAD_OCTETS_MAX - 4096 - 59) / 100,
          "X: " TEN TEN TEN TEN TEN TEN TEN TEN TEN "12345\r\n", "",
          "60 KiB of header"},
