@@ -1,11 +1,11 @@
 """Cancel and Supersedes of one's own articles (RFC 8315; RFC 5537, 5.3 and
 5.4)."""
-import os
 import re
 
 import pytest
 
 from support.nntp import Parsed, article, post
+from support.place import open_directory
 from support.server import Server
 from support.wait import wait_until
 
@@ -14,14 +14,11 @@ ADMIN = "another secret of more than thirty-two octets"
 
 
 @pytest.fixture(scope="module")
-def secrets(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("secrets")
-    for up in [directory, *list(directory.parents)[:3]]:
-        if "pytest" in str(up):
-            os.chmod(up, 0o755)
-    for name, text in (("user", USER), ("admin", ADMIN)):
-        (directory / name).write_text(f"{text}\n")
-    return directory
+def secrets():
+    with open_directory() as directory:
+        for name, text in (("user", USER), ("admin", ADMIN)):
+            (directory / name).write_text(f"{text}\n")
+        yield directory
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +164,8 @@ def test_other_control_messages_are_filed_and_not_obeyed(server, client):
     assert client.command("GROUP local.test").startswith("211 ")
 
 
-def test_a_short_secret_is_refused(tmp_path, secrets):
-    os.chmod(tmp_path, 0o755)
-    path = tmp_path / "secret"
+def test_a_short_secret_is_refused(secrets):
+    path = secrets / "short"
     path.write_text("short\n")
     server = Server(conf=[f'canlockuserfile = "{path}"'])
     try:

@@ -1,8 +1,7 @@
 """The keywords of LIST whose answer is a file (RFC 6048; RFC 3977, 7.6)."""
-import os
-
 import pytest
 
+from support.place import open_directory
 from support.wait import wait_until
 
 FILES = {
@@ -15,15 +14,11 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("files")
-    os.chmod(directory, 0o755)
-    for up in list(directory.parents)[:3]:
-        if up.name.startswith("pytest-"):
-            os.chmod(up, 0o755)
-    for name, text in FILES.items():
-        (directory / name).write_text(text)
-    return directory
+def files():
+    with open_directory() as directory:
+        for name, text in FILES.items():
+            (directory / name).write_text(text)
+        yield directory
 
 
 @pytest.fixture(scope="module")

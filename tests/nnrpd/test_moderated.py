@@ -3,12 +3,12 @@
 import os
 import re
 import signal
-import stat
 import textwrap
 
 import pytest
 
 from support.nntp import article, post
+from support.place import open_directory
 from support.server import Server
 from support.wait import wait_until
 
@@ -40,9 +40,6 @@ class Mailer:
         os.chmod(self.program, 0o755)
         # The server may have become another user.
         os.chmod(self.dir, 0o1777)
-        for up in list(directory.parents)[:3]:
-            if up.stat().st_uid == os.geteuid() and "pytest" in str(up):
-                os.chmod(up, stat.S_IMODE(up.stat().st_mode) | 0o055)
         self.moderators = os.path.join(self.dir, "moderators")
         with open(self.moderators, "w") as file:
             file.write("local.*:%s@mod.example\n")
@@ -83,8 +80,9 @@ class Mailer:
 
 
 @pytest.fixture
-def mailer(tmp_path):
-    return Mailer(tmp_path)
+def mailer():
+    with open_directory() as directory:
+        yield Mailer(directory)
 
 
 @pytest.fixture
