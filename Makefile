@@ -73,7 +73,7 @@ BENCH_SOURCES = $(filter-out %/newssink.c %/hotpaths.c,$(wildcard tests/bench/*.
 SHIMS = $(patsubst %.c,$(B)/%.so,$(wildcard tests/fault/*-shim.c))
 
 .PHONY: all run check check-long bench install clean distclean format lint \
-    sanitize fuzz help programs units shims bench-tools
+    sanitize fuzz help mutants programs units shims bench-tools
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -187,6 +187,23 @@ $(B)/tests/bench/hotpaths: $(B)/tests/bench/hotpaths.o \
     $(B)/storage.a $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
 
+# nnrpd with one wrong answer (tests/protocol/mutant.c): its own objects, and
+# each handler of the command table wrapped by the linker.
+MUTANT_HANDLERS = $(shell sed -n 's/^     \(cmd_[a-z_]*\), .*/\1/p' \
+    nnrpd/command.c | sort -u)
+comma = ,
+$(B)/tests/protocol/handlers.h: nnrpd/command.c
+	@mkdir -p $(@D)
+	@for handler in $(MUTANT_HANDLERS); do echo "HANDLER($$handler)"; done >$@
+$(B)/tests/protocol/mutant.o: LIBRARY_CFLAGS += -I$(B)
+$(B)/tests/protocol/mutant.o: $(B)/tests/protocol/handlers.h
+$(B)/tests/protocol/nnrpd: $(B)/tests/protocol/mutant.o \
+    $(call objects,$(NNRPD_SOURCES)) $(B)/storage.a $(B)/lib.a
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) $(foreach name,$(MUTANT_HANDLERS) \
+	    session_write session_reply command_print_capabilities,\
+	    -Wl$(comma)--wrap=$(name)) -o $@ $^ $(ALL_LIBS)
+mutants: $(B)/tests/protocol/nnrpd
+
 units: $(UNIT_TESTS)
 shims: $(SHIMS)
 bench-tools: $(addprefix $(B)/tests/bench/,newsload newssink hotpaths)
@@ -203,6 +220,7 @@ check:
 	tests/check
 
 check-long: check
+	$(MAKE) VARIANT=strict mutants
 	tests/check --long
 
 sanitize:

@@ -23,8 +23,12 @@ def by_name(lines):
     return {line.split()[0].decode(): line.decode() for line in lines}
 
 
-def test_list_is_list_active(client):
-    assert client.long("LIST") == client.long("LIST ACTIVE")
+def test_list_alone_is_the_list_of_newsgroups(client):
+    first, lines = client.long("LIST")
+    assert first.startswith("215 ")
+    assert by_name(lines)["local.test"].split() == [
+        "local.test", "0000000002", "0000000001", "y"]
+    assert (first, lines) == client.long("LIST ACTIVE")
 
 
 def test_active_gives_marks_and_flag(client):
@@ -55,24 +59,30 @@ def test_active_by_wildmat(client, wildmat, names):
 
 
 def test_counts(client):
-    _, lines = client.long("LIST COUNTS local.*")
+    first, lines = client.long("LIST COUNTS local.*")
+    assert first.startswith("215 ")
     assert by_name(lines)["local.test"] == "local.test 2 1 2 y"
     assert by_name(lines)["local.empty"] == "local.empty 0 1 0 y"
 
 
 def test_active_times_tells_when_and_who(client):
-    _, lines = client.long("LIST ACTIVE.TIMES local.test")
+    first, lines = client.long("LIST ACTIVE.TIMES local.test")
+    assert first.startswith("215 ")
     name, created, creator = lines[0].split()
     assert name == b"local.test"
     assert abs(int(created) - time.time()) < 600
     assert creator == b"tests/serve"
 
 
-def test_newsgroups_is_name_tab_description(client):
+def test_newsgroups_is_name_tab_description(client, server):
+    done = server.ctlinnd("newgroup", "comp.lang.c", "y", "me",
+                          "The language C")
+    assert done.returncode == 0
     first, lines = client.long("LIST NEWSGROUPS")
     assert first.startswith("215 ")
-    for line in lines:
-        assert b"\t" in line
+    # Groups without a description have no line.
+    assert lines == [b"comp.lang.c\tThe language C"]
+    assert client.long("LIST NEWSGROUPS local.*")[1] == []
 
 
 def test_overview_fmt_to_one_who_asked_for_capabilities(client):

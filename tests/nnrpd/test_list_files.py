@@ -41,22 +41,26 @@ def test_motd_is_text_as_it_stands(client):
 
 
 def test_distributions(client):
-    _, lines = client.long("LIST DISTRIBUTIONS")
+    first, lines = client.long("LIST DISTRIBUTIONS")
+    assert first.startswith("215 ")
     assert lines == [b"local\tOnly here", b"world\tEverywhere"]
 
 
 def test_distrib_pats(client):
-    _, lines = client.long("LIST DISTRIB.PATS")
+    first, lines = client.long("LIST DISTRIB.PATS")
+    assert first.startswith("215 ")
     assert lines == [b"10:local.*:local"]
 
 
 def test_moderators_hides_a_line_that_begins_with_a_dot(client):
-    _, lines = client.long("LIST MODERATORS")
+    first, lines = client.long("LIST MODERATORS")
+    assert first.startswith("215 ")
     assert lines == [b"local.*:%s@moderators.example"]
 
 
 def test_subscriptions_are_those_that_may_be_read(client):
-    _, lines = client.long("LIST SUBSCRIPTIONS")
+    first, lines = client.long("LIST SUBSCRIPTIONS")
+    assert first.startswith("215 ")
     assert lines == [b"local.test", b"local.other"]
     _, lines = client.long("LIST SUBSCRIPTIONS *.o*")
     assert lines == [b"local.other"]

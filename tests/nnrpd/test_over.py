@@ -70,6 +70,12 @@ def test_over_range(selected, range_, numbers):
         assert [int(line.split(b"\t")[0]) for line in lines] == numbers
 
 
+def test_xover_gives_what_over_gives(selected):
+    first, lines = selected.long("XOVER 1-")
+    assert first.startswith("224 ") and len(lines) > 1
+    assert lines == selected.long("OVER 1-")[1]
+
+
 def test_over_without_argument_is_the_current_article(selected):
     selected.command("STAT 3")
     assert selected.long("OVER")[1] == selected.long("OVER 3")[1]
