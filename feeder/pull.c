@@ -240,7 +240,10 @@ submission_make(struct pull *pull, const struct buffer *wire, unsigned faults,
     if (faults != 0)
         return why_set(why, "%s", wire_fault_text(faults));
     if (article_parse(&article, wire->data, wire->used, why) < 0
-        || article_check_relayed(&article, &rules, why) < 0)
+        || article_check_relayed(&article, &rules, why) < 0
+        || article_check_distribution(&article, config->acceptdistributions,
+                                      why)
+               < 0)
         return -1;
     if (article.fields[FIELD_APPROVED].octets != NULL)
         flags |= SUBMISSION_APPROVED;

@@ -117,15 +117,29 @@ int article_check_relayed(const struct article *article,
                           const struct article_rules *rules,
                           struct buffer *why);
 
+/*
+ * Is it for here?  With a Distribution, one of its names must match the
+ * wildmat (RFC 5536, 3.2.4).  0, or -1 with the text of the refusal.
+ */
+int article_check_distribution(const struct article *article,
+                               const char *wildmat, struct buffer *why);
+
 /* Who injects, for the fields that injection adds. */
 struct injection {
     const char *pathhost;
+    const char *pathcluster;  /* stands before it in Path; NULL: none */
     const char *client_host;  /* posting-host; NULL: not told */
+    const char *path_host;    /* the same behind .POSTED in Path */
     const char *account;      /* posting-account; NULL: not told */
     const char *complaints;   /* mail-complaints-to; NULL: not told */
     const char *organization; /* where the poster gave none; may be NULL */
     const char *message_id;   /* the one offered with 340; used where the
                                  article has none */
+    const char *distribution; /* where the poster gave none; NULL: none */
+    const char *sender;       /* with own_sender; NULL: none */
+    bool own_sender;          /* the poster's Sender is left out */
+    bool strip_path;          /* the poster's Path is left out */
+    bool strip_recipients;    /* his To, Cc and Bcc are */
     const char *cancel_lock;  /* locks for Cancel-Lock, those of the poster's
                                  behind them; NULL: none */
     const char *cancel_key;   /* the same with keys */

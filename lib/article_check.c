@@ -7,6 +7,7 @@
 #include "lib/date.h"
 #include "lib/message_id.h"
 #include "lib/newsgroup.h"
+#include "lib/wildmat.h"
 
 enum { FUTURE_SECONDS_MAX = 24 * 60 * 60 };
 
@@ -125,4 +126,28 @@ article_check_relayed(const struct article *article,
         || check_path(&article->fields[FIELD_PATH], rules->pathhost, why) < 0)
         return -1;
     return 0;
+}
+
+int
+article_check_distribution(const struct article *article, const char *wildmat,
+                           struct buffer *why)
+{
+    const struct field_value *field = &article->fields[FIELD_DISTRIBUTION];
+    const char *name;
+    size_t octets, at = 0;
+    bool named = false;
+
+    if (field->octets == NULL)
+        return 0;
+    /* Names with commas between, as newsgroups have them. */
+    while (
+        newsgroups_next(field->octets, field->length, &at, &name, &octets)) {
+        if (wildmat_match(wildmat, strlen(wildmat), name, octets))
+            return 0;
+        named = true;
+    }
+    return named ? why_set(why, "Distribution %.*s is not for here",
+                           field->length < 80 ? (int)field->length : 80,
+                           field->octets)
+                 : 0;
 }

@@ -121,6 +121,14 @@ struct config {
     char *complaints;   /* mail-complaints-to in Injection-Info; "" none */
     bool addinjectionpostinghost;
     bool addinjectionpostingaccount;
+    bool hashinjectioninfo; /* both as a hash that says nothing */
+    char *pathalias;        /* "": none */
+    char *pathcluster;
+    bool pathdiagnostics;
+    bool strippath;
+    bool strippostcc;
+    bool nnrpdauthsender;
+    char *fromhost; /* "": pathhost */
     /* where we are heard */
     char **listen; /* addresses; default "0.0.0.0" and "::" */
     size_t listen_count;
@@ -188,6 +196,11 @@ struct config {
     int64_t backoffpostslow;
     int64_t backofftrigger;
     int64_t backoffk;
+    char *acceptdistributions; /* wildmat */
+    char **exclude;            /* names in Path that keep an article out */
+    size_t exclude_count;
+    bool wanttrash;
+    bool verifygroups;
     int64_t docancels;       /* enum canlock_policy */
     int64_t addcanlockuser;  /* enum canlock_user */
     /* time-outs, seconds */

@@ -69,6 +69,35 @@ const struct config_row config_rows[] = {
     {"addinjectionpostingaccount", KIND_FLAG,
      MEMBER(config, addinjectionpostingaccount), .fallback = "false",
      .text = "Does Injection-Info show the account of who has logged in."},
+    {"hashinjectioninfo", KIND_FLAG, MEMBER(config, hashinjectioninfo),
+     .fallback = "false",
+     .text = "Does Injection-Info show address and account as hashes under a "
+             "secret of this server's: two posts of one person can be told "
+             "from those of others, and not who he is."},
+    {"strippath", KIND_FLAG, MEMBER(config, strippath), .fallback = "false",
+     .text = "Is a Path that a post brings left out."},
+    {"strippostcc", KIND_FLAG, MEMBER(config, strippostcc),
+     .fallback = "false", .text = "Are To, Cc and Bcc of a post left out."},
+    {"nnrpdauthsender", KIND_FLAG, MEMBER(config, nnrpdauthsender),
+     .fallback = "false",
+     .text = "Does Sender name the account of who has logged in, whatever a "
+             "post brings; others' posts have none then."},
+    {"fromhost", KIND_PATHHOST, MEMBER(config, fromhost), .fallback = "",
+     .text = "The name behind the @ of that; empty: pathhost."},
+    {"pathalias", KIND_PATHHOST, MEMBER(config, pathalias), .fallback = "",
+     .text = "A further name in Path of articles from peers, behind pathhost, "
+             "where it is not in there already; empty: none."},
+    {"pathcluster", KIND_PATHHOST, MEMBER(config, pathcluster),
+     .fallback = "",
+     .text = "A name that stands before pathhost in Path, unless it is the "
+             "first already: that of several servers together; empty: none."},
+    {"pathdiagnostics", KIND_FLAG, MEMBER(config, pathdiagnostics),
+     .fallback = "false",
+     .text = "Does Path say, behind pathhost, whether the peer that sent an "
+             "article is the one that stands there first (RFC 5537, 3.2.1): "
+             "an empty entry where it is, by the name or an exclude of its "
+             "section, .MISMATCH and its address where it is not, .SEEN and "
+             "its address where it has no section."},
     {"listen", KIND_ADDRESSES, LIST(config, listen, listen_count),
      .fallback = "0.0.0.0 ::", .restart = true,
      .text = "Addresses that readers and peers connect to.  Sockets that "
@@ -292,6 +321,21 @@ const struct config_row config_rows[] = {
              "the two keys above say, as local.talk.*:20000 (a wildmat, and "
              "octets).  The last one that matches a name counts; of a "
              "crossposted article's groups, the one with the least."},
+    {"acceptdistributions", KIND_WILDMAT, MEMBER(config, acceptdistributions),
+     .fallback = "*",
+     .text = "Wildmat of the distributions that are for here: an article with "
+             "a Distribution, none of whose names matches, is refused."},
+    {"exclude", KIND_NAMES, LIST(config, exclude, exclude_count),
+     .fallback = "",
+     .text = "Names that keep an article out of this server when they stand "
+             "in its Path."},
+    {"wanttrash", KIND_FLAG, MEMBER(config, wanttrash), .fallback = "false",
+     .text = "Is an article from a peer none of whose newsgroups is here "
+             "filed in the newsgroup junk, where there is one; else it is "
+             "refused."},
+    {"verifygroups", KIND_FLAG, MEMBER(config, verifygroups),
+     .fallback = "false",
+     .text = "Is an article refused of whose newsgroups one is not here."},
     {"docancels", KIND_CHOICE, MEMBER(config, docancels),
      .fallback = "require-auth", .choices = cancel_words,
      .text = "Which cancels, and Supersedes, remove an article: those with a "

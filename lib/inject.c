@@ -13,7 +13,7 @@ enum {
     DAY_SECONDS = 24 * 60 * 60,
     FUTURE_SECONDS_MAX = DAY_SECONDS,
     FOLLOWUPS_MAX = 20,
-    ADDED_FIELDS_MAX = 8,       /* what injection puts in front, at most */
+    ADDED_FIELDS_MAX = 11,      /* what injection puts in front, at most */
     ADDED_OCTETS_MAX = 4096,    /* the same, with room to spare */
     QUOTED_NAME_OCTETS = 80,    /* of a name that a refusal repeats */
     PATH_LINE_OCTETS_MAX = 900, /* fold before, not at, the limit of 998 */
@@ -427,12 +427,14 @@ add_path(const struct field_value *path, const struct injection *injection,
 {
     const size_t begin = wire->used;
 
-    buffer_append_format(wire, "Path: %s!.POSTED", injection->pathhost);
-    if (injection->client_host != NULL
-        && host_fits_path(injection->client_host))
-        buffer_append_format(wire, ".%s", injection->client_host);
+    buffer_append_text(wire, "Path: ");
+    if (injection->pathcluster != NULL)
+        buffer_append_format(wire, "%s!", injection->pathcluster);
+    buffer_append_format(wire, "%s!.POSTED", injection->pathhost);
+    if (injection->path_host != NULL && host_fits_path(injection->path_host))
+        buffer_append_format(wire, ".%s", injection->path_host);
     buffer_append_char(wire, '!');
-    if (path->length == 0) {
+    if (path->length == 0 || injection->strip_path) {
         buffer_append_text(wire, "not-for-mail");
     } else {
         if (wire->used - begin + path->length > PATH_LINE_OCTETS_MAX)
@@ -516,34 +518,63 @@ add_elements(const char *name, const char *ours,
     buffer_append_text(wire, "\r\n");
 }
 
-/* The poster's header and body, but for the fields that ours have taken up. */
+/* Is this field of the poster's left out, since ours has taken it up or the
+   site wants none? */
+static bool
+field_is_taken(const char *name, size_t octets,
+               const struct injection *injection)
+{
+    const struct {
+        const char *name;
+        bool taken;
+    } fields[] = {
+        {"Path", true},
+        {"Cancel-Lock", injection->cancel_lock != NULL},
+        {"Cancel-Key", injection->cancel_key != NULL},
+        {"Sender", injection->own_sender},
+        {"To", injection->strip_recipients},
+        {"Cc", injection->strip_recipients},
+        {"Bcc", injection->strip_recipients},
+    };
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (fields[i].taken && octets == strlen(fields[i].name)
+            && ascii_same(name, fields[i].name, octets))
+            return true;
+    return false;
+}
+
+/* The poster's header, but for those, and his body. */
 static void
 add_proto(const struct article *proto, const struct injection *injection,
           struct buffer *wire)
 {
-    const struct field_value *taken[] = {
-        &proto->fields[FIELD_PATH],
-        injection->cancel_lock != NULL ? &proto->fields[FIELD_CANCEL_LOCK]
-                                       : NULL,
-        injection->cancel_key != NULL ? &proto->fields[FIELD_CANCEL_KEY]
-                                      : NULL,
-    };
-    size_t at = 0;
+    const char *at = proto->octets;
+    const char *const end = at + proto->head_octets;
+    bool taken = false;
 
-    for (;;) {
-        const struct field_value *next = NULL;
+    while (at < end) {
+        const char *lf = memchr(at, '\n', (size_t)(end - at));
+        const char *next = lf != NULL ? lf + 1 : end;
 
-        for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-            if (taken[i] != NULL && taken[i]->octets != NULL
-                && taken[i]->line_offset >= at
-                && (next == NULL || taken[i]->line_offset < next->line_offset))
-                next = taken[i];
-        if (next == NULL)
-            break;
-        buffer_append(wire, proto->octets + at, next->line_offset - at);
-        at = next->line_offset + next->line_octets;
+        if (*at != ' ' && *at != '\t') {
+            const char *colon = memchr(at, ':', (size_t)(next - at));
+
+            taken = colon != NULL
+                    && field_is_taken(at, (size_t)(colon - at), injection);
+        }
+        if (!taken)
+            buffer_append(wire, at, (size_t)(next - at));
+        at = next;
     }
-    buffer_append(wire, proto->octets + at, proto->length - at);
+    buffer_append(wire, end, proto->length - proto->head_octets);
+}
+
+static void
+add_field(const char *name, const char *value, struct buffer *wire)
+{
+    if (value != NULL)
+        buffer_append_format(wire, "%s: %s\r\n", name, value);
 }
 
 int
@@ -577,6 +608,9 @@ article_inject(const struct article *proto, const struct article_rules *rules,
         && proto->fields[FIELD_ORGANIZATION].octets == NULL)
         buffer_append_format(wire, "Organization: %s\r\n",
                              injection->organization);
+    if (proto->fields[FIELD_DISTRIBUTION].octets == NULL)
+        add_field("Distribution", injection->distribution, wire);
+    add_field("Sender", injection->sender, wire);
     add_elements("Cancel-Lock", injection->cancel_lock,
                  &proto->fields[FIELD_CANCEL_LOCK], wire);
     add_elements("Cancel-Key", injection->cancel_key,

@@ -6,7 +6,6 @@
 
 #include "lib/article.h"
 #include "lib/buffer.h"
-#include "lib/canlock.h"
 #include "lib/config.h"
 #include "lib/listing.h"
 #include "lib/log.h"
@@ -15,6 +14,7 @@
 #include "lib/newsgroup.h"
 #include "nnrpd/cmd.h"
 #include "nnrpd/incoming.h"
+#include "nnrpd/injection.h"
 #include "nnrpd/receive.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
@@ -73,76 +73,6 @@ post_outcome(struct session *session, const char *id,
         return;
     }
     post_defer(session, "Article cannot be stored at present");
-}
-
-/* What we add to it. */
-static struct injection
-post_injection(const struct session *session, const struct receive *receive)
-{
-    const struct config *config = session->worker->config;
-
-    return (struct injection){
-        .pathhost = config->pathhost,
-        .client_host =
-            config->addinjectionpostinghost ? session->address : NULL,
-        .account =
-            config->addinjectionpostingaccount ? session->access.user : NULL,
-        .complaints =
-            config->complaints[0] == '\0' ? NULL : config->complaints,
-        .organization =
-            config->organization[0] == '\0' ? NULL : config->organization,
-        .message_id = receive->id,
-    };
-}
-
-/* Who may remove the article later; NULL: nobody but the admin. */
-static const char *
-post_canlock_user(const struct session *session)
-{
-    switch ((enum canlock_user)session->worker->config->addcanlockuser) {
-    case CANLOCK_USERNAME:
-        return session->access.user;
-    case CANLOCK_IP:
-        return session->address;
-    case CANLOCK_NOBODY:
-        break;
-    }
-    return NULL;
-}
-
-/* The locks for it, ours: the admin's and its poster's (RFC 8315, 3.1). */
-static void
-post_locks(const struct session *session, const struct article *proto,
-           const char *offered, struct buffer *locks)
-{
-    const struct config *config = session->worker->config;
-    const struct field_value *id = &proto->fields[FIELD_MESSAGE_ID];
-    const char *octets = id->octets != NULL ? id->octets : offered;
-    size_t length = id->octets != NULL ? id->length : strlen(offered);
-    const char *user = post_canlock_user(session);
-
-    if (config->canlockadminfile.text != NULL)
-        canlock_append_lock(locks, config->canlockadminfile.text, "", octets,
-                            length);
-    if (config->canlockuserfile.text != NULL && user != NULL)
-        canlock_append_lock(locks, config->canlockuserfile.text, user, octets,
-                            length);
-}
-
-/* Where it removes another article, the keys that fit if that was the same
-   poster's. */
-static void
-post_keys(const struct session *session, const struct article *proto,
-          struct buffer *keys)
-{
-    const struct config *config = session->worker->config;
-    const char *user = post_canlock_user(session);
-    struct field_value target;
-
-    if (config->canlockuserfile.text != NULL && user != NULL
-        && article_removes(proto, &target))
-        canlock_append_keys(keys, config->canlockuserfile.text, user,
-                            target.octets, target.length);
 }
 
 /* He may post to each of the groups, and approve only where he moderates. */
@@ -217,10 +147,9 @@ post_build(struct session *session, const struct receive *receive,
 {
     struct worker *worker = session->worker;
     struct article_rules rules = incoming_rules(session, receive->octets_max);
-    struct injection injection = post_injection(session, receive);
+    struct own_fields own = {0};
     struct article proto, article;
     struct buffer wire = BUFFER_EMPTY;
-    struct buffer locks = BUFFER_EMPTY, keys = BUFFER_EMPTY;
     unsigned flags = SUBMISSION_POSTED;
     int status = -1;
 
@@ -229,13 +158,11 @@ post_build(struct session *session, const struct receive *receive,
             < 0
         || incoming_check_size(session, &proto, receive->octets.used, why) < 0
         || post_check_access(session, &proto, why) < 0
+        || incoming_check_site(session, &proto, why) < 0
         || post_check_moderated(session, &proto, why) < 0)
         goto out;
-    post_locks(session, &proto, receive->id, &locks);
-    post_keys(session, &proto, &keys);
-    injection.cancel_lock = locks.data;
-    injection.cancel_key = keys.data;
-    if (article_inject(&proto, &rules, &injection, &wire, why) < 0
+    own_fields_make(&own, session, &proto, receive->id);
+    if (article_inject(&proto, &rules, &own.injection, &wire, why) < 0
         || article_parse(&article, wire.data, wire.used, why) < 0)
         goto out;
     if (article.fields[FIELD_APPROVED].octets != NULL)
@@ -246,8 +173,7 @@ post_build(struct session *session, const struct receive *receive,
                               worker->config->pathhost, false, flags, 0, why);
 out:
     buffer_free(&wire);
-    buffer_free(&locks);
-    buffer_free(&keys);
+    own_fields_free(&own);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lib/article.h"
+#include "lib/ascii.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/memory.h"
@@ -16,7 +17,10 @@
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
+#include "storage/active.h"
 #include "storage/submission.h"
+
+enum { SHOWN_OCTETS = 80 }; /* of a name that a refusal repeats */
 
 struct article_rules
 incoming_rules(const struct session *session, size_t octets_max)
@@ -53,8 +57,8 @@ incoming_check_size(const struct session *session,
         return 0;
     while (
         newsgroups_next(field->octets, field->length, &at, &name, &length)) {
-        size_t most = config_group_octets_max(session->worker->config, name,
-                                              length);
+        size_t most =
+            config_group_octets_max(session->worker->config, name, length);
 
         if (octets > most)
             return why_set(why,
@@ -91,6 +95,97 @@ check_peer_groups(const struct session *session, const struct article *article,
 }
 
 static int
+check_groups_are_here(const struct session *session,
+                      const struct article *article, struct buffer *why)
+{
+    const struct field_value *field = &article->fields[FIELD_NEWSGROUPS];
+    const struct active *active = session->worker->active;
+    const char *name;
+    size_t octets, at = 0;
+
+    while (
+        newsgroups_next(field->octets, field->length, &at, &name, &octets)) {
+        uint32_t group = active_find(active, name, octets);
+
+        if (group == 0 || active_flag(active, group) == 0)
+            return why_set(why, "There is no newsgroup %.*s here",
+                           octets < SHOWN_OCTETS ? (int)octets : SHOWN_OCTETS,
+                           name);
+    }
+    return 0;
+}
+
+int
+incoming_check_site(const struct session *session,
+                    const struct article *article, struct buffer *why)
+{
+    const struct config *config = session->worker->config;
+    const struct field_value *path = &article->fields[FIELD_PATH];
+
+    if (article_check_distribution(article, config->acceptdistributions, why)
+        < 0)
+        return -1;
+    for (size_t i = 0; path->octets != NULL && i < config->exclude_count; i++)
+        if (path_has(path, config->exclude[i]))
+            return why_set(why, "Nothing that came by %s is taken here",
+                           config->exclude[i]);
+    if (config->verifygroups
+        && article->fields[FIELD_NEWSGROUPS].octets != NULL)
+        return check_groups_are_here(session, article, why);
+    return 0;
+}
+
+/* Is this name the first entry of Path? */
+static bool
+path_begins(const struct field_value *path, const char *name)
+{
+    const char *bang = memchr(path->octets, '!', path->length);
+    size_t octets =
+        bang != NULL ? (size_t)(bang - path->octets) : path->length;
+
+    return octets == strlen(name) && ascii_same(path->octets, name, octets);
+}
+
+/* Is the peer the one that Path names first?  (RFC 5537, 3.2.1.) */
+static void
+append_diagnostic(const struct session *session,
+                  const struct field_value *path, struct buffer *prefix)
+{
+    const struct config *config = session->worker->config;
+    const struct config_peer *peer =
+        session->access.peer_number == 0
+            ? NULL
+            : config_find_peer(config, session->access.peer);
+    bool same = peer != NULL && path_begins(path, peer->name);
+
+    for (size_t i = 0; peer != NULL && i < peer->exclude_count; i++)
+        same = same || path_begins(path, peer->exclude[i]);
+    if (same)
+        buffer_append_char(prefix, '!');
+    else
+        buffer_append_format(prefix, "!.%s.%s",
+                             peer == NULL ? "SEEN" : "MISMATCH",
+                             session->address);
+}
+
+/* What goes before the Path of a relayed article. */
+static void
+path_prefix(const struct session *session, const struct field_value *path,
+            struct buffer *prefix)
+{
+    const struct config *config = session->worker->config;
+
+    if (config->pathcluster[0] != '\0'
+        && !path_begins(path, config->pathcluster))
+        buffer_append_format(prefix, "%s!", config->pathcluster);
+    buffer_append_text(prefix, config->pathhost);
+    if (config->pathalias[0] != '\0' && !path_has(path, config->pathalias))
+        buffer_append_format(prefix, "!%s", config->pathalias);
+    if (config->pathdiagnostics)
+        append_diagnostic(session, path, prefix);
+}
+
+static int
 check_offered(const struct article *article, const char *id,
               struct buffer *why)
 {
@@ -108,8 +203,10 @@ incoming_relayed(const struct session *session, const struct receive *receive,
 {
     const struct worker *worker = session->worker;
     struct article_rules rules = incoming_rules(session, receive->octets_max);
+    struct buffer prefix = BUFFER_EMPTY;
     struct article article;
-    unsigned flags = 0;
+    unsigned flags = worker->config->wanttrash ? SUBMISSION_TRASH : 0;
+    int result;
 
     if (article_parse(&article, receive->octets.data, receive->octets.used,
                       why)
@@ -118,13 +215,16 @@ incoming_relayed(const struct session *session, const struct receive *receive,
         || check_offered(&article, receive->id, why) < 0
         || incoming_check_size(session, &article, receive->octets.used, why)
                < 0
+        || incoming_check_site(session, &article, why) < 0
         || check_peer_groups(session, &article, why) < 0)
         return -1;
     if (article.fields[FIELD_APPROVED].octets != NULL)
         flags |= SUBMISSION_APPROVED;
-    if (submission_build(payload, &article, worker->active,
-                         worker->config->pathhost, true, flags, 0, why)
-        < 0)
+    path_prefix(session, &article.fields[FIELD_PATH], &prefix);
+    result = submission_build(payload, &article, worker->active, prefix.data,
+                              true, flags, 0, why);
+    buffer_free(&prefix);
+    if (result < 0)
         return -1;
     memcpy(payload->data + offsetof(struct submission, peer),
            &session->access.peer_number, sizeof session->access.peer_number);

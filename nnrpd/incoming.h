@@ -29,6 +29,11 @@ int incoming_check_size(const struct session *session,
                         const struct article *article, size_t octets,
                         struct buffer *why);
 
+/* The site's rules that hold for every article: distributions, names in Path,
+   newsgroups that are not here.  0, or -1 with the text of the refusal. */
+int incoming_check_site(const struct session *session,
+                        const struct article *article, struct buffer *why);
+
 /*
  * A relayed article: it must be the one that was offered, acceptable, and of
  * newsgroups that this peer may send.  Builds the payload for the writer.

@@ -52,6 +52,15 @@ groups_of_newsgroups(struct buffer *payload, const struct article *article,
     }
 }
 
+static void
+groups_add_junk(struct buffer *payload, const struct active *active)
+{
+    uint32_t id = active_find(active, "junk", strlen("junk"));
+
+    if (id != 0 && active_flag(active, id) != 0)
+        buffer_append(payload, &id, sizeof(id));
+}
+
 /* Does this control message come before the group it is about is there? */
 static bool
 control_is_about_groups(const char *verb, size_t octets)
@@ -237,6 +246,8 @@ submission_build(struct buffer *payload, const struct article *article,
     groups_of_newsgroups(payload, article, active);
     if (article->fields[FIELD_CONTROL].octets != NULL)
         groups_of_control(payload, article, active);
+    if (payload->used == sizeof(head) && (flags & SUBMISSION_TRASH) != 0)
+        groups_add_junk(payload, active);
     head.group_count =
         (uint32_t)((payload->used - sizeof(head)) / sizeof(uint32_t));
     if (head.group_count == 0)

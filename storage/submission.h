@@ -27,6 +27,8 @@ enum submission_flag {
                                      died: then it is answered as stored */
     SUBMISSION_APPROVED = 1 << 2, /* has Approved: may enter group flag 'm' */
     SUBMISSION_REMOVES = 1 << 3,  /* is a cancel, or has Supersedes */
+    SUBMISSION_TRASH = 1 << 4, /* where none of its groups is here it goes into
+                                  junk */
 };
 
 /* The fixed head of IPC_ARTICLE's payload.  Behind it: group_count ids (4

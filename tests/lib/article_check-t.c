@@ -334,10 +334,48 @@ test_real_articles_are_taken(void **state)
     assert_true(directory_goes_through(fd) > 0);
 }
 
+static const struct {
+    const char *distribution; /* NULL: none */
+    const char *wildmat;
+    bool good;
+    const char *promise;
+} distributions[] = {
+    {NULL, "local", true, "without one it is for everybody"},
+    {"local", "*", true, "a site that takes all"},
+    {"local", "world,local", true, "one of the site's"},
+    {"usa, local", "local", true, "one of several"},
+    {"usa", "local", false, "none of the site's"},
+    {"local", "*,!local", false, "one that the site refuses"},
+    {"", "local", true, "an empty field names none"},
+};
+
+static void
+test_distributions(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(distributions) / sizeof(*distributions);
+         i++) {
+        struct article article = {.octets = ""};
+        struct field_value *field = &article.fields[FIELD_DISTRIBUTION];
+        struct buffer why = BUFFER_EMPTY;
+
+        field->octets = distributions[i].distribution;
+        field->length =
+            field->octets == NULL ? 0 : strlen(distributions[i].distribution);
+        if ((article_check_distribution(&article, distributions[i].wildmat,
+                                        &why)
+             == 0)
+            != distributions[i].good)
+            fail_msg("%s: %s", distributions[i].promise, buffer_text(&why));
+        buffer_free(&why);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_distributions),
         cmocka_unit_test(test_what_a_relaying_server_takes),
         cmocka_unit_test(test_the_limits_of_a_relayed_article),
         cmocka_unit_test(test_one_name_too_long_refuses_the_article),

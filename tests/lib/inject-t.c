@@ -57,20 +57,31 @@ test_what_injection_adds(void **state)
 {
     static const struct injection full = {.pathhost = "news.example.net",
                                           .client_host = "192.0.2.7",
+                                          .path_host = "192.0.2.7",
                                           .account = "ada \"x\\y\"",
                                           .complaints = "abuse@b.example",
                                           .organization = "An example site",
                                           .message_id = "<offered@news>"};
     static const struct injection odd_host = {.pathhost = "news.example.net",
                                               .client_host = "a b!c\r\nX: y",
+                                              .path_host = "a b!c\r\nX: y",
                                               .message_id = "<offered@news>"};
     static const struct injection locked = {.pathhost = "news.example.net",
                                             .message_id = "<offered@news>",
                                             .cancel_lock =
                                                 "sha256:a= sha256:b=",
                                             .cancel_key = "sha256:k="};
+    static const struct injection shaped = {.pathhost = "news.example.net",
+                                            .pathcluster = "cluster.example",
+                                            .message_id = "<offered@news>",
+                                            .distribution = "local",
+                                            .sender = "ada@news.example.net",
+                                            .own_sender = true,
+                                            .strip_path = true,
+                                            .strip_recipients = true};
     static const struct injection ipv6 = {.pathhost = "news.example.net",
                                           .client_host = "2001:db8::1",
+                                          .path_host = "2001:db8::1",
                                           .message_id = "<offered@news>"};
     static const struct {
         const struct injection *injection;
@@ -151,6 +162,20 @@ test_what_injection_adds(void **state)
          "Cancel-Key: sha256:k=\r\n sha256:own=\r\n" MANDATORY
          "Keywords: z\r\n",
          "the poster's own stand behind ours"},
+        {&shaped,
+         "To: a@b.example\r\nSender: liar@x.example\r\n" MANDATORY
+         "CC: x@y.example,\r\n z@y.example\r\nPath: me!x\r\n"
+         "Bcc: q@y.example\r\nX-To: stays\r\n",
+         "Path: cluster.example!news.example.net!.POSTED!not-for-mail\r\n" INFO
+         "Message-ID: <offered@news>\r\n" DATES "Distribution: local\r\n"
+         "Sender: ada@news.example.net\r\n" MANDATORY "X-To: stays\r\n",
+         "what a site may want otherwise"},
+        {&shaped, "Distribution: world\r\n" MANDATORY,
+         "Path: cluster.example!news.example.net!.POSTED!not-for-mail\r\n" INFO
+         "Message-ID: <offered@news>\r\n" DATES
+         "Sender: ada@news.example.net\r\n"
+         "Distribution: world\r\n" MANDATORY,
+         "the poster's Distribution stays"},
         {&ipv6, MANDATORY,
          "Path: news.example.net!.POSTED.2001:db8::1!not-for-mail\r\n"
          "Injection-Info: news.example.net; posting-host=\"2001:db8::1\"\r\n"
@@ -209,6 +234,7 @@ test_no_line_becomes_too_long(void **state)
     char account[600];
     const struct injection injection = {.pathhost = "news.example.net",
                                         .client_host = "client.example.org",
+                                        .path_host = "client.example.org",
                                         .account = account,
                                         .complaints = account,
                                         .message_id = "<offered@news>"};
@@ -405,7 +431,7 @@ test_the_limits_of_a_post(void **state)
         {MANDATORY "Followup-To: a", 19, ",a", "\r\n",
          "20 newsgroups in Followup-To"},
         {MANDATORY "Path: a", 197, "!a", "\r\n", "200 entries in Path"},
-        {MANDATORY, 989, "X: y\r\n", "", "1,000 fields in all"},
+        {MANDATORY, 986, "X: y\r\n", "", "1,000 fields in all"},
         {MANDATORY, (ARTICLE_HEAD_OCTETS_MAX - 4096 - 59) / 100,
          "X: " TEN TEN TEN TEN TEN TEN TEN TEN TEN "12345\r\n", "",
          "60 KiB of header"},
