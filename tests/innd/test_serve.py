@@ -6,6 +6,7 @@ import pytest
 
 from support.nntp import Client, article
 from support.server import Server, free_port
+from support.wait import wait_until
 
 
 def test_start_is_a_no_op_when_it_runs(start_server):
@@ -48,6 +49,20 @@ def test_groups_of_options_and_file(start_server, tmp_path):
                  for line in client.long("LIST ACTIVE")[1]}
     assert flags == {b"one.a": b"y", b"one.b": b"y", b"one.m": b"m",
                      b"file.one": b"y", b"file.two": b"y"}
+
+
+def test_posts_to_moderated_groups_are_mailed_into_files(start_server):
+    server = start_server("--moderated", "one.m")
+    with server.connect() as client:
+        assert client.post(article("one.m", message_id="<m@x.example>")
+                           ).startswith("240 ")
+    mail = os.path.join(server.dir, "mail")
+
+    def mailed():
+        return [name for name in os.listdir(mail)
+                if "<m@x.example>" in open(os.path.join(mail, name)).read()]
+
+    wait_until(mailed, 20, "the mail")
 
 
 @pytest.mark.parametrize("level, code, post", [

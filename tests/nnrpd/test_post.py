@@ -100,7 +100,6 @@ def test_a_crosspost_is_in_all_its_groups(client):
     (post(fields={"Injection-Info": "x.example"}), "Injection-Info",
      "Injection-Info already there"),
     (post(fields={"Xref": "x local.test:1"}), "Xref", "an Xref"),
-    (post("local.moderated"), "", "moderated, not approved"),
     (post(body=b"a\x00b\n"), "NUL", "NUL in the body"),
     (post(body=b"a\rb\n"), "CR", "a bare CR"),
     (b"From: a@b.example\r\nSubject: x\r\nNewsgroups: local.test\r\n"
