@@ -7,6 +7,7 @@
 
 #include "lib/article.h"
 #include "lib/buffer.h"
+#include "lib/canlock.h"
 #include "lib/message_id.h"
 #include "lib/wire.h"
 
@@ -60,8 +61,21 @@ static void
 check_injection(const struct article *proto, const char *client_host)
 {
     const struct injection injection = {
-        "news.example.net",  client_host,       "account \"x\"",
-        "abuse@example.net", "An organization", NULL};
+        .pathhost = "news.example.net",
+        .pathcluster = client_host == NULL ? "cluster.example.net" : NULL,
+        .client_host = client_host,
+        .path_host = client_host,
+        .account = "account \"x\"",
+        .complaints = "abuse@example.net",
+        .organization = "An organization",
+        .distribution = "local",
+        .sender = client_host == NULL ? NULL : "account@example.net",
+        .own_sender = client_host != NULL,
+        .strip_path = client_host == NULL,
+        .strip_recipients = client_host == NULL,
+        .cancel_lock = "sha256:a= sha256:b=",
+        .cancel_key = client_host == NULL ? NULL : "sha256:c=",
+    };
     struct buffer wire = BUFFER_EMPTY;
     struct buffer why = BUFFER_EMPTY;
     struct wire_scanner before = {0, 0, 0};
@@ -90,6 +104,27 @@ check_injection(const struct article *proto, const char *client_host)
     buffer_free(&why);
 }
 
+/* Locks of any article, and what it would remove. */
+static void
+check_removal(const struct article *article)
+{
+    struct buffer list = BUFFER_EMPTY;
+    struct field_value target;
+
+    canlock_append_field(&list, &article->fields[FIELD_CANCEL_LOCK]);
+    must(strcspn(buffer_text(&list), "\r\n\t(") == list.used);
+    must(!canlock_allows(CANCELS_REQUIRE_AUTH, "", buffer_text(&list)));
+    (void)canlock_allows(CANCELS_AUTH, "sha256:eA== sha512:eA==",
+                         buffer_text(&list));
+    if (article_removes(article, &target)) {
+        must(message_id_is_valid(target.octets, target.length));
+        must(target.octets > article->octets
+             && target.octets + target.length
+                    <= article->octets + article->head_octets);
+    }
+    buffer_free(&list);
+}
+
 static void
 check_article(const char *octets, size_t length)
 {
@@ -104,6 +139,7 @@ check_article(const char *octets, size_t length)
         must(article.body_offset <= length - 3);
         must(article.bytes <= length);
         check_fields(&article);
+        check_removal(&article);
         article_overview(&article, &line);
         must(strcspn(line.data, "\r\n") == line.used);
         if (article_check_relayed(&article, &here, &why) < 0)

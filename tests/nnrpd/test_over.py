@@ -144,12 +144,26 @@ def test_in_an_empty_group_there_is_no_current_article(client):
     ("HDR Subject <over-3@example.com>", [b"0 subject 3"]),
     ("HDR Lines 1-2", [b"1 1", b"2 "]),
     ("HDR Newsgroups 4", [b"4 local.test,local.other"]),
+    ("HDR X-None <over-3@example.com>", [b"0 "]),
+    ("HDR :lines <over-3@example.com>", [b"0 2"]),
     ("HDR Keywords 3", [b"3 "]),
 ])
 def test_hdr(selected, command, lines):
     first, got = selected.long(command)
     assert first.startswith("225 ")
     assert got == lines
+
+
+def test_hdr_has_the_metadata_that_over_has(selected):
+    """By number and by message-ID, where INN has none."""
+    overview = selected.long("OVER 3")[1][0].split(b"\t")
+    for place, number in (("3", b"3"), ("<over-3@example.com>", b"0")):
+        assert selected.long(f"HDR :bytes {place}")[1] == [
+            number + b" " + overview[6]]
+        assert selected.long(f"HDR :lines {place}")[1] == [
+            number + b" " + overview[7]]
+    by_id = selected.long("OVER <over-3@example.com>")[1][0].split(b"\t")
+    assert by_id == [b"0"] + overview[1:]
 
 
 @pytest.mark.parametrize("command, lines", [
