@@ -131,23 +131,30 @@ submission_take(struct moderation *moderation, const struct record *record,
     return result;
 }
 
-/* All that is visible.  0, or -1 with why: the cursor stays before it. */
+/* All that is visible, or as much as fits in a tick: where somebody begins to
+   moderate, the log may be long.  0, or -1 with why: the cursor stays before
+   it. */
 static int
 log_take(struct moderation *moderation, struct buffer *why)
 {
     struct log_position position;
     struct log_step step;
-    enum log_answer answer;
+    const int64_t until_ms = clock_ms() + TICK_MS;
 
-    while (log_reader_has_more(moderation->reader)) {
-        answer = log_reader_next(moderation->reader, &step, why);
+    while (log_reader_has_more(moderation->reader) && clock_ms() < until_ms) {
+        uint64_t before = log_reader_position(moderation->reader).sequence;
+        enum log_answer answer =
+            log_reader_next(moderation->reader, &step, why);
+
         if (answer == LOG_FAILED)
             return -1;
-        if (answer == LOG_END)
-            break;
+        if (answer == LOG_END
+            && log_reader_position(moderation->reader).sequence == before)
+            break; /* what is visible cannot be reached yet */
         if (answer == LOG_GAP) {
             log_reader_skip(moderation->reader, step.gap_last);
-        } else if (submission_take(moderation, &step.record, why) < 0) {
+        } else if (answer == LOG_ARTICLE
+                   && submission_take(moderation, &step.record, why) < 0) {
             reader_open(moderation, &step.before);
             return -1;
         }
