@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctlinnd/gencancel.h"
 #include "ctlinnd/offline.h"
 #include "ctlinnd/password.h"
 #include "ctlinnd/server.h"
@@ -195,6 +196,7 @@ offline_ask(const struct config *config, const struct admin_word *what,
     case ADMIN_AUTH:
     case ADMIN_AUTH_PASSWORD:
         return offline_accounts(config, words, word, answer) < 0 ? 1 : 0;
+    case ADMIN_HERE:
     case ADMIN_MASTER:
         break;
     }
@@ -230,7 +232,10 @@ main(int argc, char **argv)
         die(EXIT_CONFIG, "%s", buffer_text(&answer));
     sent = xcalloc((size_t)words + 1, sizeof(*sent));
     words = words_complete(what, &options, words, word, sent);
-    status = server_ask(config, words, sent, options.timeout_ms, &answer);
+    if (what->place == ADMIN_HERE)
+        status = gencancel(config, words, sent, &answer) < 0 ? 1 : 0;
+    else
+        status = server_ask(config, words, sent, options.timeout_ms, &answer);
     if (status == SERVER_NOT_RUNNING)
         status = offline_ask(config, what, words, sent, &answer);
     if (answer.used > 0 && (status != 0 || !options.silent))

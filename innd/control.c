@@ -201,6 +201,8 @@ command_run(struct asker *asker, uint64_t cookie,
         admin_usage(what, &answer);
     else if (what->place == ADMIN_MASTER)
         status = control->func(control->context, what, words, word, &answer);
+    else if (what->place == ADMIN_HERE)
+        buffer_append_text(&answer, "no server is asked for that");
     else {
         buffer_free(&answer);
         request_make(asker, cookie,

@@ -16,6 +16,8 @@ const struct admin_word admin_words[] = {
      "feed a peer no more until begin, or until the server's next start"},
     {"feedinfo", 0, 1, false, ADMIN_MASTER, "[peer]",
      "what was offered to peers, and what became of it"},
+    {"gencancel", 1, 2, false, ADMIN_HERE, "message-ID [newsgroups]",
+     "print a cancel message with the admin's key"},
     {"go", 1, 1, true, ADMIN_MASTER, "reason",
      "take articles again after pause or throttle"},
     {"help", 0, 1, false, ADMIN_MASTER, "[command]", "this list"},

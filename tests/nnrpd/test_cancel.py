@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from support.nntp import Parsed, article, post
+from support.nntp import Parsed, article, post, wire
 from support.place import open_directory
 from support.server import Server
 from support.wait import wait_until
@@ -121,6 +121,16 @@ def test_the_posters_own_lock_counts_as_well(server, ada):
             "Cancel-Key": "sha256:qv1VXHYiCGjkX/N1nhfYKcAeUn8bCVhrWhoKuBSnpMA="
         })
         assert not is_there(nobody, name)
+
+
+def test_the_admins_key_cancels_it(server, ada):
+    name = posted(ada)
+    done = server.ctlinnd("gencancel", name, "local.test")
+    assert done.returncode == 0
+    with server.connect() as client:
+        assert client.post(wire(done.stdout.encode())).startswith("240 ")
+        assert not is_there(client, name)
+    assert server.ctlinnd("gencancel", "nonsense").returncode == 1
 
 
 def feed(client, message_id, **fields):
