@@ -327,6 +327,42 @@ check_ids(const struct article *proto, struct buffer *why)
     return 0;
 }
 
+/*
+ * A control message acts on many servers: a cancel is anybody's, and says for
+ * itself whether it is authorised; those about newsgroups need Approved (RFC
+ * 5537, 5.2), which a poster must be allowed; what RFC 5537, 5.6 calls obsolete
+ * is nobody's.
+ */
+static int
+check_control(const struct article *proto, struct buffer *why)
+{
+    static const char *const about_groups[] = {"newgroup", "rmgroup",
+                                               "checkgroups"};
+    const struct field_value *control = &proto->fields[FIELD_CONTROL];
+    struct field_value target;
+    size_t verb = 0;
+
+    if (control->octets == NULL)
+        return 0;
+    while (verb < control->length && ascii_is_alpha(control->octets[verb]))
+        verb++;
+    if (verb == 6 && ascii_same(control->octets, "cancel", verb))
+        return article_removes(proto, &target)
+                   ? 0
+                   : why_set(why, "Control must be like \"cancel "
+                                  "<unique@host.example>\"");
+    for (size_t i = 0; i < sizeof(about_groups) / sizeof(about_groups[0]); i++)
+        if (verb == strlen(about_groups[i])
+            && ascii_same(control->octets, about_groups[i], verb))
+            return proto->fields[FIELD_APPROVED].octets != NULL
+                       ? 0
+                       : why_set(why, "A control message %s needs Approved",
+                                 about_groups[i]);
+    return why_set(why, "There is no control message \"%.*s\"",
+                   verb < QUOTED_NAME_OCTETS ? (int)verb : QUOTED_NAME_OCTETS,
+                   control->octets);
+}
+
 /* Does an element of Path say that the article was injected before? */
 static bool
 path_has_posted(const struct field_value *path)
@@ -398,7 +434,7 @@ check_proto(const struct article *proto, const struct article_rules *rules,
         || check_date(proto, FIELD_DATE, rules, why) < 0
         || check_date(proto, FIELD_INJECTION_DATE, rules, why) < 0
         || check_date(proto, FIELD_EXPIRES, rules, why) < 0
-        || check_ids(proto, why) < 0)
+        || check_ids(proto, why) < 0 || check_control(proto, why) < 0)
         return -1;
     return check_path(&proto->fields[FIELD_PATH], why);
 }

@@ -333,6 +333,13 @@ static const struct {
     {MANDATORY "Supersedes: <1@a>\r\n", NULL},
     {MANDATORY "Supersedes: 1\r\n", "Supersedes must be"},
     {MANDATORY "Control: cancel <1@a>\r\n", NULL},
+    {MANDATORY "Control: Cancel\t<1@a>\r\n", NULL},
+    {MANDATORY "Control: cancel 1@a\r\n", "Control must be like"},
+    {MANDATORY "Control: cancel\r\n", "Control must be like"},
+    {MANDATORY "Control: newgroup local.new\r\n", "needs Approved"},
+    {MANDATORY "Control: checkgroups\r\nApproved: a@b.example\r\n", NULL},
+    {MANDATORY "Control: sendsys\r\n", "no control message \"sendsys\""},
+    {MANDATORY "Control: ../x\r\n", "no control message \"\""},
     {MANDATORY "Control: cancel <1@a>\r\nSupersedes: <1@a>\r\n", "not both"},
 
     {MANDATORY "Path: not-for-mail\r\n", NULL},
