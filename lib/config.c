@@ -771,6 +771,7 @@ file_load(const struct config_row *row, struct config_file *file,
           struct buffer *why)
 {
     struct buffer text = BUFFER_EMPTY;
+    struct stat status;
     int result = 0;
 
     file_free(file);
@@ -779,6 +780,14 @@ file_load(const struct config_row *row, struct config_file *file,
     if (file_read(file->path, &text) < 0)
         result = why_set_errno(why, "%s: %s: cannot be read", row->name,
                                file->path);
+    else if (row->secret
+             && (stat(file->path, &status) < 0
+                 || (status.st_mode & (S_IROTH | S_IWOTH)) != 0))
+        result = why_set(why,
+                         "%s: %s: found a secret that everybody on this "
+                         "machine may read or write, expected one of the "
+                         "server's user and group",
+                         row->name, file->path);
     else if (text.used > LISTING_OCTETS_MAX)
         result = why_set(why, "%s: %s: found %zu octets, expected %d at most",
                          row->name, file->path, text.used, LISTING_OCTETS_MAX);
@@ -788,6 +797,8 @@ file_load(const struct config_row *row, struct config_file *file,
         file->octets = text.used;
         file->text = xmemdup(buffer_text(&text), text.used);
     }
+    if (text.data != NULL)
+        explicit_bzero(text.data, text.used);
     buffer_free(&text);
     return result;
 }
@@ -822,11 +833,16 @@ file_append(const struct config_file *file, struct buffer *to)
 
 /* In the order of the table. */
 static void
-files_append(const struct config *config, struct buffer *to)
+files_append(const struct config *config, bool with_secrets, struct buffer *to)
 {
+    static const struct config_file none;
+
     for (size_t i = 0; i < config_row_count; i++)
         if (config_rows[i].kind == KIND_FILE)
-            file_append(file_of(&config_rows[i], config), to);
+            file_append(config_rows[i].secret && !with_secrets
+                            ? &none
+                            : file_of(&config_rows[i], config),
+                        to);
 }
 
 /* *at_r moves behind them. */
@@ -991,7 +1007,7 @@ config_to_memfd(const struct config *config, bool with_credentials)
                          config->generation, printed.used);
     buffer_append(&text, printed.data, printed.used);
     buffer_free(&printed);
-    files_append(config, &text);
+    files_append(config, with_credentials, &text);
     if (with_credentials)
         config_credentials_append(config, &text);
     if (pwrite(fd, text.data, text.used, 0) != (ssize_t)text.used)

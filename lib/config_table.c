@@ -201,14 +201,14 @@ const struct config_row config_rows[] = {
      .text = "Pause before a post that could not be mailed is tried again; it "
              "doubles with each failure, up to an hour."},
     {"canlockuserfile", KIND_FILE, MEMBER(config, canlockuserfile),
-     .fallback = "", .check_line = canlock_check_secret,
+     .fallback = "", .check_line = canlock_check_secret, .secret = true,
      .text = "File with the secret (32 octets or more, on one line) of which "
              "posts get the Cancel-Lock that their posters can cancel and "
              "supersede them by; older secrets, for what was locked with "
-             "them, stand on lines below.  Only the server's user should be "
-             "able to read it."},
+             "them, stand on lines below.  Nobody but the server's user and "
+             "group may be able to read it."},
     {"canlockadminfile", KIND_FILE, MEMBER(config, canlockadminfile),
-     .fallback = "", .check_line = canlock_check_secret,
+     .fallback = "", .check_line = canlock_check_secret, .secret = true,
      .text = "The same for the lock that the server's admin can cancel posts "
              "by, here and elsewhere."},
     {"runasuser", KIND_WORD, MEMBER(config, runasuser), .fallback = "news",

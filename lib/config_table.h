@@ -53,6 +53,7 @@ struct config_row {
     const char *unit;           /* "seconds", "" where there is none */
     const char *const *choices; /* KIND_CHOICE, _WORDS; ended by NULL */
     listing_check_func *check_line; /* KIND_FILE: NULL: any text */
+    bool secret; /* KIND_FILE: goes only to processes that may hold keys */
     bool restart;               /* only a restart can change it */
     const char *text;           /* what it is, for the manual page */
 };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -545,6 +546,38 @@ test_the_files_that_it_names_come_along(void **state)
 }
 
 static void
+test_a_secret_goes_only_to_those_who_may_hold_keys(void **state)
+{
+    char *path = file_make("0123456789abcdef0123456789abcdef\n");
+    char *text = xasprintf("canlockuserfile = \"%s\"", path);
+    struct config *config = parse_good(text);
+    struct buffer why = BUFFER_EMPTY;
+    struct config *child;
+
+    (void)state;
+    assert_int_equal(config_read_files(config, &why), 0);
+    child = config_from_memfd(config_to_memfd(config, true), &why);
+    assert_non_null(child);
+    assert_string_equal(child->canlockuserfile.text,
+                        config->canlockuserfile.text);
+    config_free(&child);
+    child = config_from_memfd(config_to_memfd(config, false), &why);
+    assert_non_null(child);
+    assert_string_equal(child->canlockuserfile.path, path);
+    assert_null(child->canlockuserfile.text);
+    config_free(&child);
+
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(config_read_files(config, &why), -1);
+    assert_non_null(strstr(buffer_text(&why), "everybody on this machine"));
+    unlink(path);
+    config_free(&config);
+    buffer_free(&why);
+    free(path);
+    free(text);
+}
+
+static void
 test_no_configuration_is_made_of_nonsense(void **state)
 {
     struct buffer why = BUFFER_EMPTY;
@@ -734,6 +767,7 @@ main(void)
         cmocka_unit_test(test_what_is_printed_reads_back_the_same),
         cmocka_unit_test(test_a_child_gets_what_the_master_has),
         cmocka_unit_test(test_the_files_that_it_names_come_along),
+        cmocka_unit_test(test_a_secret_goes_only_to_those_who_may_hold_keys),
         cmocka_unit_test(test_no_configuration_is_made_of_nonsense),
         cmocka_unit_test(
             test_compare_names_what_differs_and_what_needs_a_restart),

@@ -1,6 +1,8 @@
 """Cancel and Supersedes of one's own articles (RFC 8315; RFC 5537, 5.3 and
 5.4)."""
+import os
 import re
+import shutil
 
 import pytest
 
@@ -13,11 +15,19 @@ USER = "a secret of more than thirty-two octets"
 ADMIN = "another secret of more than thirty-two octets"
 
 
+def secret_write(path, text, mode=0o640):
+    """For the server's user, and for nobody else."""
+    path.write_text(f"{text}\n")
+    if os.geteuid() == 0:
+        shutil.chown(path, "news")
+    os.chmod(path, mode)
+
+
 @pytest.fixture(scope="module")
 def secrets():
     with open_directory() as directory:
         for name, text in (("user", USER), ("admin", ADMIN)):
-            (directory / name).write_text(f"{text}\n")
+            secret_write(directory / name, text)
         yield directory
 
 
@@ -174,16 +184,18 @@ def test_other_control_messages_are_filed_and_not_obeyed(server, client):
     assert client.command("GROUP local.test").startswith("211 ")
 
 
-def test_a_short_secret_is_refused(secrets):
-    path = secrets / "short"
-    path.write_text("short\n")
+@pytest.mark.parametrize("text, mode, expected", [
+    ("short", 0o640, "found a secret of 5 octets, expected 32 at least"),
+    (USER, 0o644, "found a secret that everybody on this machine may read")])
+def test_a_secret_that_is_none_is_refused(secrets, text, mode, expected):
+    path = secrets / "none"
+    secret_write(path, text, mode)
     server = Server(conf=[f'canlockuserfile = "{path}"'])
     try:
         done = server.serve("start", "--port", str(server.port),
                             *server.options, check=False)
         assert done.returncode == 78
-        assert "found a secret of 5 octets, expected 32 at least" in (
-            done.stderr)
-        assert "short" not in done.stderr.split("found")[1]
+        assert expected in done.stderr
+        assert text not in done.stderr
     finally:
         server.remove()
