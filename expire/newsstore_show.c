@@ -159,7 +159,7 @@ record_print(const struct active *active, const struct record *record)
     name_print("sums");
     printf("payload %08" PRIx32 " body %08" PRIx32 " head %08" PRIx32 "\n",
            head->payload_crc, head->body_crc, head->crc);
-    name_print("places");
+    printf("places         ");
     places_print(active, record);
     putchar('\n');
 }
@@ -294,7 +294,7 @@ show_line(struct shown *shown, uint32_t group, uint64_t number)
                                          .high = number};
     const struct record_group place = {.group = group, .number = number};
 
-    name_print("line");
+    printf("line           ");
     place_print(shown->view->active, &place);
     printf(" ");
     view_ask(shown->view, &query, take_line, shown);
@@ -402,17 +402,21 @@ show_segment(struct shown *shown, struct buffer *why)
     struct segment_head head;
     uint32_t end;
 
-    if (spool_examine_segment(shown->view->spool, shown->newsstore->segment,
-                              &head, &end, dump_record, shown, why)
+    if (spool_segment_head(shown->view->spool, shown->newsstore->segment,
+                           &head, why)
         < 0)
         return -1;
     printf("segment %08" PRIx32 " version %" PRIu32 " class %" PRIu32
-           " epoch %" PRIu64 " first sequence %" PRIu64 " end %" PRIu32
-           " made ",
+           " epoch %" PRIu64 " first sequence %" PRIu64 " made ",
            head.segment, head.version, head.storage_class, head.epoch,
-           head.first_sequence, end);
+           head.first_sequence);
     time_print(head.created);
     putchar('\n');
+    if (spool_examine_segment(shown->view->spool, shown->newsstore->segment,
+                              &end, dump_record, shown, why)
+        < 0)
+        return -1;
+    printf("%10" PRIu32 " end\n", end);
     return 1;
 }
 

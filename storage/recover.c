@@ -449,6 +449,29 @@ group_is(const struct group *group, const struct overview_group *row)
            && strcmp(group->description, row->description) == 0;
 }
 
+/*
+ * All that a removed group had goes out of the overview at once: a replay that
+ * is cut short here remembers nothing, and the group may be made anew behind
+ * it.
+ */
+static int
+replay_purge(struct recovery *recovery, uint32_t id, struct group *group,
+             struct buffer *why)
+{
+    struct expired_range all = {.group = id,
+                                .first = 1,
+                                .last = group->high,
+                                .first_sequence = 1,
+                                .last_sequence = INT64_MAX};
+    uint64_t removed;
+
+    group->count = 0;
+    group->purge_to = group->high;
+    return group->high == 0 ? 0
+                            : overview_remove_ranges(recovery->store->overview,
+                                                     &all, 1, &removed, why);
+}
+
 /* What a record says of a group, taken over. */
 static int
 replay_group(struct recovery *recovery, const struct overview_group *row,
@@ -466,11 +489,8 @@ replay_group(struct recovery *recovery, const struct overview_group *row,
     if (group->name != NULL && (!is_news || group_is(group, row)))
         return 0;
     group_assign(group, row);
-    if (removed) {
-        group->count = 0;
-        group->purge_to = group->high;
-    }
-    if (put_articles(recovery, why) < 0 || begin_overview(recovery, why) < 0)
+    if (put_articles(recovery, why) < 0 || begin_overview(recovery, why) < 0
+        || (removed && replay_purge(recovery, row->group, group, why) < 0))
         return -1;
     return overview_put_group(recovery->store->overview, row, why);
 }

@@ -331,18 +331,24 @@ struct spool *spool_open_reading(const char *path, bool lock,
                                  struct buffer *why);
 /* Octets of the log in all segments: an estimate, for a progress bar. */
 uint64_t spool_log_octets(const struct spool *spool);
-/* The head of one segment, and the good records in it; *end_r is where the log
-   in it ends.  0, or -1 with why: no such segment, or func said so. */
+/* The head of a segment, all zeroes but its number where it is damaged.  0, or
+   -1 with why. */
+int spool_segment_head(struct spool *spool, uint32_t number,
+                       struct segment_head *head_r, struct buffer *why);
+/* Walk the good records of one segment; *end_r is where the log in it ends. 0,
+   or -1 with why: there is no such segment, or func said so. */
 int spool_examine_segment(struct spool *spool, uint32_t number,
-                          struct segment_head *head_r, uint32_t *end_r,
-                          spool_walk_func *func, void *context,
-                          struct buffer *why);
+                          uint32_t *end_r, spool_walk_func *func,
+                          void *context, struct buffer *why);
+/* Has a segment gone that was there when this was opened?  The reason why a
+   walk failed. */
+bool spool_has_vanished(const struct spool *spool);
 /* Find out where segments end, without walking through them: what TRUNC
    records and spool_set_durable() say.  0 or -1 with why. */
 int spool_find_ends(struct spool *spool, struct buffer *why);
 /* Where the log in a segment ends, after that or a walk; the end of the file
    for one outside the log.  0: not known. */
-uint64_t spool_segment_end(const struct spool *spool, uint32_t number);
+uint64_t spool_segment_end(struct spool *spool, uint32_t number);
 /* The next number above, of the segments that were found; 0: none. */
 uint32_t spool_next_segment(const struct spool *spool, uint32_t number);
 /* Is a file of this segment there now? */

@@ -33,6 +33,7 @@ struct spool {
     uint64_t segment_octets;
     spool_fault_func *fault; /* opened for reading: told of what is wrong */
     void *fault_context;
+    bool vanished; /* a segment that was found is not there any more */
 
     /* what was there, ascending by number */
     struct found_segment *segments;

@@ -47,7 +47,7 @@ durable_decides(const struct spool *spool, const struct found_segment *found)
 }
 
 static int
-found_open(const struct spool *spool, const struct found_segment *found,
+found_open(struct spool *spool, const struct found_segment *found,
            struct buffer *why)
 {
     char name[SEGMENT_NAME_OCTETS];
@@ -55,6 +55,8 @@ found_open(const struct spool *spool, const struct found_segment *found,
 
     segment_name(name, found->number, "seg");
     fd = openat(spool->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        spool->vanished = true;
     if (fd < 0)
         why_set_errno(why, "%s/%s", spool->path, name);
     return fd;
@@ -318,9 +320,8 @@ spool_walk(struct spool *spool, uint64_t after, spool_walk_func *func,
 }
 
 int
-spool_examine_segment(struct spool *spool, uint32_t number,
-                      struct segment_head *head_r, uint32_t *end_r,
-                      spool_walk_func *func, void *context, struct buffer *why)
+spool_segment_head(struct spool *spool, uint32_t number,
+                   struct segment_head *head_r, struct buffer *why)
 {
     struct found_segment *found = found_by_number(spool, number);
     int fd;
@@ -336,9 +337,21 @@ spool_examine_segment(struct spool *spool, uint32_t number,
     close(fd);
     if (status == 0)
         *head_r = (struct segment_head){.segment = number};
+    return status < 0 ? -1 : 0;
+}
+
+int
+spool_examine_segment(struct spool *spool, uint32_t number, uint32_t *end_r,
+                      spool_walk_func *func, void *context, struct buffer *why)
+{
+    struct found_segment *found = found_by_number(spool, number);
+
+    if (found == NULL)
+        return why_set(why, "%s has no segment %08" PRIx32, spool->path,
+                       number);
     spool->last_sequence = 0;
     spool->last_arrival = 0;
-    if (status < 0 || ends_find(spool, 0, why) < 0
+    if (ends_find(spool, 0, why) < 0
         || walk_one(spool, (size_t)(found - spool->segments), 0, func, context,
                     why)
                < 0)
@@ -364,11 +377,16 @@ spool_find_ends(struct spool *spool, struct buffer *why)
     return status;
 }
 
-uint64_t
-spool_segment_end(const struct spool *spool, uint32_t number)
+bool
+spool_has_vanished(const struct spool *spool)
 {
-    const struct found_segment *found =
-        found_by_number((struct spool *)spool, number);
+    return spool->vanished;
+}
+
+uint64_t
+spool_segment_end(struct spool *spool, uint32_t number)
+{
+    const struct found_segment *found = found_by_number(spool, number);
     struct stat st;
     int fd;
 
