@@ -116,6 +116,8 @@ $(B)/$(1): $(call objects,$(2)) $(B)/storage.a $(B)/lib.a
 	$$(QUIET_LD)$$(CC) $$(ALL_CFLAGS) -o $$@ $$^ $$(ALL_LIBS)
 endef
 $(eval $(call program,innd/innd,$(INND_SOURCES)))
+$(B)/innd/innd: LIBRARY_LIBS += $(PAM_LIBS)
+$(B)/tests/innd/%-t: LIBRARY_LIBS += $(PAM_LIBS)
 $(eval $(call program,nnrpd/nnrpd,$(NNRPD_SOURCES)))
 $(eval $(call program,feeder/feeder,$(FEEDER_SOURCES)))
 $(eval $(call program,ctlinnd/ctlinnd,$(CTLINND_SOURCES)))

@@ -28,6 +28,7 @@ struct options {
     int timeout_ms; /* -1: wait for ever */
     bool silent;
     int password_fd; /* -1: ask at the terminal */
+    bool scram;      /* make a verifier of the password too */
 };
 
 static void __attribute__((noreturn)) usage_exit(int status)
@@ -44,7 +45,8 @@ static void __attribute__((noreturn)) usage_exit(int status)
                "  -h, --help  this; --version\n"
                "  --password-fd N  read the password of useradd, userpasswd "
                "there, not from\n"
-               "              the terminal\n\n");
+               "              the terminal\n"
+               "  --scram     let that password be used with SCRAM too\n\n");
     admin_help(&text);
     buffer_append_char(&text, '\n');
     fputs(buffer_text(&text), status == 0 ? stdout : stderr);
@@ -83,6 +85,7 @@ options_parse(struct options *options, int argc, char **argv)
         {"silent", no_argument, NULL, 's'},
         {"timeout", required_argument, NULL, 't'},
         {"password-fd", required_argument, NULL, 'p'},
+        {"scram", no_argument, NULL, 'S'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -110,6 +113,9 @@ options_parse(struct options *options, int argc, char **argv)
         case 'p':
             options->password_fd = descriptor_parse(optarg);
             break;
+        case 'S':
+            options->scram = true;
+            break;
         case 'V':
             puts("ctlinnd (" PACKAGE_NAME ") " PACKAGE_VERSION);
             exit(0);
@@ -121,25 +127,25 @@ options_parse(struct options *options, int argc, char **argv)
     }
 }
 
-/* Behind a command that takes a password the option may stand too; it is taken
-   out of the words there. */
+/* Behind a command that takes a password its options may stand too; they are
+   taken out of the words there. */
 static int
-password_fd_take(struct options *options, int words, const char **word)
+password_options_take(struct options *options, int words, const char **word)
 {
-    static const char name[] = "--password-fd";
     const struct admin_word *what = words > 0 ? admin_find(word[0]) : NULL;
+    int kept = words > 0 ? 1 : 0;
 
     if (what == NULL || what->place != ADMIN_AUTH_PASSWORD)
         return words;
-    for (int i = 1; i + 1 < words; i++) {
-        if (strcmp(word[i], name) != 0)
-            continue;
-        options->password_fd = descriptor_parse(word[i + 1]);
-        memmove(&word[i], &word[i + 2],
-                (size_t)(words - i - 2) * sizeof(*word));
-        return words - 2;
+    for (int i = 1; i < words; i++) {
+        if (strcmp(word[i], "--scram") == 0)
+            options->scram = true;
+        else if (strcmp(word[i], "--password-fd") == 0 && i + 1 < words)
+            options->password_fd = descriptor_parse(word[++i]);
+        else
+            word[kept++] = word[i];
     }
-    return words;
+    return kept;
 }
 
 /* The command's row; leaves when the command line is wrong. */
@@ -166,22 +172,24 @@ command_check(int *words, const char **word, struct buffer *joined)
 }
 
 /*
- * The words as they are sent: with the hash of the password behind those that
- * need one.  sent has room for one word more than there are.
+ * The words as they are sent: with what is made of the password, which secret
+ * holds, behind those that need one.  sent has room for one word more than
+ * there are.
  */
 static int
 words_complete(const struct admin_word *what, const struct options *options,
-               int words, const char *const *word, const char **sent)
+               int words, const char *const *word, const char **sent,
+               struct buffer *secret)
 {
-    static char hash[PASSWORD_HASH_OCTETS];
     struct buffer why = BUFFER_EMPTY;
 
     memcpy(sent, word, (size_t)words * sizeof(*sent));
     if (what->place != ADMIN_AUTH_PASSWORD)
         return words;
-    if (password_obtain(options->password_fd, hash, &why) < 0)
+    if (password_obtain(options->password_fd, options->scram, secret, &why)
+        < 0)
         die(EXIT_DATA, "%s", buffer_text(&why));
-    sent[words] = hash;
+    sent[words] = buffer_text(secret);
     return words + 1;
 }
 
@@ -211,6 +219,7 @@ main(int argc, char **argv)
     struct options options;
     struct buffer answer = BUFFER_EMPTY;
     struct buffer joined = BUFFER_EMPTY;
+    struct buffer secret = BUFFER_EMPTY;
     struct config *config;
     const struct admin_word *what;
     const char **word;
@@ -223,7 +232,7 @@ main(int argc, char **argv)
     options_parse(&options, argc, argv);
     words = argc - optind;
     word = (const char **)argv + optind;
-    words = password_fd_take(&options, words, word);
+    words = password_options_take(&options, words, word);
     what = command_check(&words, word, &joined);
     if (strcmp(what->name, "help") == 0 && words == 1)
         usage_exit(0);
@@ -231,7 +240,7 @@ main(int argc, char **argv)
     if (config == NULL)
         die(EXIT_CONFIG, "%s", buffer_text(&answer));
     sent = xcalloc((size_t)words + 1, sizeof(*sent));
-    words = words_complete(what, &options, words, word, sent);
+    words = words_complete(what, &options, words, word, sent, &secret);
     if (what->place == ADMIN_HERE)
         status = gencancel(config, words, sent, &answer) < 0 ? 1 : 0;
     else
@@ -244,5 +253,6 @@ main(int argc, char **argv)
     config_free(&config);
     buffer_free(&answer);
     buffer_free(&joined);
+    buffer_free(&secret);
     return status;
 }

@@ -35,7 +35,7 @@ offline_accounts(const struct config *config, int words,
 
     if (become_server(config, answer) < 0)
         return -1;
-    accounts = accounts_open(config->pathdb, answer);
+    accounts = accounts_open(config->accounts, config->pathdb, answer);
     if (accounts == NULL)
         return -1;
     result = accounts_command(accounts, words, word, answer);

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "lib/buffer.h"
+#include "lib/password.h"
+#include "lib/scram.h"
 
 /* A line, and what shows that it is too long. */
 enum { LINE_OCTETS = PASSWORD_OCTETS_MAX + 2 };
@@ -82,8 +84,29 @@ terminal_obtain(struct line *line, struct buffer *why)
     return result;
 }
 
+/* What is kept of the password in this line. */
+static int
+secret_make(const struct line *line, bool scram, struct buffer *secret,
+            struct buffer *why)
+{
+    char hash[PASSWORD_HASH_OCTETS];
+    char verifier[SCRAM_VERIFIER_OCTETS];
+
+    if (password_check(line->octets, line->length, why) < 0)
+        return -1;
+    if (password_hash(line->octets, line->length, hash) < 0)
+        return why_set(why, "out of memory: hashing the password");
+    buffer_append_text(secret, hash);
+    if (!scram)
+        return 0;
+    if (scram_verifier_make(line->octets, line->length, verifier, why) < 0)
+        return -1;
+    buffer_append_format(secret, " %s", verifier);
+    return 0;
+}
+
 int
-password_obtain(int fd, char hash_r[PASSWORD_HASH_OCTETS], struct buffer *why)
+password_obtain(int fd, bool scram, struct buffer *secret, struct buffer *why)
 {
     struct line line;
     int result =
@@ -91,9 +114,7 @@ password_obtain(int fd, char hash_r[PASSWORD_HASH_OCTETS], struct buffer *why)
 
     password_open();
     if (result == 0)
-        result = password_check(line.octets, line.length, why);
-    if (result == 0 && password_hash(line.octets, line.length, hash_r) < 0)
-        result = why_set(why, "out of memory: hashing the password");
+        result = secret_make(&line, scram, secret, why);
     password_wipe(&line, sizeof(line));
     return result;
 }

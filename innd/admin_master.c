@@ -150,9 +150,8 @@ admin_print_status(const struct master *master, struct buffer *text)
         buffer_append_text(text, "\nstore full: new articles are refused");
     buffer_append_char(text, '\n');
     for (size_t i = 0; i < table->count; i++)
-        if ((table->rows[i].role != ROLE_FEEDER || table->rows[i].peer != NULL)
-            && (table->rows[i].role != ROLE_MODERATION
-                || table->rows[i].starts > 0))
+        if (!process_is_optional(&table->rows[i])
+            || table->rows[i].peer != NULL || table->rows[i].starts > 0)
             process_print(master, &table->rows[i], text);
     if (process_moderation(table)->starts > 0)
         moderation_print(master, text);

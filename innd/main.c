@@ -16,6 +16,7 @@
 #include "innd/daemon.h"
 #include "innd/master.h"
 #include "innd/moderation.h"
+#include "innd/outside.h"
 #include "innd/place.h"
 #include "innd/writer.h"
 #include "lib/buffer.h"
@@ -207,6 +208,7 @@ static const struct role {
     {"writer", "renews: writer", writer_run},
     {"auth", "renews: auth", auth_run},
     {"moderation", "renews: moderation", moderation_run},
+    {"outside", "renews: outside", outside_run},
 };
 
 static const struct role *

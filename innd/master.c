@@ -20,6 +20,7 @@
 #include "innd/feed.h"
 #include "innd/listener.h"
 #include "innd/moderation.h"
+#include "innd/outside.h"
 #include "innd/place.h"
 #include "innd/watch.h"
 #include "lib/buffer.h"
@@ -191,20 +192,24 @@ link_make(struct process *other, struct process *worker,
         return;
     }
     ipc_send(other->control, IPC_WORKER, &link, sizeof(link), pair[0]);
-    ipc_send(worker->control, kind == LINK_AUTH ? IPC_AUTH : IPC_WRITER, &link,
-             sizeof(link), pair[1]);
+    ipc_send(worker->control,
+             kind == LINK_AUTH || kind == LINK_OUTSIDE ? IPC_AUTH : IPC_WRITER,
+             &link, sizeof(link), pair[1]);
 }
 
-/* Connect a worker with auth, when both are there. */
+/* Connect a worker, or outside, with auth, when both are there. */
 static void
 auth_link_make(struct master *master, struct process *worker)
 {
     struct process *auth = process_auth(&master->processes);
 
-    if (auth->state == PROCESS_READY && auth->control != NULL
-        && worker->role == ROLE_NNRPD && worker->state == PROCESS_READY
-        && worker->control != NULL)
+    if (auth->state != PROCESS_READY || auth->control == NULL
+        || worker->state != PROCESS_READY || worker->control == NULL)
+        return;
+    if (worker->role == ROLE_NNRPD)
         link_make(auth, worker, LINK_AUTH);
+    else if (worker->role == ROLE_OUTSIDE)
+        link_make(auth, worker, LINK_OUTSIDE);
 }
 
 /* Connect a worker with the writer, when both are there. */
@@ -214,7 +219,7 @@ links_make(struct master *master, struct process *worker)
     struct process *writer = process_writer(&master->processes);
 
     if (worker->role == ROLE_BRIDGE || worker->role == ROLE_MODERATION
-        || writer->state != PROCESS_READY
+        || worker->role == ROLE_OUTSIDE || writer->state != PROCESS_READY
         || writer->control == NULL || worker->state != PROCESS_READY
         || worker->control == NULL)
         return;
@@ -269,7 +274,7 @@ announce_ready(struct master *master)
     if (master->announced || master->stopping)
         return;
     for (size_t i = 0; i < master->processes.count; i++)
-        if (master->processes.rows[i].role != ROLE_FEEDER
+        if (!process_is_optional(&master->processes.rows[i])
             && !master->processes.rows[i].served)
             return;
     if (!process_auth(&master->processes)->served)
@@ -296,6 +301,16 @@ moderation_update(struct master *master)
         process_start(process);
 }
 
+/* Once: only a restart changes who is asked. */
+static void
+outside_begin(struct master *master)
+{
+    struct process *process = process_outside(&master->processes);
+
+    if (process->starts == 0 && outside_is_wanted(master->config))
+        process_start(process);
+}
+
 static void
 on_ready(void *context, struct process *process)
 {
@@ -308,17 +323,17 @@ on_ready(void *context, struct process *process)
         control_set_child(master->control, CONTROL_WRITER, process->control);
         for (size_t i = 1; i < table->count - 1; i++) {
             /* The first time: until now there was no store to read. */
-            if (table->rows[i].role != ROLE_FEEDER
-                && table->rows[i].role != ROLE_MODERATION
+            if (!process_is_optional(&table->rows[i])
                 && table->rows[i].starts == 0)
                 process_start(&table->rows[i]);
             links_make(master, &table->rows[i]);
         }
         feeds_update(master);
         moderation_update(master);
+        outside_begin(master);
     } else if (process->role == ROLE_AUTH) {
         control_set_child(master->control, CONTROL_AUTH, process->control);
-        for (size_t i = 1; i <= table->workers; i++)
+        for (size_t i = 1; i < table->count - 1; i++)
             auth_link_make(master, &table->rows[i]);
     } else {
         links_make(master, process);

@@ -51,6 +51,8 @@ process_name(const struct process *process)
         return "wsbridge";
     if (process->role == ROLE_MODERATION)
         return "moderation";
+    if (process->role == ROLE_OUTSIDE)
+        return "outside";
     if (process->role == ROLE_FEEDER)
         snprintf(name, sizeof(name), "feeder %s",
                  process->peer != NULL ? process->peer : "");
@@ -89,7 +91,7 @@ descriptors_fill(const struct process *process, int control,
     }
     fds[CHILD_FIRST_FREE_FD] = table->tools_fd;
     /* It knows accounts and no news. */
-    if (process->role == ROLE_AUTH)
+    if (process->role == ROLE_AUTH || process->role == ROLE_OUTSIDE)
         return CHILD_ACTIVE_FD;
     return writer ? CHILD_FIRST_FREE_FD + 1 : CHILD_FIRST_FREE_FD;
 }
@@ -133,6 +135,7 @@ program_path(const struct process *process)
     case ROLE_WRITER:
     case ROLE_AUTH:
     case ROLE_MODERATION:
+    case ROLE_OUTSIDE:
         return "/proc/self/exe";
     case ROLE_FEEDER:
         return process->table->feeder_path;
@@ -155,6 +158,7 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
     char role[] = "--role=writer";
     char auth[] = "--role=auth";
     char moderation[] = "--role=moderation";
+    char outside[] = "--role=outside";
     char slot[32];
     char worker[32];
     char since[48];
@@ -169,6 +173,8 @@ child_execute(const struct process *process, int fds[DESCRIPTORS_MAX],
         words[next++] = auth;
     if (process->role == ROLE_MODERATION)
         words[next++] = moderation;
+    if (process->role == ROLE_OUTSIDE)
+        words[next++] = outside;
     words[next++] = slot;
     words[next++] = worker;
     if (process->role == ROLE_FEEDER) {
@@ -260,6 +266,7 @@ static const struct {
     [ROLE_AUTH] = {TABLE(writer_handlers)}, /* no other words */
     [ROLE_BRIDGE] = {TABLE(bridge_handlers)},
     [ROLE_MODERATION] = {TABLE(feeder_handlers)}, /* no other words */
+    [ROLE_OUTSIDE] = {TABLE(feeder_handlers)},    /* the same */
 };
 
 /* Its end closes the control socket too; what hangs on without one is killed
@@ -529,7 +536,7 @@ process_table_open(struct process_table *table, unsigned workers)
     bool bridge = table->bridge_fd_count > 0;
 
     table->workers = workers;
-    table->count = 1 + workers + PROCESS_FEEDERS_MAX + (bridge ? 1 : 0) + 2;
+    table->count = 1 + workers + PROCESS_FEEDERS_MAX + (bridge ? 1 : 0) + 3;
     table->rows = xcalloc(table->count, sizeof(*table->rows));
     for (unsigned i = 0; i < table->count; i++) {
         struct process *process = &table->rows[i];
@@ -540,6 +547,7 @@ process_table_open(struct process_table *table, unsigned workers)
                         : i <= workers + PROCESS_FEEDERS_MAX ? ROLE_FEEDER
                         : i == table->count - 1              ? ROLE_AUTH
                         : i == table->count - 2              ? ROLE_MODERATION
+                        : i == table->count - 3              ? ROLE_OUTSIDE
                                                              : ROLE_BRIDGE;
         process->slot = i;
         process->worker = process->role == ROLE_NNRPD ? i - 1 : 0;

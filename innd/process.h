@@ -42,7 +42,8 @@ enum process_role {
     ROLE_FEEDER,
     ROLE_AUTH,
     ROLE_BRIDGE,
-    ROLE_MODERATION
+    ROLE_MODERATION,
+    ROLE_OUTSIDE
 };
 
 enum process_state {
@@ -109,8 +110,8 @@ struct process_table {
     char *feeder_path;
     struct process *rows; /* [0] is the writer, then the workers, then rows
                              for feeders (innd/feed.h), the bridge where there
-                             is one; moderation, which may not run, and auth
-                             are the last */
+                             is one; outside and moderation, which may not
+                             run, and auth are the last */
     size_t workers;
     size_t count;
     struct event *watch; /* each second */
@@ -136,6 +137,21 @@ static inline struct process *
 process_moderation(const struct process_table *table)
 {
     return &table->rows[table->count - 2];
+}
+
+static inline struct process *
+process_outside(const struct process_table *table)
+{
+    return &table->rows[table->count - 3];
+}
+
+/* A row of a process that runs only where the configuration, or a peer, wants
+   it. */
+static inline bool
+process_is_optional(const struct process *process)
+{
+    return process->role == ROLE_FEEDER || process->role == ROLE_MODERATION
+           || process->role == ROLE_OUTSIDE;
 }
 
 /* "writer", "nnrpd 2": its name in the log. */

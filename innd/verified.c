@@ -9,10 +9,8 @@
 
 struct entry {
     struct login_tag tag;
-    char name[ACCOUNT_NAME_OCTETS_MAX];
-    size_t name_octets; /* 0: a free entry */
-    unsigned role;
-    int64_t until_ms;
+    struct verified_account account;
+    int64_t until_ms; /* 0: a free entry */
 };
 
 struct verified {
@@ -21,6 +19,8 @@ struct verified {
 };
 
 _Static_assert(crypto_auth_BYTES == LOGIN_TAG_OCTETS, "libsodium's");
+_Static_assert(VERIFIED_WILDMAT_OCTETS == ACCOUNT_WILDMAT_OCTETS_MAX + 1,
+               "room for an account's");
 
 struct verified *
 verified_new(void)
@@ -73,40 +73,25 @@ tag_place(const struct login_tag *tag)
     return (tag->octets[0] | (size_t)tag->octets[1] << 8) % VERIFIED_MAX;
 }
 
-unsigned
+const struct verified_account *
 verified_find(const struct verified *verified, const struct login_tag *tag,
-              int64_t now_ms)
+              uint64_t generation, int64_t now_ms)
 {
     const struct entry *entry = &verified->entries[tag_place(tag)];
 
-    if (entry->name_octets == 0 || now_ms >= entry->until_ms
+    if (now_ms >= entry->until_ms || entry->account.generation != generation
         || !login_tags_equal(&entry->tag, tag))
-        return 0;
-    return entry->role;
+        return NULL;
+    return &entry->account;
 }
 
 void
 verified_add(struct verified *verified, const struct login_tag *tag,
-             const char *name, size_t name_octets, unsigned role,
-             int64_t now_ms)
+             const struct verified_account *account, int64_t now_ms)
 {
     struct entry *entry = &verified->entries[tag_place(tag)];
 
     entry->tag = *tag;
-    memcpy(entry->name, name, name_octets);
-    entry->name_octets = name_octets;
-    entry->role = role;
+    entry->account = *account;
     entry->until_ms = now_ms + VERIFIED_MS;
-}
-
-void
-verified_drop(struct verified *verified, const char *name, size_t name_octets)
-{
-    for (size_t i = 0; i < VERIFIED_MAX; i++) {
-        struct entry *entry = &verified->entries[i];
-
-        if (entry->name_octets == name_octets
-            && memcmp(entry->name, name, name_octets) == 0)
-            sodium_memzero(entry, sizeof(*entry));
-    }
 }

@@ -39,10 +39,11 @@ const struct admin_word admin_words[] = {
      "make an account: reader, poster, moderator, admin or peer"},
     {"userdel", 1, 1, false, ADMIN_AUTH, "name", "remove an account"},
     {"userlist", 0, 0, false, ADMIN_AUTH, "", "all accounts"},
+    {"usermod", 3, 3, false, ADMIN_AUTH, "name key value",
+     "change an account: role ROLE, moderates WILDMAT, disabled yes|no, "
+     "scram no"},
     {"userpasswd", 1, 1, false, ADMIN_AUTH_PASSWORD, "name",
      "give an account another password"},
-    {"userrole", 2, 2, false, ADMIN_AUTH, "name role",
-     "give an account another role"},
 };
 const size_t admin_word_count = sizeof(admin_words) / sizeof(admin_words[0]);
 

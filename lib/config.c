@@ -653,6 +653,24 @@ mta_check(const struct config *config, const cfg_t *cfg)
     return -1;
 }
 
+/* A helper that is asked must be there. */
+static int
+sources_check(const struct config *config, const cfg_t *cfg)
+{
+    bool helper = false;
+
+    for (size_t i = 0; i < config->accounts_source_count; i++)
+        if (strcmp(config->accounts_sources[i], "helper") == 0)
+            helper = true;
+    if (!helper || config->accounts_helper[0] == '/')
+        return 0;
+    reading_error(cfg, "accounts_helper",
+                  config->accounts_helper[0] == '\0' ? "nothing"
+                                                     : config->accounts_helper,
+                  "the path of a program, since accounts_sources names one");
+    return -1;
+}
+
 /* What no row alone can say. */
 static int
 config_check(const struct config *config, const cfg_t *cfg)
@@ -711,7 +729,8 @@ config_read(const char *name, struct buffer *text, struct buffer *why)
         accesses_take(config, cfg);
         good = peers_take(config, cfg) == 0 && expires_take(config, cfg) == 0
                && certificates_take(config, cfg) == 0
-               && config_check(config, cfg) == 0;
+               && config_check(config, cfg) == 0
+               && sources_check(config, cfg) == 0;
     }
     cfg_free(cfg);
     reading.why = NULL;

@@ -23,6 +23,8 @@
 
 struct buffer;
 
+/* For which clients an access section is, by what carries their octets. */
+enum access_tls { ACCESS_TLS_ANY, ACCESS_TLS_YES, ACCESS_TLS_NO };
 enum access_level { ACCESS_NONE, ACCESS_READ, ACCESS_POST };
 /* Where a password may cross a connection as it is. */
 enum plaintext_level { PLAINTEXT_NEVER, PLAINTEXT_LOCAL, PLAINTEXT_ALWAYS };
@@ -75,11 +77,12 @@ struct config_access {
     size_t address_count;
     char **users; /* patterns of account names; none: logged in or not */
     size_t user_count;
+    int64_t tls; /* enum access_tls */
     char **certificates; /* names or fingerprints; none: any, and none */
     size_t certificate_count;
-    bool tls;       /* only for those whose connection is encrypted */
     char *readable; /* wildmats; "!*": none */
     char *postable;
+    char *approvable;
     char *feedable;
     bool peer; /* may send articles as a peer does */
     /* for each account, or address where nobody has logged in; 0: what the
@@ -166,6 +169,12 @@ struct config {
     char *runasuser;    /* "" : stay who we are */
     char *runasgroup;
     char *overview; /* "sqlite" or "postgresql://..." */
+    char *accounts; /* the same */
+    char **accounts_sources; /* "database", "pam", "helper" */
+    size_t accounts_source_count;
+    char *pam_service;     /* a name, or the path of a service's file */
+    int64_t pam_role;      /* enum account_role, less one */
+    char *accounts_helper; /* the program; "" none */
     /* files that come along (lib/listing.h) */
     struct config_file motd;
     struct config_file subscriptions;

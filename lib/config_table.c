@@ -51,6 +51,11 @@ static const char *const protocol_words[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const cancel_words[] = {"require-auth", "auth", "none",
                                            "all", NULL};
 static const char *const canlock_words[] = {"username", "ip", "none", NULL};
+static const char *const source_words[] = {"database", "pam", "helper", NULL};
+/* In the order of enum account_role. */
+static const char *const role_words[] = {"reader", "poster", "moderator",
+                                         "admin",  "peer",   NULL};
+static const char *const tls_words[] = {"any", "yes", "no", NULL};
 static const char *const level_words[] = {"warn", "notice", "debug", NULL};
 
 /* In the order of the manual page and of the sample. */
@@ -224,6 +229,27 @@ const struct config_row config_rows[] = {
              "postgresql://USER@HOST/DATABASE, a database of its own (a "
              "password belongs into a file: "
              "?passfile=/etc/renews/pgpass)."},
+    {"accounts", KIND_OVERVIEW, MEMBER(config, accounts),
+     .fallback = "sqlite", .restart = true,
+     .text = "Where the accounts are kept: sqlite, a file in pathdb; or "
+             "postgresql://USER@HOST/DATABASE, where several servers may "
+             "share them."},
+    {"accounts_sources", KIND_WORDS,
+     LIST(config, accounts_sources, accounts_source_count),
+     .fallback = "database", .choices = source_words, .restart = true,
+     .text = "Who knows accounts: the database, which is asked first; PAM and "
+             "a helper program are asked, in the order given, about names "
+             "that those before do not know."},
+    {"pam_service", KIND_WORD, MEMBER(config, pam_service),
+     .fallback = "renews", .restart = true,
+     .text = "The service that PAM is asked as; with a path, the file that "
+             "says how."},
+    {"pam_role", KIND_CHOICE, MEMBER(config, pam_role), .fallback = "poster",
+     .choices = role_words, .text = "The role of those whom PAM knows."},
+    {"accounts_helper", KIND_WORD, MEMBER(config, accounts_helper),
+     .fallback = "", .restart = true,
+     .text = "Path of the helper program (doc/accounts.md says how it is "
+             "asked)."},
     {"workers", KIND_NUMBER, MEMBER(config, workers), .fallback = "0",
      .minimum = 0, .maximum = 128, .unit = "", .restart = true,
      .text = "Reader processes; 0: two for each core."},
@@ -466,19 +492,25 @@ const struct config_row config_access_rows[] = {
      .fallback = "",
      .text = "Patterns of the accounts it is for; \"*\" is everybody who has "
              "logged in, and empty everybody, logged in or not."},
+    {"tls", KIND_CHOICE, MEMBER(config_access, tls), .fallback = "any",
+     .choices = tls_words,
+     .text = "Is it for those whose connection is encrypted, for those whose "
+             "is not, or for any."},
     {"certificates", KIND_PATTERNS,
      LIST(config_access, certificates, certificate_count), .fallback = "",
      .text = "Certificates of the clients it is for: patterns of names, for "
              "which tlscafile has vouched, or fingerprints (sha256: and 64 "
              "hexadecimal digits); empty: any, or none."},
-    {"tls", KIND_FLAG, MEMBER(config_access, tls), .fallback = "false",
-     .text = "Is it only for clients whose connection is encrypted."},
     {"readable", KIND_WILDMAT, MEMBER(config_access, readable),
      .fallback = "*",
      .text = "Wildmat of the newsgroups they may read; \"!*\": none."},
     {"postable", KIND_WILDMAT, MEMBER(config_access, postable),
      .fallback = "*",
      .text = "Wildmat of the newsgroups they may post to; \"!*\": none."},
+    {"approvable", KIND_WILDMAT, MEMBER(config_access, approvable),
+     .fallback = "!*",
+     .text = "Wildmat of the newsgroups they may post to with Approved, "
+             "beside those that their account moderates."},
     {"peer", KIND_FLAG, MEMBER(config_access, peer), .fallback = "false",
      .text = "May they send articles as a peer does (IHAVE, TAKETHIS)."},
     {"feedable", KIND_WILDMAT, MEMBER(config_access, feedable),

@@ -36,9 +36,9 @@ enum config_kind {
     KIND_NETWORKS,  /* a list of addresses and networks */
     KIND_NAMES,     /* a list of path identities */
     KIND_PATTERNS,  /* a list of patterns without white space */
+    KIND_WORDS,     /* a list of choices */
     KIND_ORIGINS,   /* a list of origins of web pages (RFC 6454) */
     KIND_SIZES,     /* a list of WILDMAT:OCTETS */
-    KIND_WORDS,     /* a list of choices */
 };
 
 struct config_row {

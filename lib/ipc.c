@@ -1039,18 +1039,19 @@ ipc_login_build(struct buffer *payload,
 {
     struct ipc_login login = {
         .cookie = request->cookie,
+        .kind = request->kind,
         .name_octets = (uint32_t)request->name_octets,
-        .password_octets = (uint32_t)request->password_octets,
+        .secret_octets = (uint32_t)request->secret_octets,
     };
 
     assert(strlen(request->address) < sizeof(login.address));
     memcpy(login.address, request->address, strlen(request->address));
     /* At once, for a buffer that grows leaves copies behind. */
     (void)buffer_reserve(payload, sizeof(login) + request->name_octets
-                                      + request->password_octets);
+                                      + request->secret_octets);
     buffer_append(payload, &login, sizeof(login));
     buffer_append(payload, request->name, request->name_octets);
-    buffer_append(payload, request->password, request->password_octets);
+    buffer_append(payload, request->secret, request->secret_octets);
 }
 
 int
@@ -1061,19 +1062,21 @@ ipc_login_parse(const struct ipc_frame *frame,
     size_t room;
 
     if (frame->octets < sizeof(*login)
-        || memchr(login->address, '\0', sizeof(login->address)) == NULL)
+        || memchr(login->address, '\0', sizeof(login->address)) == NULL
+        || login->kind < LOGIN_PASSWORD || login->kind > LOGIN_AGAIN)
         return -1;
     room = frame->octets - sizeof(*login);
     if (login->name_octets > room
-        || login->password_octets != room - login->name_octets)
+        || login->secret_octets != room - login->name_octets)
         return -1;
     *request_r = (struct ipc_login_request){
         .cookie = login->cookie,
         .address = login->address,
+        .kind = login->kind,
         .name = (const char *)(login + 1),
         .name_octets = login->name_octets,
-        .password = (const char *)(login + 1) + login->name_octets,
-        .password_octets = login->password_octets,
+        .secret = (const char *)(login + 1) + login->name_octets,
+        .secret_octets = login->secret_octets,
     };
     return 0;
 }

@@ -64,9 +64,11 @@ enum ipc_type {
     IPC_ACTIVE, /* writer -> tool, after the hello: the groups; carries the
            memfd of storage/active.h, read-only */
     /* A worker's socket to the auth process. */
-    IPC_AUTH,  /* master -> nnrpd: your socket to the (new) auth process */
-    IPC_LOGIN, /* nnrpd -> auth: is this the password of that account? */
-    IPC_LOGIN_RESULT, /* auth -> nnrpd: that it is, or not */
+    IPC_AUTH,  /* master -> nnrpd, outside: your socket to the (new) auth
+                  process */
+    IPC_LOGIN, /* nnrpd -> auth -> outside: may this client log in as that
+                  account? */
+    IPC_LOGIN_RESULT, /* back: that it may, or not */
     /* The control socket of the bridge. */
     IPC_BRIDGE, /* wsbridge -> master: a client of mine; carries one end of
                    its socketpair */
@@ -126,6 +128,7 @@ enum ipc_link_kind {
     LINK_POST = 2,
     LINK_TOOL = 3,
     LINK_AUTH = 4,
+    LINK_OUTSIDE = 5, /* auth's, to the process that asks others */
 };
 
 struct ipc_link {
@@ -233,14 +236,25 @@ struct ipc_history_entry {
 };
 _Static_assert(sizeof(struct ipc_history_entry) == 56, "payload");
 
-/* The name and the password follow; ipc_login_build() and _parse(). */
+enum ipc_login_kind {
+    LOGIN_PASSWORD = 1, /* the secret is a password */
+    LOGIN_CERTIFICATE,  /* there is none: the worker has verified a client
+                           certificate of this name */
+    LOGIN_SALT,         /* none: what SCRAM tells of the account */
+    LOGIN_PROOF,        /* SCRAM's proof, and the AuthMessage behind it */
+    LOGIN_AGAIN,        /* none: he has logged in; may he still? */
+};
+
+/* The name and the secret follow; ipc_login_build() and _parse(). */
 struct ipc_login {
     uint64_t cookie;
     char address[48]; /* of the client; numeric, NUL-terminated */
+    uint32_t kind;    /* enum ipc_login_kind */
     uint32_t name_octets;
-    uint32_t password_octets;
+    uint32_t secret_octets;
+    uint32_t zero;
 };
-_Static_assert(sizeof(struct ipc_login) == 64, "payload");
+_Static_assert(sizeof(struct ipc_login) == 72, "payload");
 
 enum ipc_login_answer {
     LOGIN_ACCEPTED = 1,
@@ -249,12 +263,19 @@ enum ipc_login_answer {
     LOGIN_FAILED,  /* 403: the accounts cannot be read at present */
 };
 
+/* Behind it follows, accepted: the wildmat of the groups it moderates. */
 struct ipc_login_result {
     uint64_t cookie;
-    uint32_t answer; /* enum ipc_login_answer */
-    uint32_t role;   /* accepted: enum account_role */
+    uint64_t generation; /* of the accounts (lib/shared.h), when the account
+                            was looked up */
+    uint32_t answer;     /* enum ipc_login_answer */
+    uint32_t role;       /* accepted: enum account_role */
+    uint32_t source;     /* accepted: enum account_source */
+    uint32_t zero;
+    unsigned char scram[32]; /* LOGIN_SALT: the salt, and zeroes; LOGIN_PROOF,
+                                accepted: the server's signature */
 };
-_Static_assert(sizeof(struct ipc_login_result) == 16, "payload");
+_Static_assert(sizeof(struct ipc_login_result) == 64, "payload");
 
 /* --- a connection in an event loop --- */
 
@@ -343,10 +364,11 @@ int ipc_command_words(const struct ipc_frame *frame, const char **words_r,
 struct ipc_login_request {
     uint64_t cookie;
     const char *address;
+    enum ipc_login_kind kind;
     const char *name;
     size_t name_octets;
-    const char *password;
-    size_t password_octets;
+    const char *secret;
+    size_t secret_octets;
 };
 void ipc_login_build(struct buffer *payload,
                      const struct ipc_login_request *request);

@@ -33,6 +33,13 @@ password_open(void)
     password_wipe(random, sizeof(random));
 }
 
+bool
+password_may_be(const char *password, size_t octets)
+{
+    return octets > 0 && octets <= PASSWORD_OCTETS_MAX
+           && memchr(password, '\0', octets) == NULL;
+}
+
 int
 password_check(const char *password, size_t octets, struct buffer *why)
 {

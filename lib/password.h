@@ -23,7 +23,9 @@ enum { PASSWORD_OCTETS_MAX = 490, PASSWORD_HASH_OCTETS = 128 };
 /* Before any other; any number of times.  Dies where there is no source of
    random octets. */
 void password_open(void);
-/* 0, or -1 with the reason why it cannot be a password. */
+/* Could it be a password, of whatever source?  SASL carries spaces too. */
+bool password_may_be(const char *password, size_t octets);
+/* 0, or -1 with the reason why it cannot be a password of ours. */
 int password_check(const char *password, size_t octets, struct buffer *why);
 /* 0, or -1 when memory is short. */
 int password_hash(const char *password, size_t octets,

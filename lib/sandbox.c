@@ -29,8 +29,8 @@ static const struct {
     enum reach db;
     enum reach accounts; /* the two files of lib/account.h */
     bool holds_keys;     /* no core file may show them */
-    bool runs_mail; /* a program with rights of its own: no_new_privs would
-                       take them, and Landlock wants that */
+    bool runs_programs; /* that have rights of their own: no_new_privs would
+                           take them, and Landlock wants that */
 } roles[] = {
     [SANDBOX_WRITER] = {REACH_WRITE, REACH_WRITE, REACH_WRITE, REACH_NONE,
                         false},
@@ -44,7 +44,9 @@ static const struct {
     [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_MAP, true},
     /* It holds its page in memory. */
     [SANDBOX_BRIDGE] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_NONE, false},
-    [SANDBOX_MODERATION] = {.runs_mail = true},
+    [SANDBOX_MODERATION] = {.runs_programs = true},
+    /* PAM's modules, and the site's helper. */
+    [SANDBOX_OUTSIDE] = {.holds_keys = true, .runs_programs = true},
 };
 
 /* What the libraries read: files of time zones, of OpenSSL, of the system. */
@@ -181,11 +183,11 @@ sandbox_enter(enum sandbox_role role, const struct config *config)
 {
     struct rlimit none = {0, 0};
 
-    if (roles[role].runs_mail)
+    if (roles[role].holds_keys && setrlimit(RLIMIT_CORE, &none) < 0)
+        sysdie(EXIT_SYSTEM, "sandbox: core files");
+    if (roles[role].runs_programs)
         return;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         sysdie(EXIT_SYSTEM, "sandbox: no_new_privs");
-    if (roles[role].holds_keys && setrlimit(RLIMIT_CORE, &none) < 0)
-        sysdie(EXIT_SYSTEM, "sandbox: core files");
     landlock_enter(role, config);
 }

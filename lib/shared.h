@@ -97,6 +97,9 @@ struct shared {
                                       in hand wait for it */
     _Atomic uint32_t accounts;     /* how many there are to log in to; the auth
                                       process's */
+    _Atomic uint32_t accounts_scram; /* how many of them by SCRAM */
+    _Atomic uint64_t accounts_generation; /* raised with each change of an
+                                      account; the auth process's */
     _Atomic int64_t started;       /* seconds since the epoch */
     struct shared_moderation moderation;
     struct shared_slot slots[SHARED_SLOTS];

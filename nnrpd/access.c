@@ -24,12 +24,10 @@ static const unsigned role_rights[ACCOUNT_ROLES] = {
     [ACCOUNT_PEER] = RIGHT_READ | RIGHT_NEWNEWS | RIGHT_FEED,
 };
 
-/* Who posts without an account is believed with Approved too: nobody knows
-   who he is, so nobody can be said to be a moderator. */
 static const unsigned anonymous_rights[] = {
     [ACCESS_NONE] = 0,
     [ACCESS_READ] = RIGHT_READ | RIGHT_NEWNEWS,
-    [ACCESS_POST] = RIGHT_READ | RIGHT_NEWNEWS | RIGHT_POST | RIGHT_APPROVE,
+    [ACCESS_POST] = RIGHT_READ | RIGHT_NEWNEWS | RIGHT_POST,
 };
 
 static bool
@@ -41,12 +39,13 @@ address_is_listed(const char *address, char *const *list, size_t count)
     return false;
 }
 
+/* Who has no name is in no list. */
 static bool
-user_is_listed(const char *user, char *const *list, size_t count)
+name_is_listed(const char *name, char *const *list, size_t count)
 {
-    for (size_t i = 0; user != NULL && i < count; i++)
-        if (wildmat_match_pattern(list[i], strlen(list[i]), user,
-                                  strlen(user)))
+    for (size_t i = 0; name != NULL && i < count; i++)
+        if (wildmat_match_pattern(list[i], strlen(list[i]), name,
+                                  strlen(name)))
             return true;
     return false;
 }
@@ -71,26 +70,32 @@ certificate_is_listed(const struct tls_identity *certificate,
     return false;
 }
 
+static bool
+section_is_for(const struct config_access *section,
+               const struct access_client *client)
+{
+    if (section->tls != ACCESS_TLS_ANY
+        && client->secure != (section->tls == ACCESS_TLS_YES))
+        return false;
+    return (section->address_count == 0
+            || address_is_listed(client->address, section->addresses,
+                                 section->address_count))
+           && (section->user_count == 0
+               || name_is_listed(client->user, section->users,
+                                 section->user_count))
+           && (section->certificate_count == 0
+               || certificate_is_listed(client->certificate,
+                                        section->certificates,
+                                        section->certificate_count));
+}
+
 /* NULL: no section is for it. */
 static const struct config_access *
 section_find(const struct config *config, const struct access_client *client)
 {
-    for (size_t i = config->access_count; i-- > 0;) {
-        const struct config_access *section = &config->accesses[i];
-
-        if ((section->address_count == 0
-             || address_is_listed(client->address, section->addresses,
-                                  section->address_count))
-            && (section->user_count == 0
-                || user_is_listed(client->user, section->users,
-                                  section->user_count))
-            && (section->certificate_count == 0
-                || certificate_is_listed(client->certificate,
-                                         section->certificates,
-                                         section->certificate_count))
-            && (!section->tls || client->secure))
-            return section;
-    }
+    for (size_t i = config->access_count; i-- > 0;)
+        if (section_is_for(&config->accesses[i], client))
+            return &config->accesses[i];
     return NULL;
 }
 
@@ -144,6 +149,11 @@ access_apply_section(struct access *access,
         access->rights |= most & reading;
     if (!wildmat_is_empty(section->postable))
         access->rights |= most & posting;
+    if ((access->rights & RIGHT_POST) != 0
+        && !wildmat_is_empty(section->approvable)) {
+        access->rights |= RIGHT_APPROVE;
+        access->approvable = xstrdup(section->approvable);
+    }
     access->readable = xstrdup(section->readable);
     access->postable = xstrdup(section->postable);
     access->maxconnections = section->maxconnections;
@@ -165,6 +175,19 @@ access_unset_peer(struct access *access)
     access->peer_number = 0;
 }
 
+static void
+access_apply_account(struct access *access, const struct access_client *client)
+{
+    access->user = xstrdup(client->user);
+    if (client->role >= ACCOUNT_ROLES)
+        return;
+    access->rights = role_rights[client->role];
+    if (client->role == ACCOUNT_ADMIN)
+        access->moderates = xstrdup("*");
+    else if (client->role == ACCOUNT_MODERATOR)
+        access->moderates = xstrdup(client->moderates);
+}
+
 void
 access_evaluate(struct access *access, const struct config *config,
                 const struct access_client *client)
@@ -172,13 +195,10 @@ access_evaluate(struct access *access, const struct config *config,
     const struct config_access *section = section_find(config, client);
 
     access_free(access);
-    if (client->user != NULL) {
-        access->user = xstrdup(client->user);
-        if (client->role < ACCOUNT_ROLES)
-            access->rights = role_rights[client->role];
-    } else {
+    if (client->user != NULL)
+        access_apply_account(access, client);
+    else
         access->rights = anonymous_rights[config->anonymous];
-    }
     if ((access->rights & RIGHT_FEED) != 0)
         access_set_peer(access, client->user, "*", 0);
     access_apply_peers(access, config, client);
@@ -196,6 +216,8 @@ access_free(struct access *access)
     free(access->user);
     free(access->readable);
     free(access->postable);
+    free(access->moderates);
+    free(access->approvable);
     free(access->peer);
     free(access->peer_newsgroups);
     *access = (struct access){0};
@@ -220,6 +242,19 @@ access_posts_to_group(const struct access *access, const char *name,
                       size_t octets)
 {
     return wildmat_allows(access->postable, name, octets);
+}
+
+bool
+access_approves_group(const struct access *access, const char *name,
+                      size_t octets)
+{
+    if ((access->rights & RIGHT_APPROVE) == 0
+        || !access_posts_to_group(access, name, octets))
+        return false;
+    return (access->moderates != NULL
+            && wildmat_allows(access->moderates, name, octets))
+           || (access->approvable != NULL
+               && wildmat_allows(access->approvable, name, octets));
 }
 
 bool

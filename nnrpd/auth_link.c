@@ -49,14 +49,14 @@ request_free(struct auth_link *link, struct auth_request *request)
 
 static void
 request_answer(struct auth_link *link, struct auth_request *request,
-               enum ipc_login_answer answer, unsigned role)
+               const struct ipc_login_result *result, const char *moderates)
 {
     auth_done_func *done = request->done;
     void *context = request->context;
 
     request_free(link, request);
     if (done != NULL)
-        done(context, answer, role);
+        done(context, result, moderates);
 }
 
 void
@@ -79,14 +79,17 @@ auth_result(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     struct auth_link *link = context;
     const struct ipc_login_result *result = frame->payload;
     struct auth_request *request;
+    char *moderates;
 
     (void)ipc; /* there is one */
-    TAILQ_FOREACH (request, &link->requests, next) {
-        if (request->cookie == result->cookie) {
-            request_answer(link, request, result->answer, result->role);
-            return;
-        }
-    }
+    TAILQ_FOREACH (request, &link->requests, next)
+        if (request->cookie == result->cookie)
+            break;
+    if (request == NULL)
+        return;
+    moderates = xmemdup(result + 1, frame->octets - sizeof *result);
+    request_answer(link, request, result, moderates);
+    free(moderates);
 }
 
 static void
@@ -101,7 +104,7 @@ auth_closed(void *context, struct ipc *ipc, const char *why)
 
 static const struct ipc_handler handlers[] = {
     /* type            payload                          exact fd     handler */
-    {IPC_LOGIN_RESULT, sizeof(struct ipc_login_result), true, false,
+    {IPC_LOGIN_RESULT, sizeof(struct ipc_login_result), false, false,
      auth_result},
 };
 
@@ -128,12 +131,13 @@ auth_link_connect(struct auth_link *link, int fd)
 void
 auth_link_give_up(struct auth_link *link)
 {
+    static const struct ipc_login_result failed = {.answer = LOGIN_FAILED};
     struct auth_request *request, *next;
 
     for (request = TAILQ_FIRST(&link->requests); request != NULL;
          request = next) {
         next = TAILQ_NEXT(request, next);
-        request_answer(link, request, LOGIN_FAILED, 0);
+        request_answer(link, request, &failed, "");
     }
 }
 

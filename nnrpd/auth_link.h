@@ -21,9 +21,10 @@ struct worker;
 
 enum { AUTH_AWAY_MS = 10 * 1000 };
 
-/* role: of an accepted one (lib/account.h). */
-typedef void auth_done_func(void *context, enum ipc_login_answer answer,
-                            unsigned role);
+/* moderates: of an accepted one; both are borrowed. */
+typedef void auth_done_func(void *context,
+                            const struct ipc_login_result *result,
+                            const char *moderates);
 
 struct auth_link *auth_link_new(struct worker *worker);
 void auth_link_free(struct auth_link **link);
@@ -34,8 +35,8 @@ void auth_link_tick(struct auth_link *link);
 /* The worker ends: whatever waits is answered "failed". */
 void auth_link_give_up(struct auth_link *link);
 
-/* Is this the password of that account?  request's cookie is set here, the
-   rest is copied.  done is called once, after this has returned. */
+/* Ask it.  request's cookie is set here, the rest is copied.  done is called
+   once, after this has returned. */
 struct auth_request *auth_ask(struct auth_link *link,
                               struct ipc_login_request *request,
                               auth_done_func *done, void *context);

@@ -17,6 +17,8 @@ command_func cmd_compress, cmd_starttls;
 command_func cmd_article, cmd_body, cmd_head, cmd_stat;
 /* cmd_auth.c: RFC 4643, 2.3 */
 command_func cmd_authinfo_pass, cmd_authinfo_user;
+/* cmd_sasl.c: RFC 4643, 2.4 */
+command_func cmd_authinfo_sasl;
 /* cmd_group.c: RFC 3977, 6.1 */
 command_func cmd_group, cmd_last, cmd_listgroup, cmd_next;
 /* cmd_hdr.c: RFC 3977, 8.5; RFC 2980, 2.6 and 2.9 */

@@ -83,15 +83,19 @@ post_check_access(const struct session *session, const struct article *proto,
     const struct field_value *field = &proto->fields[FIELD_NEWSGROUPS];
     const char *name;
     size_t octets, at = 0;
+    bool approved = proto->fields[FIELD_APPROVED].octets != NULL;
 
-    if (proto->fields[FIELD_APPROVED].octets != NULL
-        && (session->access.rights & RIGHT_APPROVE) == 0)
+    if (approved && (session->access.rights & RIGHT_APPROVE) == 0)
         return why_set(why, "You may not approve articles");
-    while (
-        field->octets != NULL
-        && newsgroups_next(field->octets, field->length, &at, &name, &octets))
+    while (field->octets != NULL
+           && newsgroups_next(field->octets, field->length, &at, &name,
+                              &octets)) {
         if (!access_posts_to_group(&session->access, name, octets))
             return why_set(why, "You may not post to %.*s", (int)octets, name);
+        if (approved && !access_approves_group(&session->access, name, octets))
+            return why_set(why, "You may not approve articles in %.*s",
+                           (int)octets, name);
+    }
     return 0;
 }
 

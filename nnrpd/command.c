@@ -11,6 +11,8 @@
 #include "lib/stream.h"
 #include "nnrpd/cmd.h"
 #include "nnrpd/command.h"
+#include "nnrpd/login.h"
+#include "nnrpd/sasl.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "storage/active.h"
@@ -28,7 +30,8 @@ enum capability {
     CAP_XPAT,
     CAP_STARTTLS, /* while it can begin */
     CAP_COMPRESS, /* the same */
-    CAP_AUTHINFO, /* while a login helps */
+    CAP_AUTHINFO, /* while a login helps; with the ways that do */
+    CAP_SASL,     /* the same; with the mechanisms */
 };
 
 /* In this order they are told. */
@@ -36,13 +39,19 @@ static const struct {
     enum capability capability;
     const char *text;
 } capabilities[] = {
-    {CAP_READER, "READER"},   {CAP_POST, "POST"},
-    {CAP_IHAVE, "IHAVE"},     {CAP_STREAMING, "STREAMING"},
-    {CAP_HDR, "HDR"},         {CAP_OVER, "OVER MSGID"},
-    {CAP_NEWNEWS, "NEWNEWS"}, {CAP_LIST, "LIST"},
-    {CAP_XPAT, "XPAT"},       {CAP_STARTTLS, "STARTTLS"},
+    {CAP_READER, "READER"},
+    {CAP_POST, "POST"},
+    {CAP_IHAVE, "IHAVE"},
+    {CAP_STREAMING, "STREAMING"},
+    {CAP_HDR, "HDR"},
+    {CAP_OVER, "OVER MSGID"},
+    {CAP_NEWNEWS, "NEWNEWS"},
+    {CAP_LIST, "LIST"},
+    {CAP_XPAT, "XPAT"},
+    {CAP_STARTTLS, "STARTTLS"},
     {CAP_COMPRESS, "COMPRESS DEFLATE"},
-    {CAP_AUTHINFO, "AUTHINFO USER"},
+    {CAP_AUTHINFO, "AUTHINFO"},
+    {CAP_SASL, "SASL"},
 };
 
 struct command {
@@ -74,6 +83,8 @@ static const struct command commands[] = {
      cmd_article, "[message-ID|number]"},
     {"AUTHINFO",     "PASS",          1,  1,   NONE, CAP_NONE,
      cmd_authinfo_pass, "password"},
+    {"AUTHINFO",     "SASL",          1,  2,   NONE, CAP_SASL,
+     cmd_authinfo_sasl, "mechanism [initial-response]"},
     {"AUTHINFO",     "USER",          1,  1,   NONE, CAP_AUTHINFO,
      cmd_authinfo_user, "name"},
     {"BODY",         NULL,            0,  1,   READ, CAP_READER,
@@ -377,6 +388,8 @@ capability_is_offered(const struct session *session,
         return session_may_compress(session);
     if (capability == CAP_AUTHINFO)
         return session_login_helps(session);
+    if (capability == CAP_SASL)
+        return session_login_helps(session) && sasl_is_offered(session);
     /* A reader server to who has to log in first, too: without the word a
        client would look for another one (INN says it, RFC 4643, 2.4.3 shows
        it). */
@@ -399,6 +412,10 @@ command_print_capabilities(const struct session *session, struct buffer *text)
         if (!capability_is_offered(session, capabilities[i].capability))
             continue;
         buffer_append_text(text, capabilities[i].text);
+        if (capabilities[i].capability == CAP_AUTHINFO)
+            login_print(session, text);
+        if (capabilities[i].capability == CAP_SASL)
+            sasl_print(session, text);
         for (command = commands; command < commands + COMMANDS; command++)
             if (capabilities[i].capability == CAP_LIST
                 && command->keyword != NULL && command->capability != CAP_NONE

@@ -24,6 +24,7 @@
 #include "nnrpd/cmd.h"
 #include "nnrpd/command.h"
 #include "nnrpd/receive.h"
+#include "nnrpd/sasl.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "storage/active.h"
@@ -79,22 +80,20 @@ session_reads_its_group(const struct session *session)
 }
 
 void
-session_set_access(struct session *session, const char *user, unsigned role)
+session_evaluate(struct session *session)
 {
     const struct config *config = session->worker->config;
-    char *name = user == NULL ? NULL : xstrdup(user); /* may be access's own */
     struct access_client client = {
         .address = session->address,
         .is_page = session->listener == LISTENER_BRIDGE,
         .secure = session_is_secure(session),
         .certificate = session_certificate(session),
-        .user = name,
-        .role = role,
+        .user = session->account.user,
+        .role = session->account.role,
+        .moderates = session->account.moderates,
     };
 
     access_evaluate(&session->access, config, &client);
-    free(name);
-    session->role = role;
     session->generation = config->generation;
     usage_set(session);
     if (session->group != 0 && !session_reads_its_group(session)) {
@@ -108,14 +107,14 @@ static void
 session_follow_config(struct session *session)
 {
     if (session->generation != session->worker->config->generation)
-        session_set_access(session, session->access.user, session->role);
+        session_evaluate(session);
 }
 
 static void
 session_greet(struct session *session)
 {
     session->greeted = true;
-    session_set_access(session, NULL, 0);
+    session_evaluate(session);
     if (session->worker->draining) {
         session_reply(session, "400 Server is shutting down");
         session_end(session);
@@ -153,11 +152,12 @@ session_secured(struct session *session)
     }
     free(session->login_name);
     session->login_name = NULL;
+    login_account_free(&session->account);
     session->group = 0;
     session->number = 0;
     session->capable = false;
     session->bad_lines = 0;
-    session_set_access(session, NULL, 0);
+    session_evaluate(session);
 }
 
 static void
@@ -248,7 +248,9 @@ session_free(struct session **session)
     pending_free(gone);
     stream_free(&gone->stream);
     access_free(&gone->access);
+    login_account_free(&gone->account);
     free(gone->login_name);
+    sasl_free(&gone->sasl);
     TAILQ_REMOVE(&worker->sessions, gone, all);
     if (gone->queued)
         TAILQ_REMOVE(&worker->ready, gone, ready_entry);
@@ -475,6 +477,22 @@ session_has_had_enough(struct session *session)
     return wait_ns > 0;
 }
 
+/* A line of a SASL exchange, which is as secret as a password. */
+static void
+session_take_response(struct session *session, const char *octets,
+                      size_t length)
+{
+    char *line = xmemdup(octets, length);
+
+    explicit_bzero((void *)(uintptr_t)octets, length);
+    evbuffer_drain(stream_input(session->stream), length);
+    session->active_ms = session->worker->now_ms;
+    (void)session_spend(session, 1); /* asked at the next step */
+    sasl_respond(session, line, length);
+    explicit_bzero(line, length);
+    free(line);
+}
+
 static bool
 session_step_command(struct session *session)
 {
@@ -487,6 +505,12 @@ session_step_command(struct session *session)
     if (session->worker->draining && session->pending.count == 0) {
         session_drain(session);
         return false;
+    }
+    if (login_is_stale(session)) {
+        if (session->pending.count > 0)
+            return false;
+        login_again(session);
+        return true;
     }
     octets = session_line(session, &length);
     if (octets == NULL) {
@@ -501,6 +525,10 @@ session_step_command(struct session *session)
         return false;
     }
     session_follow_config(session);
+    if (session->sasl != NULL) {
+        session_take_response(session, octets, length);
+        return true;
+    }
     command_line_parse(&line, octets, length);
     if (!command_may_begin(session, &line) || session_has_had_enough(session))
         return false;

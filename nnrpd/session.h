@@ -20,6 +20,7 @@
 #include <sys/queue.h>
 
 #include "nnrpd/access.h"
+#include "nnrpd/login.h"
 #include "nnrpd/pending.h"
 #include "nnrpd/usage.h"
 
@@ -27,6 +28,7 @@ struct buffer;
 struct evbuffer;
 struct ipc_client;
 struct receive;
+struct sasl;
 struct stream;
 struct tls_identity;
 struct worker;
@@ -70,12 +72,13 @@ struct session {
     uint64_t client;   /* the master's number for it */
     uint32_t listener; /* enum ipc_listener */
     char address[48];
-    struct access access;
-    uint64_t generation; /* of the configuration that access came from */
-    unsigned role;       /* of the account, where access has one */
+    struct login_account account;
+    struct access access; /* what follows from all of these */
+    uint64_t generation;  /* of the configuration that access came from */
     struct usage usage;
     uint64_t held_until_ms; /* it has had enough commands until then */
-    char *login_name;        /* AUTHINFO USER's; NULL: none */
+    char *login_name;        /* whom the dialogue is about; NULL: nobody */
+    struct sasl *sasl;       /* an exchange under way; NULL: none */
     unsigned login_failures; /* wrong passwords */
 
     enum session_state state;
@@ -124,10 +127,6 @@ void session_drain(struct session *session);
 
 /* Something has changed for the session: let it run. */
 void session_wake(struct session *session);
-/* Its rights anew, by the configuration of this moment; user NULL: not logged
-   in.  A group that it may no longer read is selected no more. */
-void session_set_access(struct session *session, const char *user,
-                        unsigned role);
 /* Take no more commands, close when all is sent. */
 void session_end(struct session *session);
 /* Close now: the reply that was begun cannot be finished truthfully. */
@@ -160,6 +159,9 @@ const struct tls_identity *session_certificate(const struct session *session);
 /* Are STARTTLS and COMPRESS possible, here and now? */
 bool session_may_start_tls(const struct session *session);
 bool session_may_compress(const struct session *session);
+/* Its rights anew: something that they are made of has changed.  A group that
+   it may not read any more is selected no more. */
+void session_evaluate(struct session *session);
 /* Could AUTHINFO grant it more, here and now? */
 bool session_login_helps(const struct session *session);
 /* The code for what it has no right to: 480 where a login could help, 483

@@ -50,11 +50,11 @@ def test_the_life_of_an_account(place):
     listed = ctlinnd(place, "userlist").stdout.splitlines()
     assert [line.split()[:2] for line in listed] == [["alice", "poster"],
                                                      ["bob", "reader"]]
-    done(ctlinnd(place, "userrole", "bob", "admin"))
+    done(ctlinnd(place, "usermod", "bob", "role", "admin"))
     done(ctlinnd(place, "userpasswd", "bob", "--password-fd", "0",
                  password="other"))   # no newline at its end
     done(ctlinnd(place, "userdel", "alice"))
-    done(ctlinnd(place, "-s", "userrole", "bob", "poster"), output="")
+    done(ctlinnd(place, "-s", "usermod", "bob", "role", "poster"), output="")
     place.serve("restart")
     assert logs_in(place, "bob", "other")
     assert not logs_in(place, "alice", "secret")
@@ -76,8 +76,11 @@ def test_the_life_of_an_account(place):
     (["useradd", "carl", "poster", "secret"], None, 64, "usage:"),
     (["useradd"], None, 64, "usage:"),
     (["userdel", "nobody"], None, 1, "no account nobody"),
-    (["userrole", "alice", "king"], None, 1, 'found role "king"'),
-    (["userrole", "nobody", "reader"], None, 1, "no account nobody"),
+    (["usermod", "alice", "role", "king"], None, 1, 'found role "king"'),
+    (["usermod", "nobody", "role", "reader"], None, 1, "no account nobody"),
+    (["usermod", "alice", "disabled", "x"], None, 1, "yes or no"),
+    (["useradd", "carl", "--scram", "--password-fd", "0"],
+     "a\u0007b\n", 65, "SCRAM cannot carry"),
     (["userpasswd", "nobody", "--password-fd", "0"], "x\n", 1,
      "no account nobody"),
 ])
@@ -149,10 +152,10 @@ def test_a_database_of_another_version_is_said_once(start_server):
     with sqlite3.connect(os.path.join(server.dir, "db",
                                       "accounts.sqlite")) as database:
         database.execute("PRAGMA user_version = 9")
-    done = server.serve("start", "--port", str(server.port), *server.options,
-                        check=False)
+    done = subprocess.run([program("innd"), "-f", "-c", server.conf],
+                          capture_output=True, text=True, timeout=60)
     assert done.returncode == 74
-    assert "accounts: version 9, not 1" in done.stderr
+    assert "accounts: version 9, not 2" in done.stderr
     done = ctlinnd(server, "userlist")
     assert done.returncode == 1
-    assert "accounts: version 9, not 1" in done.stderr
+    assert "accounts: version 9, not 2" in done.stderr

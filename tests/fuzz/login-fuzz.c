@@ -1,5 +1,5 @@
 /*
- * A login from a worker: whatever the octets say, name and password lie within
+ * A login from a worker: whatever the octets say, name and secret lie within
  * them, and what parses is built again as it was.
  */
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* What the auth process is made of: logins remembered, failures and their
-   waits, the queue of the hashing threads. */
+   waits, what the threads say and their queues. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,12 +10,16 @@
 
 #include <cmocka.h>
 
-#include <poll.h>
+#include <event2/event.h>
+#include <unistd.h>
 
+#include "innd/check.h"
+#include "innd/checker.h"
 #include "innd/failure.h"
-#include "innd/hasher.h"
 #include "innd/verified.h"
+#include "lib/memory.h"
 #include "lib/password.h"
+#include "lib/shared.h"
 
 enum { NOW = 1000000 };
 
@@ -31,33 +35,24 @@ tag_of(const struct verified *verified, const char *name, const char *password)
 static void
 test_a_login_is_remembered_for_five_minutes(void **state)
 {
+    const struct verified_account account = {
+        .generation = 4, .role = 3, .source = 1, .moderates = "mod.*"};
     struct verified *verified = verified_new();
     struct login_tag tag = tag_of(verified, "alice", "geheim");
     struct login_tag wrong = tag_of(verified, "alice", "Geheim");
+    const struct verified_account *found;
 
     (void)state;
-    assert_int_equal(verified_find(verified, &tag, NOW), 0);
-    verified_add(verified, &tag, "alice", 5, 3, NOW);
-    assert_int_equal(verified_find(verified, &tag, NOW), 3);
-    assert_int_equal(verified_find(verified, &wrong, NOW), 0);
-    assert_int_equal(verified_find(verified, &tag, NOW + VERIFIED_MS - 1), 3);
-    assert_int_equal(verified_find(verified, &tag, NOW + VERIFIED_MS), 0);
-    verified_free(&verified);
-}
-
-static void
-test_a_changed_account_is_not_remembered(void **state)
-{
-    struct verified *verified = verified_new();
-    struct login_tag alice = tag_of(verified, "alice", "geheim");
-    struct login_tag bob = tag_of(verified, "bob", "geheim");
-
-    (void)state;
-    verified_add(verified, &alice, "alice", 5, 1, NOW);
-    verified_add(verified, &bob, "bob", 3, 2, NOW);
-    verified_drop(verified, "alice", 5);
-    assert_int_equal(verified_find(verified, &alice, NOW), 0);
-    assert_int_equal(verified_find(verified, &bob, NOW), 2);
+    assert_null(verified_find(verified, &tag, 4, NOW));
+    verified_add(verified, &tag, &account, NOW);
+    found = verified_find(verified, &tag, 4, NOW + VERIFIED_MS - 1);
+    assert_non_null(found);
+    assert_int_equal(found->role, 3);
+    assert_string_equal(found->moderates, "mod.*");
+    assert_null(verified_find(verified, &wrong, 4, NOW));
+    assert_null(verified_find(verified, &tag, 4, NOW + VERIFIED_MS));
+    /* An account has changed: perhaps this one. */
+    assert_null(verified_find(verified, &tag, 5, NOW));
     verified_free(&verified);
 }
 
@@ -156,69 +151,177 @@ test_time_forgets_and_so_does_the_owner_for_his_account(void **state)
     failures_free(&failures);
 }
 
-/* --- the hashing threads --- */
+/* --- the threads --- */
+
+struct place {
+    char directory[32];
+    struct event_base *base;
+    struct checker *checker;
+    int done;
+};
 
 static void
-take(struct hasher *hasher, void **context_r, bool *matches_r)
+place_open(struct place *place)
 {
-    struct pollfd readable = {.fd = hasher_fd(hasher), .events = POLLIN};
+    struct accounts *accounts;
+    struct buffer answer = BUFFER_EMPTY;
+    char hash[PASSWORD_HASH_OCTETS];
+    const char *const words[] = {"useradd", "alice", hash};
 
-    while (!hasher_take(hasher, context_r, matches_r))
-        assert_int_equal(poll(&readable, 1, 60000), 1);
+    *place = (struct place){.directory = "/tmp/auth-XXXXXX"};
+    assert_non_null(mkdtemp(place->directory));
+    accounts = accounts_open("sqlite", place->directory, &answer);
+    assert_non_null(accounts);
+    assert_int_equal(password_hash("geheim", 6, hash), 0);
+    assert_int_equal(accounts_command(accounts, 3, words, &answer), 0);
+    accounts_close(&accounts);
+    buffer_free(&answer);
+    place->base = event_base_new();
+    place->checker = checker_open("sqlite", place->directory, NULL);
+    assert_non_null(place->checker);
+    checker_start(place->checker, place->base);
 }
 
 static void
-test_checks_come_back_with_their_context(void **state)
+place_close(struct place *place)
+{
+    static const char *const files[] = {"accounts.sqlite",
+                                        "accounts.sqlite-journal"};
+
+    checker_free(&place->checker);
+    event_base_free(place->base);
+    for (size_t i = 0; i < 2; i++) {
+        char *path = xasprintf("%s/%s", place->directory, files[i]);
+
+        assert_int_equal(unlink(path), 0);
+        free(path);
+    }
+    assert_int_equal(rmdir(place->directory), 0);
+}
+
+static int done_count;
+
+static void
+count_done(void *work)
+{
+    (void)work;
+    done_count++;
+}
+
+static void
+done_wait(struct place *place, int count)
+{
+    while (done_count < count)
+        assert_int_equal(event_base_loop(place->base, EVLOOP_ONCE), 0);
+}
+
+static void
+test_a_check_says_what_the_database_says(void **state)
 {
     static const struct {
-        const char *password;
-        bool known;
-        bool matches;
-    } rows[] = {{"geheim", true, true},
-                {"falsch", true, false},
-                {"geheim", false, false}};
-    char hash[PASSWORD_HASH_OCTETS];
-    struct hasher *hasher;
-    void *context;
-    bool matches;
+        enum ipc_login_kind kind;
+        const char *name;
+        const char *secret;
+        enum verdict verdict;
+        const char *promise;
+    } rows[] = {
+        {LOGIN_PASSWORD, "alice", "geheim", VERDICT_RIGHT, "the password"},
+        {LOGIN_PASSWORD, "alice", "falsch", VERDICT_WRONG, "another"},
+        {LOGIN_PASSWORD, "bob", "geheim", VERDICT_UNKNOWN, "no account"},
+        {LOGIN_CERTIFICATE, "alice", "", VERDICT_RIGHT, "by certificate"},
+        {LOGIN_CERTIFICATE, "bob", "", VERDICT_UNKNOWN, "no account"},
+        {LOGIN_AGAIN, "alice", "", VERDICT_RIGHT, "it is there still"},
+        {LOGIN_AGAIN, "bob", "", VERDICT_UNKNOWN, "it is not"},
+        {LOGIN_SALT, "bob", "", VERDICT_RIGHT, "a salt for anybody"},
+        {LOGIN_PROOF, "alice", "short", VERDICT_WRONG, "a proof that is none"},
+    };
+    enum { ROWS = sizeof(rows) / sizeof(*rows) };
+    static struct shared shared;
+    struct check checks[ROWS] = {0};
+    struct place place;
 
     (void)state;
-    password_open();
-    assert_int_equal(password_hash("geheim", 6, hash), 0);
-    hasher = hasher_new();
-    for (size_t i = 0; i < 3; i++)
-        assert_true(hasher_submit(hasher, rows[i].password, 6,
-                                  rows[i].known ? hash : NULL,
-                                  (void *)(uintptr_t)&rows[i]));
-    for (size_t i = 0; i < 3; i++) {
-        take(hasher, &context, &matches);
-        for (size_t j = 0; j < 3; j++)
-            if (context == (const void *)&rows[j])
-                assert_int_equal(matches, rows[j].matches);
+    place_open(&place);
+    atomic_store(&shared.accounts_generation, 9);
+    done_count = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        checks[i].shared = &shared;
+        checks[i].kind = rows[i].kind;
+        checks[i].name_octets = strlen(rows[i].name);
+        memcpy(checks[i].name, rows[i].name, checks[i].name_octets);
+        buffer_append_text(&checks[i].secret, rows[i].secret);
+        assert_true(checker_submit(
+            place.checker,
+            rows[i].kind == LOGIN_PASSWORD ? CHECKER_SLOW : CHECKER_QUICK,
+            check_run, count_done, &checks[i]));
     }
-    hasher_free(&hasher);
+    done_wait(&place, ROWS);
+    for (size_t i = 0; i < ROWS; i++) {
+        if (checks[i].verdict != rows[i].verdict)
+            fail_msg("%s: verdict %d", rows[i].promise, checks[i].verdict);
+        assert_int_equal(checks[i].generation, 9);
+        check_clear(&checks[i]);
+    }
+    place_close(&place);
 }
 
 static void
-test_the_queue_has_an_end(void **state)
+test_nobody_learns_who_has_a_verifier(void **state)
 {
-    struct hasher *hasher;
-    int taken = 0;
-    void *context;
-    bool matches;
+    static struct shared shared;
+    struct check one = {.shared = &shared, .kind = LOGIN_SALT};
+    struct check again = one;
+    struct check other = one;
+    struct accounts *accounts;
+    struct place place;
 
     (void)state;
-    password_open();
-    hasher = hasher_new();
-    while (taken < 1000 && hasher_submit(hasher, "x", 1, NULL, &taken))
+    place_open(&place);
+    accounts = accounts_open("sqlite", place.directory, NULL);
+    memcpy(one.name, "alice", one.name_octets = 5);
+    memcpy(again.name, "alice", again.name_octets = 5);
+    memcpy(other.name, "nobody", other.name_octets = 6);
+    check_run(accounts, &one);
+    accounts_close(&accounts);
+    accounts = accounts_open("sqlite", place.directory, NULL);
+    check_run(accounts, &again);
+    check_run(accounts, &other);
+    /* Always the same salt for a name, and no word of its role. */
+    assert_memory_equal(one.scram, again.scram, SCRAM_KEY_OCTETS);
+    assert_memory_not_equal(one.scram, other.scram, SCRAM_SALT_OCTETS);
+    assert_int_equal(one.account.role, 0);
+    accounts_close(&accounts);
+    place_close(&place);
+}
+
+static void
+hash_something(struct accounts *accounts, void *work)
+{
+    (void)accounts;
+    (void)work;
+    assert_false(password_verify("x", 1, NULL));
+}
+
+static void
+test_the_slow_queue_has_an_end(void **state)
+{
+    struct place place;
+    int taken = 0;
+
+    (void)state;
+    place_open(&place);
+    done_count = 0;
+    while (taken < 1000
+           && checker_submit(place.checker, CHECKER_SLOW, hash_something,
+                             count_done, &place))
         taken++;
     /* The threads may have finished some meanwhile. */
-    assert_in_range(taken, HASHER_QUEUE_MAX, HASHER_QUEUE_MAX + 8);
-    take(hasher, &context, &matches);
-    assert_ptr_equal(context, &taken);
-    assert_true(hasher_submit(hasher, "x", 1, NULL, &taken));
+    assert_in_range(taken, CHECKER_SLOW_MAX, CHECKER_SLOW_MAX + 8);
+    done_wait(&place, 1);
+    assert_true(checker_submit(place.checker, CHECKER_SLOW, hash_something,
+                               count_done, &place));
     /* What waits is dropped. */
-    hasher_free(&hasher);
+    place_close(&place);
 }
 
 int
@@ -226,15 +329,15 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_login_is_remembered_for_five_minutes),
-        cmocka_unit_test(test_a_changed_account_is_not_remembered),
         cmocka_unit_test(test_where_the_name_ends_counts),
         cmocka_unit_test(test_the_delay_doubles_up_to_its_bound),
         cmocka_unit_test(test_an_address_that_failed_gets_one_turn_a_second),
         cmocka_unit_test(test_an_ipv6_site_is_one_address),
         cmocka_unit_test(
             test_time_forgets_and_so_does_the_owner_for_his_account),
-        cmocka_unit_test(test_checks_come_back_with_their_context),
-        cmocka_unit_test(test_the_queue_has_an_end),
+        cmocka_unit_test(test_a_check_says_what_the_database_says),
+        cmocka_unit_test(test_nobody_learns_who_has_a_verifier),
+        cmocka_unit_test(test_the_slow_queue_has_an_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

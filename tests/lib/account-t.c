@@ -24,6 +24,7 @@ struct world {
     struct accounts *accounts;
     struct buffer answer;
     char hash[PASSWORD_HASH_OCTETS];
+    char *secret; /* the hash, and a SCRAM verifier */
 };
 
 static char *
@@ -36,13 +37,17 @@ static int
 world_open(void **state)
 {
     struct world *world = xcalloc(1, sizeof(*world));
+    char verifier[SCRAM_VERIFIER_OCTETS];
 
     snprintf(world->directory, sizeof(world->directory),
              "/tmp/account-XXXXXX");
     assert_non_null(mkdtemp(world->directory));
-    world->accounts = accounts_open(world->directory, &world->answer);
+    world->accounts =
+        accounts_open("sqlite", world->directory, &world->answer);
     assert_non_null(world->accounts);
     assert_int_equal(password_hash("geheim", 6, world->hash), 0);
+    assert_int_equal(scram_verifier_make("geheim", 6, verifier, NULL), 0);
+    world->secret = xasprintf("%s %s", world->hash, verifier);
     *state = world;
     return 0;
 }
@@ -64,11 +69,13 @@ world_close(void **state)
     }
     assert_int_equal(rmdir(world->directory), 0);
     buffer_free(&world->answer);
+    free(world->secret);
     free(world);
     return 0;
 }
 
-/* The words, with "HASH" for a good hash; ended by NULL. */
+/* The words, with "HASH" for a good hash, and "SECRET" for one with a verifier
+   behind it; ended by NULL. */
 static int
 command(struct world *world, const char *const *words)
 {
@@ -76,8 +83,9 @@ command(struct world *world, const char *const *words)
     int count = 0;
 
     for (; words[count] != NULL; count++)
-        word[count] =
-            strcmp(words[count], "HASH") == 0 ? world->hash : words[count];
+        word[count] = strcmp(words[count], "HASH") == 0     ? world->hash
+                      : strcmp(words[count], "SECRET") == 0 ? world->secret
+                                                            : words[count];
     buffer_clear(&world->answer);
     return accounts_command(world->accounts, count, word, &world->answer);
 }
@@ -111,9 +119,24 @@ test_words_are_carried_out_or_refused_with_a_reason(void **state)
          -1,
          "cannot be an account"},
         {{"useradd", "x');DROP/**/TABLE/**/account;--", "HASH"}, 0, "Ok"},
-        {{"userrole", "alice", "admin"}, 0, "Ok"},
-        {{"userrole", "alice", "king"}, -1, "found role \"king\""},
-        {{"userrole", "nobody", "admin"}, -1, "there is no account nobody"},
+        {{"usermod", "alice", "role", "admin"}, 0, "Ok"},
+        {{"usermod", "alice", "role", "king"}, -1, "found role \"king\""},
+        {{"usermod", "nobody", "role", "admin"}, -1, "no account nobody"},
+        {{"usermod", "alice", "shoes", "9"}, -1, "found \"shoes\""},
+        {{"usermod", "alice", "disabled", "maybe"}, -1, "yes or no"},
+        {{"usermod", "alice", "moderates", "a b"}, -1, "a wildmat"},
+        {{"usermod", "alice", "moderates", ""}, -1, "a wildmat"},
+        {{"usermod", "alice", "moderates", "mod.*,!mod.x"}, 0, "Ok"},
+        {{"usermod", "alice", "scram", "yes"}, -1, "--scram"},
+        {{"usermod", "alice", "scram", "no"}, 0, "Ok"},
+        {{"usermod", "alice", "role", "moderator"}, 0, "Ok"},
+        {{"userlist"}, 0, "moderates=mod.*,!mod.x"},
+        {{"usermod", "alice", "role", "admin"}, 0, "Ok"},
+        {{"useradd", "dora", "SECRET"}, 0, "Ok"},
+        {{"useradd", "emil", "HASH nonsense"}, -1, "no hash of a password"},
+        {{"userlist"}, 0, "dora poster created="},
+        {{"userlist"}, 0, " scram=yes"},
+        {{"userdel", "dora"}, 0, "Ok"},
         {{"userpasswd", "alice", "HASH"}, 0, "Ok"},
         {{"userpasswd", "nobody", "HASH"}, -1, "there is no account nobody"},
         {{"userpasswd", "alice", "geheim"}, -1, "no hash of a password"},
@@ -122,6 +145,7 @@ test_words_are_carried_out_or_refused_with_a_reason(void **state)
         {{"userlist"}, 0, "alice admin created="},
     };
     struct world *world = *state;
+    struct account_counts counts;
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         if (command(world, rows[i].words) != rows[i].result
@@ -129,7 +153,9 @@ test_words_are_carried_out_or_refused_with_a_reason(void **state)
             fail_msg("row %zu (%s %s): %s", i, rows[i].words[0],
                      rows[i].words[1], buffer_text(&world->answer));
     }
-    assert_int_equal(accounts_count(world->accounts, NULL), 3);
+    assert_int_equal(accounts_count(world->accounts, &counts, NULL), 0);
+    assert_int_equal(counts.all, 3);
+    assert_int_equal(counts.scram, 0);
 }
 
 static void
@@ -153,6 +179,51 @@ test_an_account_is_found_by_its_whole_name(void **state)
 }
 
 static void
+test_what_an_admin_has_changed_is_found(void **state)
+{
+    static const char *const steps[][5] = {
+        {"useradd", "alice", "moderator", "SECRET"},
+        {"usermod", "alice", "moderates", "mod.*"},
+        {"usermod", "alice", "disabled", "yes"},
+    };
+    struct world *world = *state;
+    struct account account;
+
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(command(world, steps[i]), 0);
+    assert_int_equal(account_find(world->accounts, "alice", 5, &account, NULL),
+                     1);
+    assert_string_equal(account.moderates, "mod.*");
+    assert_true(account.disabled);
+    assert_string_equal(account.scram, strchr(world->secret, ' ') + 1);
+    assert_int_equal(
+        command(world, (const char *const[]){"usermod", "alice", "disabled",
+                                             "no", NULL}),
+        0);
+    /* Another password takes the old one's verifier along. */
+    assert_int_equal(
+        command(world,
+                (const char *const[]){"userpasswd", "alice", "HASH", NULL}),
+        0);
+    assert_int_equal(account_find(world->accounts, "alice", 5, &account, NULL),
+                     1);
+    assert_false(account.disabled);
+    assert_string_equal(account.scram, "");
+}
+
+static void
+test_the_key_lives_as_long_as_the_database(void **state)
+{
+    struct world *world = *state;
+    unsigned char key[ACCOUNT_KEY_OCTETS];
+
+    memcpy(key, accounts_key(world->accounts), sizeof(key));
+    accounts_close(&world->accounts);
+    world->accounts = accounts_open("sqlite", world->directory, NULL);
+    assert_memory_equal(accounts_key(world->accounts), key, sizeof(key));
+}
+
+static void
 test_accounts_are_there_after_a_new_start(void **state)
 {
     struct world *world = *state;
@@ -162,7 +233,8 @@ test_accounts_are_there_after_a_new_start(void **state)
                                                           "HASH", NULL}),
                      0);
     accounts_close(&world->accounts);
-    world->accounts = accounts_open(world->directory, &world->answer);
+    world->accounts =
+        accounts_open("sqlite", world->directory, &world->answer);
     assert_non_null(world->accounts);
     assert_int_equal(account_find(world->accounts, "alice", 5, &account, NULL),
                      1);
@@ -216,15 +288,42 @@ test_a_row_that_is_none_of_ours_lets_nobody_in(void **state)
 }
 
 static void
+test_a_database_of_the_first_version_is_brought_along(void **state)
+{
+    struct world *world = *state;
+    struct account account;
+    char *sql =
+        xasprintf("DROP TABLE account; DROP TABLE account_setting;"
+                  "CREATE TABLE account (name TEXT PRIMARY KEY,"
+                  " role TEXT NOT NULL, hash TEXT NOT NULL,"
+                  " created INTEGER NOT NULL, changed INTEGER NOT NULL)"
+                  " STRICT, WITHOUT ROWID; PRAGMA user_version = 1;"
+                  "INSERT INTO account VALUES ('alice', 'admin', '%s', 1, 1)",
+                  world->hash);
+
+    accounts_close(&world->accounts);
+    meddle(world, sql);
+    free(sql);
+    world->accounts = accounts_open("sqlite", world->directory, NULL);
+    assert_non_null(world->accounts);
+    assert_int_equal(account_find(world->accounts, "alice", 5, &account, NULL),
+                     1);
+    assert_int_equal(account.role, ACCOUNT_ADMIN);
+    assert_string_equal(account.moderates, "*");
+    assert_string_equal(account.scram, "");
+    assert_false(account.disabled);
+}
+
+static void
 test_a_database_of_another_version_is_not_opened(void **state)
 {
     struct world *world = *state;
 
     accounts_close(&world->accounts);
     meddle(world, "PRAGMA user_version = 7");
-    assert_null(accounts_open(world->directory, &world->answer));
+    assert_null(accounts_open("sqlite", world->directory, &world->answer));
     assert_string_equal(buffer_text(&world->answer),
-                        "accounts: version 7, not 1");
+                        "accounts: version 7, not 2");
 }
 
 /* --- passwords --- */
@@ -323,7 +422,10 @@ main(void)
     const struct CMUnitTest tests[] = {
         IN_WORLD(test_words_are_carried_out_or_refused_with_a_reason),
         IN_WORLD(test_an_account_is_found_by_its_whole_name),
+        IN_WORLD(test_what_an_admin_has_changed_is_found),
+        IN_WORLD(test_the_key_lives_as_long_as_the_database),
         IN_WORLD(test_accounts_are_there_after_a_new_start),
+        IN_WORLD(test_a_database_of_the_first_version_is_brought_along),
         IN_WORLD(test_nobody_else_may_read_the_files),
         IN_WORLD(test_a_row_that_is_none_of_ours_lets_nobody_in),
         IN_WORLD(test_a_database_of_another_version_is_not_opened),

@@ -16,7 +16,7 @@ test_the_words_of_inn_are_there(void **state)
         "newgroup", "rmgroup", "changegroup", "mode",       "status",
         "reload",   "pause",   "throttle",    "go",         "cancel",
         "shutdown", "help",    "begin",       "drop",       "feedinfo",
-        "useradd",  "userdel", "userlist",    "userpasswd", "userrole"};
+        "useradd",  "userdel", "userlist",    "usermod",    "userpasswd"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -10,6 +10,7 @@
 #include "lib/account.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
+#include "lib/tls.h"
 #include "nnrpd/access.h"
 
 enum {
@@ -31,21 +32,17 @@ static const char sections[] =
     " postable = '!*' }\n"
     "access 'mirror' { users = {mirror} peer = true feedable = 'sci.*'"
     " readable = '!*' postable = '!*' }\n"
-    "access 'boss at home' { users = {staff-boss} addresses = {::1} }\n";
+    "access 'boss at home' { users = {staff-boss} addresses = {::1} }\n"
+    "access 'safe' { tls = yes addresses = {198.51.100.0/24}"
+    " approvable = 'mod.*' }\n"
+    "access 'open' { tls = no addresses = {198.51.100.0/24}"
+    " postable = '!*' approvable = 'mod.*' }\n"
+    "access 'robot' { certificates = {'*.robots.example'}"
+    " readable = 'mod.*' postable = 'mod.*' approvable = 'mod.a' }\n";
 static const char closed[] = "anonymous = none\n"
                              "access 'members' { users = {'*'} }\n";
 static const char no_newnews[] = "anonymous = post\nallownewnews = false\n";
 static const char open_to_all[] = "anonymous = post\n";
-
-static void
-evaluate(struct access *access, const struct config *config,
-         const char *address, const char *user, unsigned role)
-{
-    struct access_client client = {
-        .address = address, .user = user, .role = role};
-
-    access_evaluate(access, config, &client);
-}
 
 static void
 test_rights_by_address_and_account(void **state)
@@ -60,10 +57,10 @@ test_rights_by_address_and_account(void **state)
         const char *not_reads;
         const char *promise;
     } rows[] = {
-        {open_to_all, "192.0.2.1", NULL, NOBODY, R | P | A, "a.b", NULL,
+        {open_to_all, "192.0.2.1", NULL, NOBODY, R | P, "a.b", NULL,
          "anonymous = post"},
-        {no_newnews, "192.0.2.1", NULL, NOBODY, RIGHT_READ | P | A, "a.b",
-         NULL, "no NEWNEWS where it is off"},
+        {no_newnews, "192.0.2.1", NULL, NOBODY, RIGHT_READ | P, "a.b", NULL,
+         "no NEWNEWS where it is off"},
         {sections, "192.0.2.1", NULL, NOBODY, R, "a.b", NULL,
          "anonymous = read"},
         {sections, "192.0.2.7", NULL, NOBODY, R | F, "a.b", NULL,
@@ -78,7 +75,7 @@ test_rights_by_address_and_account(void **state)
         {sections, "192.0.2.1", "u", ACCOUNT_PEER, R | F, "a.b", NULL, "peer"},
         {sections, "192.0.2.1", "u", 99, 0, "a.b", NULL,
          "a role that is none has no rights"},
-        {sections, "10.1.2.3", NULL, NOBODY, R | P | A, "a.b", NULL,
+        {sections, "10.1.2.3", NULL, NOBODY, R | P, "a.b", NULL,
          "a section gives rights without login"},
         {sections, "10.1.2.3", "u", ACCOUNT_READER, R, "a.b", NULL,
          "a section gives no more than the role"},
@@ -106,11 +103,14 @@ test_rights_by_address_and_account(void **state)
         struct config *config =
             config_parse("t.conf", rows[i].configuration, &why);
         struct access access = {0};
+        struct access_client asker = {.address = rows[i].address,
+                                      .user = rows[i].user,
+                                      .role = rows[i].role,
+                                      .moderates = "*"};
 
         if (config == NULL)
             fail_msg("%s", buffer_text(&why));
-        evaluate(&access, config, rows[i].address, rows[i].user,
-                 rows[i].role);
+        access_evaluate(&access, config, &asker);
         if (access.rights != rows[i].rights)
             fail_msg("%s: rights %#x, not %#x", rows[i].promise, access.rights,
                      rows[i].rights);
@@ -125,6 +125,16 @@ test_rights_by_address_and_account(void **state)
         access_free(&access);
         config_free(&config);
     }
+}
+
+static void
+evaluate(struct access *access, const struct config *config,
+         const char *address, const char *user, unsigned role)
+{
+    struct access_client asker = {
+        .address = address, .user = user, .role = role, .moderates = "*"};
+
+    access_evaluate(access, config, &asker);
 }
 
 static void
@@ -174,6 +184,104 @@ test_posting_is_by_group_too(void **state)
 }
 
 static void
+test_approving_is_by_group(void **state)
+{
+    static char name[] = "a.robots.example";
+    static char other_name[] = "robots.example";
+    static char *names[] = {name, other_name};
+    static const struct tls_identity robot = {
+        .trusted = true, .names = names, .name_count = 1};
+    static const struct tls_identity impostor = {
+        .trusted = true, .names = &names[1], .name_count = 1};
+    static const struct {
+        struct access_client client;
+        const char *approves; /* NULL: none of the next */
+        const char *not_approves;
+        const char *promise;
+    } rows[] = {
+        {{.address = "192.0.2.1",
+          .user = "m",
+          .role = ACCOUNT_MODERATOR,
+          .moderates = "mod.a,x.*"},
+         "mod.a",
+         "mod.b",
+         "a moderator, what his account says"},
+        {{.address = "192.0.2.1", .user = "a", .role = ACCOUNT_ADMIN},
+         "mod.a",
+         NULL,
+         "an admin, everything"},
+        {{.address = "192.0.2.1",
+          .user = "p",
+          .role = ACCOUNT_POSTER,
+          .moderates = "*"},
+         NULL,
+         "mod.a",
+         "a poster, nothing whatever stands beside his name"},
+        {{.address = "192.0.2.1"}, NULL, "mod.a", "nobody, nothing"},
+        {{.address = "198.51.100.1", .secure = true},
+         "mod.a",
+         "x.a",
+         "by address, where the connection is encrypted"},
+        {{.address = "198.51.100.1"},
+         NULL,
+         "mod.a",
+         "... and not where it is plain"},
+        {{.address = "198.51.100.1",
+          .secure = true,
+          .user = "m",
+          .role = ACCOUNT_MODERATOR,
+          .moderates = "x.*"},
+         "x.a",
+         "y.a",
+         "a moderator keeps his groups beside a section's"},
+        {{.address = "198.51.100.1",
+          .secure = true,
+          .user = "r",
+          .role = ACCOUNT_READER,
+          .moderates = "*"},
+         NULL,
+         "mod.a",
+         "a reader posts nothing, approved or not"},
+        {{.address = "192.0.2.1", .certificate = &robot},
+         "mod.a",
+         "mod.b",
+         "by the name in a certificate"},
+        {{.address = "192.0.2.1", .certificate = &impostor},
+         NULL,
+         "mod.a",
+         "... and by no other"},
+        {{.address = "192.0.2.1",
+          .certificate = &robot,
+          .user = "a",
+          .role = ACCOUNT_ADMIN},
+         "mod.b",
+         "x.a",
+         "nobody approves where he may not post"},
+    };
+    struct buffer why = BUFFER_EMPTY;
+    struct config *config = config_parse("t.conf", sections, &why);
+    struct access access = {0};
+
+    (void)state;
+    if (config == NULL)
+        fail_msg("%s", buffer_text(&why));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        access_evaluate(&access, config, &rows[i].client);
+        if (rows[i].approves != NULL
+            && !access_approves_group(&access, rows[i].approves,
+                                      strlen(rows[i].approves)))
+            fail_msg("%s: does not approve %s", rows[i].promise,
+                     rows[i].approves);
+        if (rows[i].not_approves != NULL
+            && access_approves_group(&access, rows[i].not_approves,
+                                     strlen(rows[i].not_approves)))
+            fail_msg("%s: approves %s", rows[i].promise, rows[i].not_approves);
+    }
+    access_free(&access);
+    config_free(&config);
+}
+
+static void
 test_a_page_has_the_rights_of_its_address_but_never_feeds(void **state)
 {
     static const struct {
@@ -183,7 +291,7 @@ test_a_page_has_the_rights_of_its_address_but_never_feeds(void **state)
         unsigned rights;
         const char *promise;
     } rows[] = {
-        {"10.1.2.3", NULL, NOBODY, R | P | A, "a section by address"},
+        {"10.1.2.3", NULL, NOBODY, R | P, "a section by address"},
         {"10.9.2.3", NULL, NOBODY, R, "the last one that is for it"},
         {"192.0.2.1", "staff-x", ACCOUNT_POSTER, R | P, "one by account"},
         {"192.0.2.7", NULL, NOBODY, R, "at a peer's address"},
@@ -201,7 +309,8 @@ test_a_page_has_the_rights_of_its_address_but_never_feeds(void **state)
         struct access_client client = {.address = rows[i].address,
                                        .is_page = true,
                                        .user = rows[i].user,
-                                       .role = rows[i].role};
+                                       .role = rows[i].role,
+                                       .moderates = "*"};
 
         access_evaluate(&access, config, &client);
         if (access.rights != rows[i].rights || access.peer != NULL)
@@ -219,6 +328,7 @@ main(void)
         cmocka_unit_test(test_rights_by_address_and_account),
         cmocka_unit_test(test_a_peer_has_a_name_and_what_it_may_send),
         cmocka_unit_test(test_posting_is_by_group_too),
+        cmocka_unit_test(test_approving_is_by_group),
         cmocka_unit_test(
             test_a_page_has_the_rights_of_its_address_but_never_feeds),
     };

@@ -23,7 +23,8 @@ def mailer():
 def own(start_server, mailer):
     return start_server("--group", "local.test", "--moderated",
                         "local.moderated.news", "--moderated", "other.mod",
-                        "--name", "news.example", conf=mailer.conf())
+                        "--name", "news.example", "--user",
+                        "mod:moderates:moderator", conf=mailer.conf())
 
 
 def status(server):
@@ -70,6 +71,9 @@ def test_the_approved_article_comes_back_under_its_id(own, mailer):
         approved = post("local.moderated.news", subject="back",
                         message_id="<back@example.com>",
                         fields={"Approved": "mod@mod.example"})
+        assert client.post(approved).startswith("441 You may not approve")
+        assert client.command("AUTHINFO USER mod").startswith("381 ")
+        assert client.command("AUTHINFO PASS moderates").startswith("281 ")
         reply = client.post(approved)
         assert reply == "240 Article received <back@example.com>"
         assert client.command("STAT <back@example.com>").startswith("223 ")

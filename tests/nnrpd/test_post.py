@@ -10,7 +10,8 @@ SERVER_OPTIONS = ["--group", "local.test", "--group", "local.other",
                   "--moderated", "local.moderated", "--name", "news.example",
                   "--conf", 'complaints = "abuse@news.example"',
                   "--conf", 'organization = "The Example"',
-                  "--conf", "localmaxartsize = 20000"]
+                  "--conf", "localmaxartsize = 20000",
+                  "--user", "mona:mod:moderator"]
 
 
 def posted(client, octets):
@@ -129,9 +130,12 @@ def test_the_same_message_id_twice_is_441(client):
     assert client.post(octets).startswith("441 ")
 
 
-def test_approved_goes_into_a_moderated_group(client):
-    posted(client, post("local.moderated",
-                        fields={"Approved": "me@example.com"}))
+def test_approved_by_a_moderator_goes_into_a_moderated_group(client):
+    octets = post("local.moderated", fields={"Approved": "me@example.com"})
+    assert client.post(octets) == "441 You may not approve articles"
+    assert client.command("AUTHINFO USER mona").startswith("381 ")
+    assert client.command("AUTHINFO PASS mod").startswith("281 ")
+    posted(client, octets)
 
 
 def test_a_group_closed_to_posters(client, server):

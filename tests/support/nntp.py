@@ -14,10 +14,12 @@ class Client:
     bodies as lists of lines of octets, as they were on the wire."""
 
     def __init__(self, port, host="127.0.0.1", timeout=20, greet=True,
-                 tls=None, session=None, name=None):
+                 tls=None, session=None, name=None, source=None):
         """tls: an ssl.SSLContext for a port that speaks it at once; session:
-        one to resume; name: what to ask for (SNI)."""
-        self.socket = socket.create_connection((host, port), timeout)
+        one to resume; name: what to ask for (SNI); source: the address that it
+        connects from."""
+        self.socket = socket.create_connection(
+            (host, port), timeout, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
         self.buffer = b""
