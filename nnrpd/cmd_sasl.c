@@ -1,6 +1,7 @@
 /*
- * cmd_sasl -- AUTHINFO SASL (RFC 4643, 2.4): PLAIN (RFC 4616) and
- * SCRAM-SHA-256 (RFC 5802, RFC 7677).
+ * cmd_sasl -- AUTHINFO SASL (RFC 4643, 2.4): PLAIN (RFC 4616), EXTERNAL (RFC
+ * 4422, A) and SCRAM-SHA-256 with and without channel binding (RFC 5802, RFC
+ * 7677, RFC 9266).
  *
  * An exchange lives in session->sasl.  While there is one, each line of the
  * client's is a response and no command (session.c calls sasl_respond()).  A
@@ -17,6 +18,8 @@
 #include "lib/buffer.h"
 #include "lib/memory.h"
 #include "lib/scram.h"
+#include "lib/stream.h"
+#include "lib/tls.h"
 #include "nnrpd/cmd.h"
 #include "nnrpd/login.h"
 #include "nnrpd/sasl.h"
@@ -37,12 +40,13 @@ struct mechanism {
 };
 
 struct sasl {
-    const struct mechanism *mechanism;
     step_func *step; /* what takes the next response */
     /* SCRAM's */
-    struct buffer header; /* gs2-header */
-    struct buffer nonce;  /* the client's, and ours behind it */
-    struct buffer auth;   /* AuthMessage, as far as it is known */
+    struct buffer header;  /* gs2-header */
+    struct buffer channel; /* what binds it to the connection; empty: nothing
+                            */
+    struct buffer nonce;   /* the client's, and ours behind it */
+    struct buffer auth;    /* AuthMessage, as far as it is known */
 };
 
 void
@@ -53,6 +57,7 @@ sasl_free(struct sasl **sasl)
     if (old == NULL)
         return;
     buffer_free(&old->header);
+    buffer_free(&old->channel);
     buffer_free(&old->nonce);
     buffer_free(&old->auth);
     free(old);
@@ -139,6 +144,33 @@ scram_is_offered(const struct session *session)
     return atomic_load(&session->worker->shared->accounts_scram) > 0;
 }
 
+static bool
+scram_plus_is_offered(const struct session *session)
+{
+    return session_is_secure(session) && scram_is_offered(session);
+}
+
+/* What binds an exchange to a connection, by its name in the gs2-header. */
+static const struct {
+    const char *name;
+    enum tls_binding kind;
+} bindings[] = {
+    {"tls-exporter", TLS_EXPORTER},
+    {"tls-server-end-point", TLS_SERVER_END_POINT},
+};
+
+enum { BINDINGS = sizeof bindings / sizeof bindings[0] };
+
+static bool
+channel_take(const struct session *session, enum tls_binding kind)
+{
+    unsigned char octets[TLS_BINDING_OCTETS_MAX];
+    size_t length = tls_binding(stream_tls(session->stream), kind, octets);
+
+    buffer_append(&session->sasl->channel, octets, length);
+    return length > 0;
+}
+
 static void
 scram_proved(struct session *session, const struct ipc_login_result *result,
              const char *moderates)
@@ -171,7 +203,7 @@ scram_final(struct session *session, const char *octets, size_t length)
     if (final.nonce_octets != sasl->nonce.used
         || memcmp(final.nonce, sasl->nonce.data, sasl->nonce.used) != 0
         || !scram_binding_matches(&final, sasl->header.data, sasl->header.used,
-                                  NULL, 0)) {
+                                  sasl->channel.data, sasl->channel.used)) {
         sasl_refuse(session);
         return;
     }
@@ -215,19 +247,42 @@ scram_authzid_is_good(const struct scram_first *first)
                       == 0);
 }
 
+/*
+ * Is the exchange bound as its mechanism wants it?  "y" says that the client
+ * could bind it and believes that we cannot: where we can, somebody between us
+ * has taken the mechanism out of our list (RFC 5802, 6).
+ */
+static bool
+scram_binding_is_good(const struct session *session,
+                      const struct scram_first *first)
+{
+    if (first->binding != SCRAM_BINDING_DEMANDED)
+        return first->binding != SCRAM_BINDING_UNUSED
+               || !scram_plus_is_offered(session);
+    for (size_t i = 0; i < BINDINGS; i++)
+        if (first->binding_type_octets == strlen(bindings[i].name)
+            && memcmp(first->binding_type, bindings[i].name,
+                      first->binding_type_octets)
+                   == 0)
+            return channel_take(session, bindings[i].kind);
+    return false;
+}
+
 static void
-scram_begin(struct session *session, const char *octets, size_t length)
+scram_first(struct session *session, const char *octets, size_t length,
+            bool plus)
 {
     struct sasl *sasl = session->sasl;
     char nonce[SCRAM_NONCE_OCTETS + 1];
     struct scram_first first;
 
     if (scram_first_parse(octets, length, &first) < 0
-        || first.binding == SCRAM_BINDING_DEMANDED) {
+        || (first.binding == SCRAM_BINDING_DEMANDED) != plus) {
         sasl_fault(session);
         return;
     }
-    if (!scram_authzid_is_good(&first)) {
+    if (!scram_binding_is_good(session, &first)
+        || !scram_authzid_is_good(&first)) {
         sasl_refuse(session);
         return;
     }
@@ -242,9 +297,85 @@ scram_begin(struct session *session, const char *octets, size_t length)
     login_ask(session, LOGIN_SALT, "", 0, scram_salted);
 }
 
+static void
+scram_begin(struct session *session, const char *octets, size_t length)
+{
+    scram_first(session, octets, length, false);
+}
+
+static void
+scram_plus_begin(struct session *session, const char *octets, size_t length)
+{
+    scram_first(session, octets, length, true);
+}
+
+/* --- EXTERNAL: an authzid, or nothing --- */
+
+/* The certificate that somebody we believe has vouched for; NULL: none. */
+static const struct tls_identity *
+certificate_get(const struct session *session)
+{
+    const struct tls_identity *certificate = session_certificate(session);
+
+    return certificate != NULL && certificate->trusted
+                   && certificate->name_count > 0
+               ? certificate
+               : NULL;
+}
+
+static bool
+external_is_offered(const struct session *session)
+{
+    return certificate_get(session) != NULL
+           && atomic_load(&session->worker->shared->accounts) > 0;
+}
+
+/* Who does not say which of his names he means is he whose certificate it is.
+   NULL: he is not who he says. */
+static const char *
+external_name(const struct tls_identity *certificate, const char *authzid,
+              size_t octets)
+{
+    if (octets == 0)
+        return certificate->subject[0] != '\0' ? certificate->subject
+                                               : certificate->names[0];
+    for (size_t i = 0; i < certificate->name_count; i++)
+        if (strlen(certificate->names[i]) == octets
+            && memcmp(certificate->names[i], authzid, octets) == 0)
+            return certificate->names[i];
+    return NULL;
+}
+
+static void
+external_answered(struct session *session,
+                  const struct ipc_login_result *result, const char *moderates)
+{
+    sasl_free(&session->sasl);
+    if (result->answer != LOGIN_ACCEPTED)
+        login_decline(session, result->answer);
+    else if (login_accept(session, result, moderates))
+        session_reply(session, "281 Authentication accepted");
+}
+
+static void
+external_begin(struct session *session, const char *octets, size_t length)
+{
+    const struct tls_identity *certificate = certificate_get(session);
+    const char *name = certificate == NULL
+                           ? NULL
+                           : external_name(certificate, octets, length);
+
+    if (name == NULL)
+        sasl_refuse(session);
+    else if (sasl_take_name(session, name, strlen(name)))
+        login_ask(session, LOGIN_CERTIFICATE, "", 0, external_answered);
+}
+
 /* --- all mechanisms --- */
 
 static const struct mechanism mechanisms[] = {
+    {"EXTERNAL", external_is_offered, external_begin},
+    {"SCRAM-SHA-256-PLUS", scram_plus_is_offered, scram_plus_begin},
     {"SCRAM-SHA-256", scram_is_offered, scram_begin},
     {"PLAIN", login_carries_passwords, plain_begin},
 };
@@ -334,7 +465,6 @@ cmd_authinfo_sasl(struct session *session, const struct arguments *arguments)
         return;
     }
     session->sasl = xcalloc(1, sizeof *session->sasl);
-    session->sasl->mechanism = mechanism;
     session->sasl->step = mechanism->begin;
     if (arguments->count > 1)
         response_take(session, arguments->word[1], strlen(arguments->word[1]));
