@@ -69,9 +69,9 @@ void accounts_close(struct accounts **accounts);
    account that is none is made of them, and so is always the same. */
 const unsigned char *accounts_key(const struct accounts *accounts);
 
-/* A consistent copy of the database of this directory, made while the auth
-   process may use it, as the new file to.  1, 0 when there is none, -1 with
-   why. */
+/* A consistent copy of the file of this directory, made while the auth process
+   may use it, as the new file to.  1, 0 when there is none (PostgreSQL has its
+   own backups), -1 with why. */
 int accounts_copy(const char *directory, const char *to, struct buffer *why);
 
 /* 1 with the account, 0 when there is none, -1 with why. */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/account.h"
 #include "lib/account_database.h"
 #include "lib/buffer.h"
 #include "lib/memory.h"
@@ -211,6 +212,36 @@ sqlite_open(const char *where, const char *directory, struct buffer *why)
     umask(mask);
     free(path);
     return database;
+}
+
+int
+accounts_copy(const char *directory, const char *to, struct buffer *why)
+{
+    char *path = xasprintf("%s/accounts.sqlite", directory);
+    mode_t mask = umask(077);
+    sqlite3 *database = NULL;
+    sqlite3_stmt *copy = NULL;
+    int result = access(path, F_OK) < 0 && errno == ENOENT ? 0 : -1;
+
+    if (result == 0)
+        goto done;
+    if (sqlite3_open_v2(path, &database,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL)
+            != SQLITE_OK
+        || sqlite3_busy_timeout(database, BUSY_MS) != SQLITE_OK
+        || sqlite3_prepare_v2(database, "VACUUM INTO ?1", -1, &copy, NULL)
+               != SQLITE_OK
+        || sqlite3_bind_text(copy, 1, to, -1, SQLITE_STATIC) != SQLITE_OK
+        || sqlite3_step(copy) != SQLITE_DONE)
+        why_set(why, "%s: %s", path, sqlite3_errmsg(database));
+    else
+        result = 1;
+    sqlite3_finalize(copy);
+    sqlite3_close(database);
+done:
+    umask(mask);
+    free(path);
+    return result;
 }
 
 const struct account_database_ops account_sqlite = {
