@@ -2,7 +2,7 @@
 4)."""
 import pytest
 
-from support.door import COUNT, GROUP, body_of, name_of
+from support.door import COUNT, GROUP, POSTS, body_of, name_of
 from support.terminal import Terminal
 
 PROGRAMS = ["slrn"]
@@ -41,6 +41,16 @@ define group_mode_startup_hook ()
 }}
 """
 
+POST = r"""
+define group_mode_startup_hook ()
+{{
+    set_input_string ("local.posts\n{subject}\n");
+    set_input_chars ("y");
+    call ("post");
+    quit (0);
+}}
+"""
+
 
 def slrn(door, home, macros, *words):
     text = SETTINGS.format(home=home)
@@ -74,3 +84,15 @@ def test_it_begins_without_a_newsrc(door, tmp_path):
     output = slrn(door, tmp_path, SHOW, "--create")
     assert b"dropped connection" not in output
     assert (tmp_path / "first").read_text() == f"{GROUP}\n"
+
+
+def test_it_posts(door, tmp_path):
+    subject = f"slrn {door.kind}"
+    (tmp_path / "newsrc").write_text(f"{GROUP}:\n")
+    (tmp_path / "post").write_text(
+        f"From: me@example.com\nNewsgroups: {POSTS}\nSubject: {subject}\n\n"
+        ".dot\n\nlast\n")
+    slrn(door, tmp_path, POST.replace("{subject}", subject))
+    head, body = door.posted(subject)
+    assert f"Newsgroups: {POSTS}".encode() in head
+    assert body == [b".dot", b"", b"last"]

@@ -1,18 +1,24 @@
-"""tin asks whether there is news, and saves it (INTEROP rows 1 and 2)."""
+"""tin asks whether there is news, saves it, and posts (INTEROP rows 1 and
+2)."""
 import pytest
 
-from support.door import COUNT, GROUP, body_of, name_of, run
+from support.door import COUNT, GROUP, POSTS, body_of, name_of, run
+from support.terminal import Terminal
 
 PROGRAMS = ["rtin"]
 pytestmark = pytest.mark.doors("plain", "login", "tls")
 
 
-def rtin(door, home, *words):
+def command(door, *words):
     more = ["-A"] if door.user else []
     if door.is_tls:
         more += ["-T", "-k"]
-    return run("rtin", "-Q", "-n", "-g", door.host, "-p", door.port, *more,
-               *words, home=home)
+    return ["rtin", "-Q", "-n", "-g", door.host, "-p", door.port, *more,
+            *words]
+
+
+def rtin(door, home, *words):
+    return run(*command(door, *words), home=home)
 
 
 @pytest.fixture
@@ -42,3 +48,33 @@ def test_new_articles_are_saved(door, home):
     for number in range(1, COUNT + 1):
         assert f"Message-ID: {name_of(number)}\n".encode() in saved
         assert b"\n\n" + body_of(number) in saved
+
+
+@pytest.mark.doors("login")
+def test_it_posts(door, home):
+    subject = f"tin {door.kind}"
+    (home / ".newsrc").write_text(f"{POSTS}:\n")
+    # What it would miss it would dwell upon.
+    (home / "Mail").mkdir()
+    (home / "Mail" / "posted").touch()
+    (home / ".cancelsecret").write_text("secret\n")
+    (home / "post").write_text(
+        f"From: me@example.com\nNewsgroups: {POSTS}\nSubject: {subject}\n\n"
+        ".dot\n\nlast\n")
+    editor = home / "editor"
+    editor.write_text(
+        f'#!/bin/sh\nfor file; do :; done\ncp {home}/post "$file"\n')
+    editor.chmod(0o755)
+    with Terminal(*command(door, "-w"), home=home,
+                  environment={"EDITOR": str(editor),
+                               "VISUAL": str(editor)}) as terminal:
+        terminal.until(b"Post to newsgroup(s)")
+        terminal.type(f"{POSTS}\r".encode())
+        terminal.until(b"subject []")
+        terminal.type(f"{subject}\r".encode())
+        terminal.until(b"=postpone")
+        terminal.type(b"p")
+        terminal.end()
+    head, body = door.posted(subject)
+    assert f"Newsgroups: {POSTS}".encode() in head
+    assert body == [b".dot", b"", b"last"]

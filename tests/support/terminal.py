@@ -49,6 +49,13 @@ class Terminal:
         self.octets += octets
         return octets != b""
 
+    def until(self, text, seconds=60):
+        """Wait until it has written this; type() then."""
+        deadline = time.monotonic() + seconds
+        while text not in self.octets:
+            assert self._read(0.1) and time.monotonic() < deadline, (
+                text, self.octets[-2000:])
+
     def end(self, seconds=60):
         """Wait for its end; what it wrote."""
         deadline = time.monotonic() + seconds
