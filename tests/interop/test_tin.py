@@ -50,14 +50,11 @@ def test_new_articles_are_saved(door, home):
         assert b"\n\n" + body_of(number) in saved
 
 
-@pytest.mark.doors("login")
+@pytest.mark.long  # it dwells on what it says for seconds
 def test_it_posts(door, home):
     subject = f"tin {door.kind}"
     (home / ".newsrc").write_text(f"{POSTS}:\n")
-    # What it would miss it would dwell upon.
     (home / "Mail").mkdir()
-    (home / "Mail" / "posted").touch()
-    (home / ".cancelsecret").write_text("secret\n")
     (home / "post").write_text(
         f"From: me@example.com\nNewsgroups: {POSTS}\nSubject: {subject}\n\n"
         ".dot\n\nlast\n")
