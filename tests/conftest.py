@@ -1,6 +1,7 @@
 """Fixtures of all tests from outside."""
 import os
 import sys
+import time
 
 import pytest
 
@@ -33,6 +34,24 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session")
 def is_long(request):
     return request.config.getoption("--long")
+
+
+@pytest.fixture(scope="session")
+def seed():
+    """Where tests leave something to chance: RENEWS_SEED, else another one
+    each time.  A failure shows it, and so does the end of the run."""
+    given = int(os.environ.get("RENEWS_SEED", time.time_ns() % 1000000))
+    print(f"RENEWS_SEED={given}")
+    seeds.append(given)
+    return given
+
+
+seeds = []
+
+
+def pytest_terminal_summary(terminalreporter):
+    for one in seeds:
+        terminalreporter.write_line(f"left to chance: RENEWS_SEED={one}")
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,10 @@ import time
 
 import pytest
 
-from support.load import Load, check_stored
+from support.load import Load, Watcher, check_stored
 from support.nntp import post
-from support.server import process_state, program
+from support.server import (Server, children_of, kill, process_state,
+                            program)
 from support.wait import wait_until
 
 OPTIONS = ["--group", "local.test", "--peer", "127.0.0.1"]
@@ -23,18 +24,18 @@ def kill_and_wait(pid):
     wait_until(lambda: process_state(pid) in (None, "Z"), 10, "its death")
 
 
-@pytest.mark.parametrize("victim", ["writer", "nnrpd", "any"])
+@pytest.mark.parametrize("victim", ["writer", "nnrpd"])
 def test_killed_children_under_load(start_server, is_long, victim):
     server = start_server(*OPTIONS, conf=["workers = 2"])
     load = Load(server.port, prefix=victim).start(*KINDS)
     chance = random.Random(7)
-    for _ in range(100 if is_long else 15):
+    for _ in range(100 if is_long else 10):
         before = len(load.answered)
         # Some work between two deaths, and not the same each time.
         wait_until(lambda: len(load.answered) > before + 20, 20,
                    "answers after a death")
         time.sleep(chance.random() * 0.1)  # the moment is the point
-        pids = server.children("" if victim == "any" else victim)
+        pids = server.children(victim)
         if pids:
             kill_and_wait(chance.choice(pids))
     before = len(load.answered)
@@ -76,24 +77,84 @@ class Supervisor:
         self.log.close()
 
 
-def test_killed_master_under_a_supervisor(start_server, is_long):
+class Storm:
+    """Kills one process or all, and the writer in the midst of its recovery
+    too, at moments that chance chooses."""
+
+    def __init__(self, supervisor, chance):
+        self.supervisor = supervisor
+        self.chance = chance
+        self.kinds = [self.writer, self.writer_in_recovery, self.worker,
+                      self.master, self.tree]
+        self.killed = 0
+
+    def strike(self):
+        self.chance.choice(self.kinds)()
+
+    def kill_one(self, word):
+        """One of these, once there is one."""
+        pids = wait_until(lambda: children_of(self.supervisor.process.pid,
+                                              word), 30, word)
+        kill(self.chance.choice(pids))
+        self.killed += 1
+
+    def writer(self):
+        self.kill_one("writer")
+
+    def writer_in_recovery(self):
+        for _ in range(3):
+            self.kill_one("writer")
+            time.sleep(self.chance.random() * 0.05)  # the moment is the point
+
+    def worker(self):
+        self.kill_one("nnrpd")
+
+    def master(self):
+        self.supervisor.kill()
+        self.killed += 1
+
+    def tree(self):
+        """The master last, or it would notice."""
+        master = self.supervisor.process.pid
+        os.kill(master, signal.SIGSTOP)
+        for pid in [*children_of(master), master]:
+            kill(pid)
+        self.killed += 1
+
+
+def test_kill_storm(start_server, is_long, seed):
+    """Nothing lost or twice, no number for two articles, none that appears
+    below another, and marks and counts are right."""
+    chance = random.Random(seed)
+    rounds = (200, 20) if Server.database is None else (40, 6)
     server = start_server(*OPTIONS, conf=["workers = 2"])
     server.stop()
     supervisor = Supervisor(server)
+    storm = Storm(supervisor, chance)
+    load = Load(server.port, prefix="storm")
+    watcher = Watcher(server.port)
     try:
-        load = Load(server.port, prefix="master").start(*KINDS)
-        for _ in range(50 if is_long else 5):
-            before = len(load.answered)
-            wait_until(lambda: len(load.answered) > before + 50, 30,
+        load.start(*KINDS, "post")
+        watcher.start()
+        for _ in range(rounds[0] if is_long else rounds[1]):
+            enough = len(load.answered) + chance.randrange(5, 60)
+            wait_until(lambda: len(load.answered) > enough, 60,
                        "answers after a death")
-            supervisor.kill()
-        before = len(load.answered)
-        wait_until(lambda: len(load.answered) > before + 100, 30,
+            time.sleep(chance.random() * 0.05)  # the moment is the point
+            storm.strike()
+        enough = len(load.answered) + 100
+        wait_until(lambda: len(load.answered) > enough, 60,
                    "service after the last death")
         load.stop()
+        watcher.stop()
+        assert storm.killed >= rounds[1]
         check_stored(server, load)
+        watcher.check(server)
     finally:
         supervisor.stop()
+    server.start()
+    check_stored(server, load)
+    watcher.check(server)
 
 
 def test_posts_while_the_writer_dies_each_second(start_server, is_long):

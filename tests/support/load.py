@@ -13,7 +13,8 @@ class Load:
     """TAKETHIS, IHAVE and POST on connections of their own.
 
     answered has the message-IDs answered 239, 235 or 240; unsure those whose
-    answer a death took away, which were not offered again (POST).
+    answer a death took away, which were not offered again (POST, and all of
+    them after abandon()).
     """
 
     def __init__(self, port, group="local.test", prefix="load"):
@@ -28,12 +29,16 @@ class Load:
         self.breaks = 0     # connections that were cut
         self.waits = []     # seconds from a cut to the next answer
         self.stopping = threading.Event()
+        self.abandoned = False
         self.threads = []
 
     def name(self, kind):
         return f"<{self.prefix}-{kind}-{next(self.numbers)}@example.com>"
 
     def start(self, *kinds):
+        """Begin, or go on after an end."""
+        self.stopping.clear()
+        self.abandoned = False
         for kind in kinds:
             thread = threading.Thread(target=getattr(self, kind), daemon=True)
             self.threads.append(thread)
@@ -45,11 +50,19 @@ class Load:
         for thread in self.threads:
             thread.join(60)
             assert not thread.is_alive(), "a client hangs"
+        self.threads = []
+
+    def abandon(self):
+        """Stop, though the server is gone: what has no answer gets none."""
+        self.abandoned = True
+        self.stop()
 
     def connect(self):
         """A connection, however long it takes; None when all is over."""
         cut = time.monotonic()
         while True:
+            if self.abandoned:
+                return None
             try:
                 client = Client(self.port, timeout=30)
                 if client.greeting.startswith("200 "):
@@ -90,6 +103,7 @@ class Load:
                 left = [(name, True) for name, _ in left]
                 client.close()
                 client = self.connect()
+        self.unsure += [name for name, _ in left]
         if client:
             client.close()
 
@@ -113,6 +127,8 @@ class Load:
                 self.breaks += 1
                 client.close()
                 client = self.connect()
+        if name:
+            self.unsure.append(name)
         if client:
             client.close()
 
@@ -137,6 +153,77 @@ class Load:
                 client = self.connect()
         if client:
             client.close()
+
+
+class Watcher:
+    """A reader that looks all the time at what is new, and remembers it.
+
+    A number names one article for ever, and none appears below one that was
+    there already.
+    """
+
+    def __init__(self, port, group="local.test"):
+        self.port = port
+        self.group = group
+        self.names = {}  # number -> message-ID, as they were shown
+        self.high = 0
+        self.odd = []
+        self.stopping = threading.Event()
+        self.thread = None
+
+    def start(self):
+        self.stopping.clear()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        return self
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join(60)
+        assert not self.thread.is_alive(), "the reader hangs"
+
+    def look(self, client):
+        reply = client.command(f"GROUP {self.group}")
+        if not reply.startswith("211 "):
+            raise Closed(reply)
+        high = int(reply.split()[3])
+        if high < self.high:
+            self.odd.append(f"high mark {high} after {self.high}")
+        self.high = high
+        last = max(self.names, default=0)
+        _, lines = client.long(f"XHDR Message-ID {max(1, last - 100)}-")
+        for line in lines:
+            number, name = line.decode("latin-1").split(" ", 1)
+            known = self.names.setdefault(int(number), name)
+            if known != name:
+                self.odd.append(f"{number} was {known} and is {name}")
+            if int(number) < last and known is name:
+                self.odd.append(f"{number} appeared after {last}")
+
+    def run(self):
+        client = None
+        while not self.stopping.is_set():
+            try:
+                if client is None:
+                    client = Client(self.port, timeout=30)
+                self.look(client)
+            except BROKEN:
+                if client is not None:
+                    client.close()
+                client = None
+            self.stopping.wait(0.02)
+        if client is not None:
+            client.close()
+
+    def check(self, server):
+        """All that it was shown is there."""
+        with server.connect(timeout=60) as client:
+            names = stored_names(client, self.group)
+        wrong = {number: (name, names.get(number))
+                 for number, name in self.names.items()
+                 if names.get(number) != name}
+        assert not wrong, f"{len(wrong)} numbers: {list(wrong.items())[:5]}"
+        assert not self.odd, self.odd[:10]
 
 
 def stored_names(client, group="local.test"):

@@ -61,13 +61,32 @@ def process_title(pid):
         return ""
 
 
+def children_of(master, word=""):
+    """Pids of the living children of a master whose title has word."""
+    try:
+        with open(f"/proc/{master}/task/{master}/children") as file:
+            pids = [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+    return [pid for pid in pids if process_state(pid) not in (None, "Z")
+            and word in process_title(pid)]
+
+
+def kill(pid):
+    """Without waiting; it may have ended by itself meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 class Server:
     """options: the words for tests/serve start, without --dir and --port."""
 
     database = None  # where the overviews of all servers are; None: SQLite
 
-    def __init__(self, *options, conf=(), environment=None, tls=False):
-        self.dir = tempfile.mkdtemp(prefix="renews-test-")
+    def __init__(self, *options, conf=(), environment=None, tls=False,
+                 directory=None):
+        self.dir = directory or tempfile.mkdtemp(prefix="renews-test-")
+        os.makedirs(self.dir, exist_ok=True)
         self.port = free_port()
         self.tls_port = free_port() if tls else None
         self.options = list(options)
@@ -136,14 +155,7 @@ class Server:
 
     def children(self, word=""):
         """Pids of the master's living children whose title has word."""
-        master = self.master()
-        try:
-            with open(f"/proc/{master}/task/{master}/children") as file:
-                pids = [int(pid) for pid in file.read().split()]
-        except OSError:
-            return []
-        return [pid for pid in pids if process_state(pid) not in (None, "Z")
-                and word in process_title(pid)]
+        return children_of(self.master(), word)
 
     def writer(self):
         """The writer's pid, once there is one that lives."""
