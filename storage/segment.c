@@ -108,6 +108,24 @@ fail:
 }
 
 int
+segment_create_fitting(int dir_fd, uint32_t number, uint64_t *octets,
+                       uint64_t epoch, struct buffer *why)
+{
+    int fd = segment_create(dir_fd, number, *octets, epoch, why);
+
+    if (fd >= 0 || *octets <= SEGMENT_SMALL_OCTETS)
+        return fd;
+    fd = segment_create(dir_fd, number, SEGMENT_SMALL_OCTETS, epoch, why);
+    if (fd >= 0) {
+        warn("spool: segment %08" PRIx32 " is a small one: there is no room"
+             " for %" PRIu64 " octets",
+             number, *octets);
+        *octets = SEGMENT_SMALL_OCTETS;
+    }
+    return fd;
+}
+
+int
 segment_adopt(int dir_fd, int fd, uint32_t number, uint64_t epoch,
               uint64_t first_sequence, struct buffer *why)
 {

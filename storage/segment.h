@@ -13,7 +13,11 @@
 
 struct buffer;
 
-enum { SEGMENT_NAME_OCTETS = 16 }; /* "0123abcd.seg" and its NUL */
+enum {
+    SEGMENT_NAME_OCTETS = 16, /* "0123abcd.seg" and its NUL */
+    /* What must do on a full disk: room for the records of removals. */
+    SEGMENT_SMALL_OCTETS = 4 * 1024 * 1024,
+};
 
 /* suffix: "seg", "new" or "bad". */
 void segment_name(char name[SEGMENT_NAME_OCTETS], uint32_t number,
@@ -28,6 +32,10 @@ uint32_t segment_number(const char *name, const char *suffix);
  */
 int segment_create(int dir_fd, uint32_t number, uint64_t octets,
                    uint64_t epoch, struct buffer *why);
+/* The same, but where there is no room for all of *octets a small segment will
+   do: *octets says how long it is. */
+int segment_create_fitting(int dir_fd, uint32_t number, uint64_t *octets,
+                           uint64_t epoch, struct buffer *why);
 /* Make it part of the log: %08x.seg, durable with its name.  0 or -1 with
    why. */
 int segment_adopt(int dir_fd, int fd, uint32_t number, uint64_t epoch,

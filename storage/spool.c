@@ -15,6 +15,7 @@
 #include "lib/buffer.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "storage/ballast.h"
 #include "storage/segment.h"
 #include "storage/spool_ahead.h"
 #include "storage/spool_private.h"
@@ -29,6 +30,7 @@ enum {
     LOCK_MODE = 0640,
     /* What the indices may need while the log takes its last batches. */
     INDEX_RESERVE_OCTETS = 64 * 1024 * 1024,
+    BALLAST_SHARE = 4, /* a quarter of a segment, 64 MB */
 };
 
 static int64_t
@@ -174,7 +176,8 @@ segment_add(struct spool *spool, uint32_t number, struct buffer *why)
 static bool
 name_is_ours(const char *name)
 {
-    static const char *const known[] = {".", "..", LOCK_NAME, "lost+found"};
+    static const char *const known[] = {".", "..", LOCK_NAME, BALLAST_NAME,
+                                        "lost+found"};
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strcmp(name, known[i]) == 0)
@@ -355,6 +358,20 @@ room_ask(const struct spool *spool, uint64_t *free_r, uint64_t *reserve_r)
     return 0;
 }
 
+/* Its size is a share of a segment's, and needed when less than a share of
+   itself is free. */
+static void
+ballast_look(const struct spool *spool, uint64_t free_octets, uint64_t reserve)
+{
+    uint64_t ballast = spool->segment_octets / BALLAST_SHARE;
+
+    if (free_octets < ballast / BALLAST_SHARE)
+        (void)ballast_release(spool->dir_fd); /* it may be gone already */
+    else if (spool->has_room && free_octets >= reserve + ballast
+             && !ballast_is_there(spool->dir_fd))
+        ballast_make(spool->dir_fd, ballast);
+}
+
 bool
 spool_has_room(struct spool *spool)
 {
@@ -370,6 +387,7 @@ spool_has_room(struct spool *spool)
        limit would otherwise be full and not full by turns. */
     spool->has_room =
         free_octets >= (spool->has_room ? reserve : reserve / 4 * 5);
+    ballast_look(spool, free_octets, reserve);
     return spool->has_room;
 }
 

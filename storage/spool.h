@@ -20,9 +20,9 @@
  * rest is named in the log, and the segment gets a second name, %08x.bad, so
  * that nothing loses what is left of it.
  *
- * Beside the segments lie writer.lock and, while a writer runs, %08x.new: the
- * next segment, made ready; one that was never used is removed at the next
- * start.
+ * Beside the segments lie writer.lock, the ballast (storage/ballast.h) and,
+ * while a writer runs, %08x.new: the next segment, made ready; one that was
+ * never used is removed at the next start.
  */
 #ifndef STORAGE_SPOOL_H
 #define STORAGE_SPOOL_H
@@ -358,7 +358,9 @@ bool spool_has_segment(const struct spool *spool, uint32_t number);
  * Begin writing, after the walk: a new segment (never behind an old tail),
  * with a TRUNC record for the one that was left and the snapshot as its first
  * batch, durable before this returns; unused preallocation behind the old
- * tail is released.  snapshot is the payload of RECORD_SNAPSHOT; the batch
+ * tail is released.  On a full disk the ballast goes, and the segment may be a
+ * small one, so that a start never fails for want of a whole segment's room.
+ * snapshot is the payload of RECORD_SNAPSHOT; the batch
  * takes sequence numbers from *sequence, the next free one, on and moves it.
  * Its arrival is spool_last_arrival(), which is that of no article when the
  * log was empty: the caller's must not be lower.
@@ -402,8 +404,8 @@ int spool_seal(struct spool *spool, struct batch *batch, uint32_t *segment_r,
 int spool_write(struct spool *spool, struct batch *const *batches,
                 size_t count, struct buffer *why);
 /* Is there room for articles (free space against the reserve, with
-   hysteresis)?  Cheap; asks the system at most once a second.  Called by the
-   thread that calls spool_seal(). */
+   hysteresis)?  Cheap; asks the system at most once a second, and keeps the
+   ballast or gives it back.  Called by the thread that calls spool_seal(). */
 bool spool_has_room(struct spool *spool);
 /* Octets free on the spool's file system, octets used by segments. */
 void spool_space(struct spool *spool, uint64_t *free_r, uint64_t *used_r);

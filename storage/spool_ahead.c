@@ -51,11 +51,13 @@ struct ahead {
     enum spare_state spare;
     uint32_t spare_number;
     int spare_fd;
+    uint64_t spare_octets;
     struct buffer spare_why;
 
     struct retired *retired;
 
     uint32_t number;       /* the segment that is written, 0: none yet */
+    uint64_t octets;       /* its length */
     uint64_t tail;         /* batches have taken it up to here */
     uint64_t zeroed;       /* and zeroes up to here */
     bool zeroing;          /* a piece is being written, */
@@ -71,7 +73,7 @@ zero_goal(const struct ahead *ahead)
 {
     uint64_t goal = ahead->tail + AHEAD_OCTETS;
 
-    return goal < ahead->segment_octets ? goal : ahead->segment_octets;
+    return goal < ahead->octets ? goal : ahead->octets;
 }
 
 static bool
@@ -86,15 +88,17 @@ static void
 spare_make(struct ahead *ahead)
 {
     uint32_t number = ahead->spare_number;
+    uint64_t octets = ahead->segment_octets;
     struct buffer why = BUFFER_EMPTY;
     int fd;
 
     pthread_mutex_unlock(&ahead->mutex);
-    fd = segment_create(ahead->dir_fd, number, ahead->segment_octets,
-                        ahead->epoch, &why);
+    fd = segment_create_fitting(ahead->dir_fd, number, &octets, ahead->epoch,
+                                &why);
     pthread_mutex_lock(&ahead->mutex);
     ahead->spare = fd < 0 ? SPARE_FAILED : SPARE_READY;
     ahead->spare_fd = fd;
+    ahead->spare_octets = octets;
     buffer_free(&ahead->spare_why);
     ahead->spare_why = why;
     pthread_cond_broadcast(&ahead->done);
@@ -152,8 +156,8 @@ zero_piece(struct ahead *ahead, struct target *target)
     struct iovec piece = {.iov_base = (char *)zeroes};
     bool good;
 
-    if (to > ahead->segment_octets)
-        to = ahead->segment_octets;
+    if (to > ahead->octets)
+        to = ahead->octets;
     piece.iov_len = (size_t)(to - from);
     ahead->zeroed = to;
     ahead->zeroing = true;
@@ -273,7 +277,7 @@ ahead_prepare(struct ahead *ahead, uint32_t number)
 }
 
 int
-ahead_take(struct ahead *ahead, struct buffer *why)
+ahead_take(struct ahead *ahead, uint64_t *octets_r, struct buffer *why)
 {
     int fd = -1;
 
@@ -287,6 +291,7 @@ ahead_take(struct ahead *ahead, struct buffer *why)
         pthread_cond_wait(&ahead->done, &ahead->mutex);
     if (ahead->spare == SPARE_READY) {
         fd = ahead->spare_fd;
+        *octets_r = ahead->spare_octets;
         ahead->spare = SPARE_NONE;
     } else {
         why_set(why, "%s", buffer_text(&ahead->spare_why));
@@ -324,10 +329,12 @@ block_end(uint64_t offset)
 }
 
 void
-ahead_follow(struct ahead *ahead, uint32_t number, uint64_t tail)
+ahead_follow(struct ahead *ahead, uint32_t number, uint64_t octets,
+             uint64_t tail)
 {
     pthread_mutex_lock(&ahead->mutex);
     ahead->number = number;
+    ahead->octets = octets;
     ahead->tail = tail;
     ahead->zeroed = block_end(tail);
     ahead->given_up = false;

@@ -17,7 +17,8 @@
 struct ahead;
 struct buffer;
 
-/* dir_fd is borrowed.  Segments get segment_octets and this epoch. */
+/* dir_fd is borrowed.  Segments get segment_octets, less where there is no
+   room for them, and this epoch. */
 struct ahead *ahead_start(int dir_fd, uint64_t segment_octets, uint64_t epoch);
 /* Ends the thread; a segment made and not taken is removed. */
 void ahead_stop(struct ahead **ahead);
@@ -26,17 +27,18 @@ void ahead_stop(struct ahead **ahead);
 void ahead_prepare(struct ahead *ahead, uint32_t number);
 /*
  * Take the one that was asked for, waiting while it is being made.  Returns
- * its descriptor, now the caller's, or -1 with why; the next call tries again
- * then.
+ * its descriptor, now the caller's, and its length; or -1 with why, and the
+ * next call tries again.
  */
-int ahead_take(struct ahead *ahead, struct buffer *why);
+int ahead_take(struct ahead *ahead, uint64_t *octets_r, struct buffer *why);
 /* Give it back, not used. */
 void ahead_return(struct ahead *ahead, int fd);
 /* A segment is left behind at end: release what is behind it, close it. */
 void ahead_retire(struct ahead *ahead, int fd, uint64_t end);
 
-/* The log goes on in this segment, from offset tail on. */
-void ahead_follow(struct ahead *ahead, uint32_t number, uint64_t tail);
+/* The log goes on in this segment of so many octets, from offset tail on. */
+void ahead_follow(struct ahead *ahead, uint32_t number, uint64_t octets,
+                  uint64_t tail);
 /* octets are about to be written from the tail on: keep out of their way. */
 void ahead_writing(struct ahead *ahead, size_t octets);
 

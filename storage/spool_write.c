@@ -18,6 +18,7 @@
 #include "lib/buffer.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "storage/ballast.h"
 #include "storage/batch.h"
 #include "storage/segment.h"
 #include "storage/spool_ahead.h"
@@ -36,6 +37,7 @@ enum {
 struct opening {
     struct opening *next;
     int fd;
+    uint64_t octets;     /* its length */
     struct batch *first; /* its TRUNC and SNAPSHOT */
 };
 
@@ -194,7 +196,8 @@ opening_enter(struct spool *spool, struct opening *opening, struct buffer *why)
         return -1;
     }
     if (spool->ahead != NULL) {
-        ahead_follow(spool->ahead, first->segment, SEGMENT_HEAD_OCTETS);
+        ahead_follow(spool->ahead, first->segment, opening->octets,
+                     SEGMENT_HEAD_OCTETS);
         ahead_retire(spool->ahead, old_fd, old_end);
     }
     return 0;
@@ -279,12 +282,13 @@ enter(struct spool *spool, uint32_t segment, uint64_t size)
 }
 
 static void
-opening_put(struct spool *spool, int fd, struct batch *first)
+opening_put(struct spool *spool, int fd, uint64_t octets, struct batch *first)
 {
     struct opening *opening = xcalloc(1, sizeof(*opening));
     struct opening **last = &spool->openings;
 
     opening->fd = fd;
+    opening->octets = octets;
     opening->first = first;
     pthread_mutex_lock(&spool->mutex);
     while (*last != NULL)
@@ -315,16 +319,16 @@ static int
 roll_over(struct spool *spool, const struct batch *batch, struct buffer *why)
 {
     struct batch *first;
-    uint64_t size;
-    int fd = ahead_take(spool->ahead, why);
+    uint64_t size, made;
+    int fd = ahead_take(spool->ahead, &made, why);
 
     if (fd < 0)
         return -1;
     first = roll_over_batch(spool, batch);
     size = SEGMENT_HEAD_OCTETS + first->octets->used + batch->octets->used;
     /* A batch may be greater than the segments are meant to be. */
-    if (size <= spool->segment_octets) {
-        size = spool->segment_octets;
+    if (size <= made) {
+        size = made;
     } else if (fallocate(fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP) {
         why_set_errno(why, "space for segment %08" PRIx32, spool->segment + 1);
         ahead_return(spool->ahead, fd);
@@ -333,7 +337,7 @@ roll_over(struct spool *spool, const struct batch *batch, struct buffer *why)
     }
     enter(spool, spool->segment + 1, size);
     place(spool, first);
-    opening_put(spool, fd, first);
+    opening_put(spool, fd, size, first);
     ahead_prepare(spool->ahead, spool->segment + 1);
     return 0;
 }
@@ -451,6 +455,35 @@ left_release(struct spool *spool)
     }
 }
 
+/*
+ * The segment that a writer begins with.  On a full disk that is small, or
+ * made of the ballast: a writer that could not start would take no removals
+ * either, and there would never be room again.
+ */
+static int
+segment_begin(struct spool *spool, uint32_t number, uint64_t *octets,
+              const struct batch *first, struct buffer *why)
+{
+    uint64_t least = SEGMENT_HEAD_OCTETS + first->octets->used;
+    int fd;
+
+    if (*octets < least)
+        *octets = least;
+    fd = segment_create_fitting(spool->dir_fd, number, octets,
+                                spool->own_epoch, why);
+    if (fd < 0 && ballast_release(spool->dir_fd))
+        fd = segment_create_fitting(spool->dir_fd, number, octets,
+                                    spool->own_epoch, why);
+    if (fd < 0 || *octets >= least)
+        return fd;
+    /* More groups than a small one has room for. */
+    *octets = least;
+    if (fallocate(fd, 0, 0, (off_t)least) == 0 || errno == EOPNOTSUPP)
+        return fd;
+    close(fd);
+    return why_set_errno(why, "space for segment %08" PRIx32, number);
+}
+
 int
 spool_begin(struct spool *spool, const struct buffer *snapshot,
             uint64_t *sequence, struct buffer *why)
@@ -467,10 +500,8 @@ spool_begin(struct spool *spool, const struct buffer *snapshot,
     spool->own_epoch = spool->epoch + 1;
     opening = xcalloc(1, sizeof(*opening));
     opening->first = begin_batch(spool, snapshot, sequence);
-    if (size < SEGMENT_HEAD_OCTETS + opening->first->octets->used)
-        size = SEGMENT_HEAD_OCTETS + opening->first->octets->used;
-    opening->fd =
-        segment_create(spool->dir_fd, number, size, spool->own_epoch, why);
+    left_release(spool);
+    opening->fd = segment_begin(spool, number, &size, opening->first, why);
     if (opening->fd < 0) {
         opening_free(opening);
         return -1;
@@ -485,11 +516,10 @@ spool_begin(struct spool *spool, const struct buffer *snapshot,
         spool->broken = true;
         return -1;
     }
-    left_release(spool);
     spool->ahead =
         ahead_start(spool->dir_fd, spool->segment_octets, spool->own_epoch);
     ahead_prepare(spool->ahead, number + 1);
-    ahead_follow(spool->ahead, number, spool->synced);
+    ahead_follow(spool->ahead, number, size, spool->synced);
     return 0;
 }
 
