@@ -153,11 +153,12 @@ int overview_recount(struct overview *overview, uint32_t group, uint64_t low,
                      struct buffer *why);
 
 /*
- * After a -1: was the overview only away (a database that was stopped)?  Then
- * this waits, with a warning and longer and longer pauses, until it is back,
- * and returns 0: all since overview_begin() is undone, and a commit that was
- * under way may be done or not; do it again from overview_begin() on.  -1 when
- * that was not it, or will not do: as after any other failure.
+ * After a -1: was the overview only away (a database that was stopped, a disk
+ * that is full)?  Then this waits, with a warning and longer and longer
+ * pauses, until it is back, and returns 0: all since overview_begin() is
+ * undone, and a commit that was under way may be done or not; do it again from
+ * overview_begin() on.  -1 when that was not it, or will not do: as after any
+ * other failure.
  */
 int overview_resume(struct overview *overview, struct buffer *why);
 
@@ -181,8 +182,8 @@ int overview_checkpoint(struct overview *overview, uint64_t *left_r,
                         struct buffer *why);
 /* From the index thread between two transactions, when the checkpoint thread
    has nearly caught up: begin the log anew.  Does not wait for readers, but
-   2 ms or so once the log is longer than 24 MB.  1 done, 0 a reader is in the
-   way, -1 why. */
+   2 ms or so once the log is longer than 24 MB.  1 done, 0 a reader or a full
+   disk is in the way, -1 why. */
 int overview_restart_log(struct overview *overview, struct buffer *why);
 
 /* For the writer's questions (index thread between transactions): the article

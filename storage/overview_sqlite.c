@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -22,6 +23,10 @@ enum {
     LONG_LOG_OCTETS = 24 * 1024 * 1024,
     RESTART_PAUSE_US = 100,
     RESTART_PAUSES = 20,
+    /* After the disk was full: what must be free, and how long to wait. */
+    ROOM_OCTETS = 4 * 1024 * 1024,
+    ROOM_PAUSE_MS = 100,
+    ROOM_PAUSE_MS_MAX = 1000,
 };
 
 /*
@@ -198,6 +203,7 @@ sqlite_step(struct sqlite_overview *overview, enum statement statement,
         sqlite_why(overview->db, why, statements[statement]);
         if (is_damage(result))
             sqlite_note_damage(overview);
+        overview->is_full = (result & 0xff) == SQLITE_FULL;
         (void)sqlite3_reset(prepared); /* says the same once more */
         return -1;
     }
@@ -598,11 +604,19 @@ sqlite_begin(struct overview *base, struct buffer *why)
     return 0;
 }
 
+static void
+bind_applied(struct sqlite_overview *overview, uint64_t applied)
+{
+    sqlite3_stmt *set = overview->statements[STATEMENT_SET_META];
+
+    sqlite_bind_text(set, 1, "applied");
+    sqlite_bind(set, 2, applied);
+}
+
 static int
 sqlite_commit(struct overview *base, uint64_t applied, struct buffer *why)
 {
     struct sqlite_overview *overview = sqlite_overview(base);
-    sqlite3_stmt *set = overview->statements[STATEMENT_SET_META];
 
     assert(overview->writer.in_transaction);
     if (overview->writer.removed_noted
@@ -610,8 +624,7 @@ sqlite_commit(struct overview *base, uint64_t applied, struct buffer *why)
         return -1;
     overview->writer.removed_noted = false;
     if (applied != overview->writer.applied) {
-        sqlite_bind_text(set, 1, "applied");
-        sqlite_bind(set, 2, applied);
+        bind_applied(overview, applied);
         if (sqlite_run(overview, STATEMENT_SET_META, why) < 0)
             return -1;
     }
@@ -671,7 +684,8 @@ sqlite_restart_log(struct overview *base, struct buffer *why)
     result = sqlite3_wal_checkpoint_v2(overview->db, NULL,
                                        SQLITE_CHECKPOINT_RESTART, NULL, NULL);
     sqlite3_busy_timeout(overview->db, BUSY_MS);
-    if ((result & 0xff) == SQLITE_BUSY)
+    /* A full disk costs a long log; the checkpoint thread says so. */
+    if ((result & 0xff) == SQLITE_BUSY || (result & 0xff) == SQLITE_FULL)
         return 0;
     if (result != SQLITE_OK) {
         if (is_damage(result))
@@ -683,13 +697,65 @@ sqlite_restart_log(struct overview *base, struct buffer *why)
     return 1;
 }
 
-/* A file does not go away and come back. */
+/* Undo what was begun, and know again what the file says. */
 static int
-sqlite_resume(struct overview *overview, struct buffer *why)
+undo(struct sqlite_overview *overview, struct buffer *why)
 {
-    (void)overview;
-    (void)why;
-    return -1;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        (void)sqlite3_reset(overview->statements[i]); /* repeats an error */
+    if (sqlite3_get_autocommit(overview->db) == 0
+        && sqlite3_exec(overview->db, "ROLLBACK", NULL, NULL, NULL)
+               != SQLITE_OK)
+        return sqlite_why(overview->db, why, "ROLLBACK");
+    overview_writer_clear(&overview->writer);
+    return sqlite_load(overview, why);
+}
+
+/* Is there room again, for more than a page or two, and can it be had? */
+static bool
+has_room(struct sqlite_overview *overview, struct buffer *why)
+{
+    struct statvfs status;
+    uint64_t applied = overview->writer.applied;
+
+    if (statvfs(buffer_text(&overview->file), &status) < 0
+        || (uint64_t)status.f_bavail * status.f_frsize < ROOM_OCTETS
+        || sqlite_begin(&overview->writer.base, why) < 0)
+        return false;
+    bind_applied(overview, applied);
+    return sqlite_run(overview, STATEMENT_SET_META, why) == 0
+           && sqlite_commit(&overview->writer.base, applied, why) == 0;
+}
+
+/*
+ * A file does not go away and come back, but a full disk has room again some
+ * time.  What fills it then is not ours (storage/spool.h refuses articles long
+ * before), and to end would help nobody: the next writer needs room as well.
+ */
+static int
+sqlite_resume(struct overview *base, struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_overview(base);
+    useconds_t wait_ms = ROOM_PAUSE_MS;
+
+    if (!overview->is_full)
+        return -1;
+    warn("%s", buffer_text(why));
+    for (unsigned times = 1;; times++) {
+        overview->is_full = false;
+        if (undo(overview, why) < 0)
+            return -1;
+        if (has_room(overview, why))
+            break;
+        if ((times & (times - 1)) == 0)
+            warn("overview: the disk of %s is full, waiting for room times=%u",
+                 buffer_text(&overview->file), times);
+        (void)usleep(wait_ms * 1000);
+        wait_ms =
+            wait_ms * 2 < ROOM_PAUSE_MS_MAX ? wait_ms * 2 : ROOM_PAUSE_MS_MAX;
+    }
+    notice("overview: there is room again");
+    return 0;
 }
 
 const struct overview_ops overview_sqlite = {

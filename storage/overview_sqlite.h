@@ -67,6 +67,7 @@ struct sqlite_overview {
     sqlite3 *db;
     sqlite3 *checkpoint_db; /* the checkpoint thread's own connection */
     sqlite3_stmt *statements[STATEMENT_COUNT];
+    bool is_full; /* the last failure was for want of room */
     _Atomic uint64_t log_octets;
     struct buffer block;   /* a block being written */
     struct buffer text;    /* a column of octets, a list of groups */

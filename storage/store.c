@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,8 +20,13 @@ enum {
     SECONDS_PER_DAY = 86400,
     /* With no cutoff of its own a site still meets old articles. */
     REMEMBER_DAYS_DEFAULT = 30,
-    /* After the spool found no room for a segment, before it looks again. */
+    /* After no room was found, before it is looked for again. */
     FULL_MS = 1000,
+    /* Less than this on the disks of the indices is none; the spool has a
+       reserve of its own. */
+    INDICES_ROOM_OCTETS = 32 * 1024 * 1024,
+    /* With less than this free a disk is full. */
+    SPACE_OCTETS = 4 * 1024 * 1024,
     /* The record of a command takes no more than this. */
     COMMAND_OCTETS = 8192,
     /* Of a segment: what is not the record of its one large article. */
@@ -76,6 +82,7 @@ store_new(const struct config *config, struct active *active)
 
     store->active = active;
     store->pathspool = xstrdup(config->pathspool);
+    store->pathdb = xstrdup(config->pathdb);
     store->pathoverview = xstrdup(config->pathoverview);
     store->overview_url = xstrdup(config->overview);
     store->groups_max = (size_t)config->groups_max;
@@ -163,6 +170,7 @@ store_free(struct store **store)
         close(old->event_fd);
     free(old->pathhost);
     free(old->pathspool);
+    free(old->pathdb);
     free(old->pathoverview);
     free(old->overview_url);
     free(old->chosen);
@@ -274,6 +282,41 @@ store_is_broken(struct store *store)
 
 /* --- room --- */
 
+static bool
+path_has_room(const char *path, uint64_t octets)
+{
+    struct statvfs status;
+
+    return statvfs(path, &status) < 0
+           || (uint64_t)status.f_bavail * status.f_frsize >= octets;
+}
+
+bool
+store_paths_have_space(const struct config *config)
+{
+    return path_has_room(config->pathspool, SPACE_OCTETS)
+           && path_has_room(config->pathdb, SPACE_OCTETS)
+           && path_has_room(config->pathoverview, SPACE_OCTETS);
+}
+
+/* They may lie on other disks than the spool.  As there, a quarter more than
+   the least must be free once it was not. */
+static bool
+indices_are_full(struct store *store)
+{
+    uint64_t octets = INDICES_ROOM_OCTETS;
+
+    if (store->room_asked_ms != 0
+        && clock_ms() - store->room_asked_ms < FULL_MS)
+        return store->indices_are_full;
+    store->room_asked_ms = clock_ms();
+    if (store->indices_are_full)
+        octets = octets / 4 * 5;
+    store->indices_are_full = !path_has_room(store->pathdb, octets)
+                              || !path_has_room(store->pathoverview, octets);
+    return store->indices_are_full;
+}
+
 bool
 store_is_full(struct store *store)
 {
@@ -282,7 +325,7 @@ store_is_full(struct store *store)
             return true;
         store->full_until = 0;
     }
-    return !spool_has_room(store->spool);
+    return !spool_has_room(store->spool) || indices_are_full(store);
 }
 
 /* --- the overview --- */

@@ -104,6 +104,13 @@ size_t store_pending(const struct store *store);
 bool store_is_full(struct store *store);
 
 /*
+ * Did the store break, or could it not be opened, because a disk is full?
+ * Then there is nearly nothing free where its parts lie, and it goes over by
+ * itself.
+ */
+bool store_paths_have_space(const struct config *config);
+
+/*
  * Is the overview away (a database that was stopped)?  What is in hand gets no
  * outcome then, until it is back.  From STORE_AWAY_MS on it counts as away:
  * new articles get STORE_LATER.

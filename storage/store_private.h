@@ -226,6 +226,7 @@ struct store {
     struct message_key key;
     char *pathhost;
     char *pathspool;
+    char *pathdb;
     char *pathoverview;
     char *overview_url;
     size_t groups_max;
@@ -253,6 +254,8 @@ struct store {
     size_t in_hand;
     size_t octets_in_hand;
     int64_t full_until; /* monotonic ms: no room was found, look again then */
+    int64_t room_asked_ms; /* of the disks of the indices */
+    bool indices_are_full;
     struct buffer xref;
     struct buffer why;
     struct record_group *chosen; /* the groups of one article */
