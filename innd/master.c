@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "innd/admin_master.h"
@@ -319,6 +320,7 @@ on_ready(void *context, struct process *process)
 
     if (process->role == ROLE_WRITER) {
         debug("writer: ready");
+        master->store_fails = false;
         atomic_store(&master->shared->writer_ready, 1);
         control_set_child(master->control, CONTROL_WRITER, process->control);
         for (size_t i = 1; i < table->count - 1; i++) {
@@ -342,6 +344,41 @@ on_ready(void *context, struct process *process)
     }
     accept_update(master);
     announce_ready(master);
+}
+
+static int64_t
+now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * A writer gave up because the store could not be written, or the next one
+ * could not begin for the same reason.  Once may be chance.  Readers do
+ * without it, and go on.
+ */
+static void
+store_failed(struct master *master)
+{
+    int64_t *failed_ms = master->store_failed_ms;
+    const size_t last = MASTER_STORE_FAILURES - 1;
+
+    master->store_fails = true;
+    memmove(failed_ms, failed_ms + 1, last * sizeof(*failed_ms));
+    failed_ms[last] = now_ms();
+    if (failed_ms[0] == 0
+        || failed_ms[last] - failed_ms[0] > MASTER_STORE_FAILURES_MS
+        || atomic_load(&master->shared->mode) == MODE_THROTTLED)
+        return;
+    warn("ALARM: the store could not be written, times=%d in 10 min: it is"
+         " read-only until \"ctlinnd go\"",
+         MASTER_STORE_FAILURES);
+    shared_set_mode(master->shared, MODE_THROTTLED,
+                    "The store cannot be written, see the log");
+    memset(failed_ms, 0, sizeof(master->store_failed_ms));
 }
 
 static bool
@@ -406,6 +443,9 @@ on_ended(void *context, struct process *process, int status)
     if (process->role == ROLE_WRITER) {
         atomic_store(&master->shared->writer_ready, 0);
         control_set_child(master->control, CONTROL_WRITER, NULL);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_IO
+            && (process->ready_ms != 0 || master->store_fails))
+            store_failed(master);
     } else if (process->role == ROLE_AUTH) {
         control_set_child(master->control, CONTROL_AUTH, NULL);
     } else if (process->role == ROLE_FEEDER) {

@@ -33,6 +33,10 @@ enum {
     MASTER_DRAIN_WRITER_SECONDS = 10,
     MASTER_SIGNALS = 4,
     MASTER_REFUSALS_SECONDS = 10, /* clients refused: so often in the log */
+    /* So many failures of the store in so long: nothing more is written until
+       somebody has looked. */
+    MASTER_STORE_FAILURES = 3,
+    MASTER_STORE_FAILURES_MS = 10 * 60 * 1000,
 };
 
 struct master {
@@ -59,6 +63,9 @@ struct master {
     bool announced; /* "ready" has been said */
     bool stopping;
     int exit_status;
+    /* When the store could not be written, the last one last; 0: never. */
+    int64_t store_failed_ms[MASTER_STORE_FAILURES];
+    bool store_fails; /* and no writer has come up since */
 };
 
 /* As root, or who we are: directories and sockets.  Dies when that fails. */

@@ -21,6 +21,7 @@
 #include "lib/shared.h"
 #include "storage/active.h"
 #include "storage/history.h"
+#include "storage/spool.h"
 #include "storage/store.h"
 
 enum {
@@ -184,6 +185,21 @@ on_turn(evutil_socket_t fd, short what, void *context)
         event_add(writer->turn, &again);
 }
 
+/*
+ * The store gave up.  On a full disk that is nobody's fault and goes over by
+ * itself; anything else the master counts, and after three in ten minutes it
+ * lets no more be written.
+ */
+static void
+store_broken(const struct writer *writer, const struct buffer *why)
+{
+    bool full = !store_paths_have_space(writer->config);
+
+    die(full ? EXIT_TEMPORARY : EXIT_IO,
+        "the store is broken%s: %s; the next writer recovers",
+        full ? ", for the disk is full" : "", buffer_text(why));
+}
+
 /* Outcomes.  Their frames leave together, one system call a link. */
 static void
 on_store_done(evutil_socket_t fd, short what, void *context)
@@ -194,8 +210,7 @@ on_store_done(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     if (store_reap(writer->store, &why) < 0)
-        die(EXIT_IO, "the store is broken: %s; the next writer recovers",
-            buffer_text(&why));
+        store_broken(writer, &why);
     buffer_free(&why);
     pause_look(writer);
     bump(writer);
@@ -285,20 +300,26 @@ article_done(const struct store_result *result)
     link_release(link);
 }
 
-/* Why no article is taken now; NULL when it is.  What was in flight when a
-   writer died was promised an answer before. */
+/*
+ * Why no article is taken now; NULL when it is.  What was in flight when a
+ * writer died was promised an answer before; but where nothing may be written,
+ * only what is stored already has one.
+ */
 static const char *
 refusal(struct writer *writer, const struct ipc_frame *frame,
         char reason[SHARED_REASON_OCTETS])
 {
+    enum server_mode mode = atomic_load(&writer->shared->mode);
     struct submission head;
 
     memcpy(&head, frame->payload, sizeof(head));
-    if ((head.flags & SUBMISSION_RESUBMIT) != 0)
+    if ((head.flags & SUBMISSION_RESUBMIT) != 0
+        && (mode != MODE_THROTTLED
+            || store_check(writer->store, &head.hash) == CHECK_KNOWN))
         return NULL;
     if (writer->draining)
         return "the server is shutting down";
-    if (atomic_load(&writer->shared->mode) == MODE_RUNNING
+    if (mode == MODE_RUNNING
         || shared_mode(writer->shared, reason) == MODE_RUNNING)
         return NULL;
     return reason[0] != '\0' ? reason : "the server takes no articles now";
@@ -715,8 +736,14 @@ writer_open_store(struct writer *writer)
 
     writer->store =
         store_open(writer->config, writer->active, LOCK_WAIT_SECONDS, &why);
+    /* What another process holds, or a full disk has no room for, may be had
+       later. */
     if (writer->store == NULL)
-        die(EXIT_IO, "store: %s", buffer_text(&why));
+        die(spool_is_locked(writer->config->pathspool)
+                    || !store_paths_have_space(writer->config)
+                ? EXIT_TEMPORARY
+                : EXIT_IO,
+            "store: %s", buffer_text(&why));
     buffer_free(&why);
 }
 
