@@ -17,15 +17,17 @@ class Load:
     them after abandon()).
     """
 
-    def __init__(self, port, group="local.test", prefix="load"):
+    def __init__(self, port, group="local.test", prefix="load",
+                 body=b"A line.\n"):
         self.port = port
+        self.body = body
         self.group = group
         self.prefix = prefix
         self.numbers = itertools.count(1)
         self.answered = []
         self.unsure = []
         self.odd = []       # answers that nobody may give here
-        self.deferred = 0   # posts answered 441, try again later
+        self.deferred = 0   # posts and offers that were put off
         self.breaks = 0     # connections that were cut
         self.waits = []     # seconds from a cut to the next answer
         self.stopping = threading.Event()
@@ -57,6 +59,11 @@ class Load:
         self.abandoned = True
         self.stop()
 
+    def put_off(self):
+        """Not now: again, but not at once."""
+        self.deferred += 1
+        self.stopping.wait(0.05)
+
     def connect(self):
         """A connection, however long it takes; None when all is over."""
         cut = time.monotonic()
@@ -85,11 +92,13 @@ class Load:
             try:
                 client.send(b"".join(
                     f"TAKETHIS {name}\r\n".encode()
-                    + article(self.group, name) for name, _ in left))
+                    + article(self.group, name, body=self.body)
+                    for name, _ in left))
                 while left:
                     name, again = left[0]
                     reply = client.reply()
                     if reply.startswith("400"):
+                        self.put_off()
                         raise Closed("400")
                     # Offered again it may be there: then it was stored.
                     if reply.startswith(f"239 {name}") or (
@@ -113,14 +122,17 @@ class Load:
         while client is not None and (name or not self.stopping.is_set()):
             name = name or self.name("ihave")
             try:
-                reply = client.ihave(name, article(self.group, name))
+                reply = client.ihave(name, article(self.group, name,
+                                                   body=self.body))
                 if reply[:3] in ("235", "435"):
                     # 435: it was stored, and the answer was lost.
                     self.answered.append(name)
                     name = None
                 elif reply.startswith("400"):
                     raise Closed("400")
-                elif reply[:3] != "436":
+                elif reply[:3] == "436":
+                    self.put_off()
+                else:
                     self.odd.append(reply)
                     name = None
             except BROKEN:
@@ -137,13 +149,14 @@ class Load:
         while client is not None and not self.stopping.is_set():
             name = self.name("post")
             try:
-                reply = client.post(post(self.group, message_id=name))
+                reply = client.post(post(self.group, message_id=name,
+                                         body=self.body))
                 if reply.startswith("240"):
                     self.answered.append(name)
                 elif reply.startswith("400"):
                     raise Closed("400")
-                elif "try again later" in reply:
-                    self.deferred += 1
+                elif reply.startswith("440") or "try again later" in reply:
+                    self.put_off()
                 else:
                     self.odd.append(reply)
             except BROKEN:
