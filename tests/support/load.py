@@ -21,6 +21,7 @@ class Load:
                  body=b"A line.\n"):
         self.port = port
         self.body = body
+        self.clock_offset = 0  # seconds by which the server's clock is wrong
         self.group = group
         self.prefix = prefix
         self.numbers = itertools.count(1)
@@ -36,6 +37,11 @@ class Load:
 
     def name(self, kind):
         return f"<{self.prefix}-{kind}-{next(self.numbers)}@example.com>"
+
+    def article(self, name):
+        date = time.gmtime(time.time() + self.clock_offset)
+        return article(self.group, name, body=self.body, date=time.strftime(
+            "%a, %d %b %Y %H:%M:%S +0000", date))
 
     def start(self, *kinds):
         """Begin, or go on after an end."""
@@ -92,8 +98,7 @@ class Load:
             try:
                 client.send(b"".join(
                     f"TAKETHIS {name}\r\n".encode()
-                    + article(self.group, name, body=self.body)
-                    for name, _ in left))
+                    + self.article(name) for name, _ in left))
                 while left:
                     name, again = left[0]
                     reply = client.reply()
@@ -122,8 +127,7 @@ class Load:
         while client is not None and (name or not self.stopping.is_set()):
             name = name or self.name("ihave")
             try:
-                reply = client.ihave(name, article(self.group, name,
-                                                   body=self.body))
+                reply = client.ihave(name, self.article(name))
                 if reply[:3] in ("235", "435"):
                     # 435: it was stored, and the answer was lost.
                     self.answered.append(name)
