@@ -240,6 +240,7 @@ fuzz-targets: $(FUZZ_TARGETS)
 
 bench: all bench-tools shims
 	tests/bench/run $(ROW)
+	$(if $(ROW),,tests/bench/durability)
 
 lint:
 	build-aux/install-packages build lint
