@@ -2,6 +2,7 @@
 for good, and readers do not notice."""
 import contextlib
 import os
+import time
 
 import pytest
 
@@ -86,3 +87,39 @@ def test_after_three_failures_the_store_is_read_only_until_go(server):
         assert client.command("GROUP local.test").split()[1] in ("6", "7")
         for number in range(5):
             assert client.command(f"STAT <{number}@x.example>")[:3] == "223"
+
+
+def writer_counter(server, name):
+    status = server.ctlinnd("status").stdout
+    line = [line for line in status.splitlines()
+            if line.startswith("writer ")][0]
+    return int(dict(word.split("=") for word in line.split()[1:])[name])
+
+
+def settled_counter(server, name):
+    """Its value once it has been the same for a second and a half: the writer
+    tells it each second."""
+    seen = []
+
+    def is_settled():
+        seen.append((time.monotonic(), writer_counter(server, name)))
+        same = [when for when, value in seen if value == seen[-1][1]]
+        return same[-1] - same[0] > 1.5
+
+    wait_until(is_settled, 20, name)
+    return seen[-1][1]
+
+
+def test_a_slow_flush_is_shared_by_all_who_wait(start_server):
+    """Four connections that stream, and syncs of 5 ms: what comes meanwhile
+    goes with the next one, without anybody waiting for more."""
+    server = start_server(*OPTIONS, conf=["workers = 1"], environment={
+        "LD_PRELOAD": shim("disk"), "RENEWS_DISK_MS": "5"})
+    load = Load(server.port).start(*["takethis"] * 4)
+    wait_until(lambda: len(load.answered) > 1000, 60, "articles")
+    load.stop()
+    stored = writer_counter(server, "stored")
+    commits = settled_counter(server, "groups_committed")
+    assert stored == len(load.answered)
+    assert stored / commits > 5, f"{stored} in {commits}"
+    check_stored(server, load)
