@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,9 @@ struct history {
     DB *db;
     pthread_mutex_t mutex;
     uint64_t applied; /* under the mutex */
+    /* The disk did not take something: what the library says then is no word
+       on what is in the files. */
+    _Atomic bool write_failed;
 };
 
 /* --- small things --- */
@@ -84,6 +88,16 @@ env_says(const DB_ENV *env, const char *prefix, const char *message)
     warn("history: %s", message);
 }
 
+static void
+env_tells(DB_ENV *env, uint32_t event, void *what)
+{
+    struct history *history = env->app_private;
+
+    (void)what;
+    if (event == DB_EVENT_WRITE_FAILED)
+        history->write_failed = true;
+}
+
 static DBT
 dbt(void *octets, size_t length)
 {
@@ -94,10 +108,13 @@ dbt(void *octets, size_t length)
 }
 
 /* Errors that are the machine's state and not the history's: another try with
-   an empty history would fail as well, and nothing is wrong with this one. */
+   an empty history would fail as well, and nothing is wrong with this one.  A
+   recovery that cannot write says DB_RUNRECOVERY, as it does for damage. */
 static bool
-error_is_ours_to_wait_for(int error)
+error_is_ours_to_wait_for(const struct history *history, int error)
 {
+    if (history->write_failed)
+        return true;
     switch (error) {
     case ENOMEM:
     case ENOSPC:
@@ -125,7 +142,7 @@ fail(struct history *history, int error, const char *doing, struct buffer *why)
     char *name;
     int fd;
 
-    if (!error_is_ours_to_wait_for(error)) {
+    if (!error_is_ours_to_wait_for(history, error)) {
         name = xasprintf("%s/" DAMAGED_NAME, history->path);
         fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, FILE_MODE);
         if (fd < 0)
@@ -152,6 +169,9 @@ env_open(struct history *history, size_t cache_octets)
         return error;
     env = history->env;
     env->set_errcall(env, env_says);
+    env->app_private = history;
+    if ((error = env->set_event_notify(env, env_tells)) != 0)
+        return error;
     if (cache_octets < CACHE_OCTETS_MIN)
         cache_octets = CACHE_OCTETS_MIN;
     if ((error = env->set_cachesize(env, (uint32_t)(cache_octets >> 30),
@@ -292,14 +312,15 @@ history_open(const char *path, size_t cache_octets, struct buffer *why)
         || directory_make(history->path, why) < 0)
         goto fail;
     error = handles_open(history, cache_octets);
-    if (error != 0 && !error_is_ours_to_wait_for(error)) {
+    if (error != 0 && !error_is_ours_to_wait_for(history, error)) {
         if (move_aside(history, error, why) < 0)
             goto fail;
         error = handles_open(history, cache_octets);
     }
     if (error == 0)
         return history;
-    why_set(why, "history %s: %s", history->path, db_strerror(error));
+    why_set(why, "history %s: %s%s", history->path, db_strerror(error),
+            history->write_failed ? " (what it wrote was not taken)" : "");
 
 fail:
     history_close(&history);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -351,6 +352,53 @@ test_a_bad_page_found_later_is_not_trusted_again(void **state)
     expect_made_anew(world);
 }
 
+/* No file may grow beyond so many octets: as on a full disk, writes fail.
+   SIZE_MAX: as far as ever. */
+static void
+limit_files(size_t octets)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = octets == SIZE_MAX ? limit.rlim_max : octets;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+/*
+ * A killed writer's successor has to recover, and the disk is full: the
+ * library says that recovery is needed then, as it does for damage.
+ */
+static void
+test_a_disk_without_room_for_recovery_costs_no_history(void **state)
+{
+    enum { ENTRIES = 20000 };
+    struct world *world = *state;
+    pid_t pid;
+
+    history_close(&world->history);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        start(world);
+        for (uint64_t s = 0; s < ENTRIES; s += 1000)
+            if (put(world->history, s + 1, s + 1000, &world->why) < 0)
+                _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+
+    limit_files(128 * 1024);
+    for (int tries = 0; tries < 2; tries++)
+        assert_null(history_open(world->path, CACHE_OCTETS, &world->why));
+    limit_files(SIZE_MAX);
+    assert_int_equal(set_aside(world), 0);
+    start(world);
+    assert_int_equal(history_applied(world->history), ENTRIES);
+    for (uint64_t s = 1; s <= ENTRIES; s++)
+        expect(world, s, 1);
+}
+
 static void
 test_a_directory_that_cannot_be_made_is_said(void **state)
 {
@@ -507,6 +555,7 @@ main(void)
         TEST(test_a_lost_log_is_moved_aside),
         TEST(test_a_history_that_is_no_database_is_moved_aside),
         TEST(test_a_bad_page_found_later_is_not_trusted_again),
+        TEST(test_a_disk_without_room_for_recovery_costs_no_history),
         TEST(test_a_directory_that_cannot_be_made_is_said),
         TEST(test_lookups_puts_and_checkpoints_go_on_together),
     };
