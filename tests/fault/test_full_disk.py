@@ -72,7 +72,8 @@ def test_a_disk_filled_to_the_brim_under_a_feed(seed):
             before = load.deferred
             wait_until(lambda: load.deferred > before + 20, 20, "refusals")
             fill(others)
-            wait_until(lambda: "the ballast is given back" in server.log(), 20,
+            ballast = os.path.join(server.dir, "spool", "ballast")
+            wait_until(lambda: not os.path.exists(ballast), 20,
                        "the ballast given back")
             fill(others)
             # To the last block, and now the writer dies too.
