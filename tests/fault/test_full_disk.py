@@ -50,7 +50,7 @@ class Readers:
 
 
 def test_a_disk_filled_to_the_brim_under_a_feed(seed):
-    with mounted_disk(320) as disk:
+    with mounted_disk(400) as disk:
         server = Server(*OPTIONS, directory=os.path.join(disk.path, "server"),
                         conf=["workers = 2"])
         room = os.path.join(disk.path, "room")
@@ -63,7 +63,7 @@ def test_a_disk_filled_to_the_brim_under_a_feed(seed):
             server.start()
             master = server.master()
             pids = [master, *server.children()]
-            fill(room, 80 * MEGABYTE)
+            fill(room, 160 * MEGABYTE)
             load.start(*KINDS)
             watcher.start()
             wait_until(lambda: is_full(server), 60, "the reserve reached")
