@@ -10,6 +10,8 @@ import tempfile
 
 import pytest
 
+from support.wait import wait_until
+
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 WITHOUT_A_FLUSH = 2             # EXT4_GOING_FLAGS_NOLOGFLUSH
 
@@ -41,6 +43,9 @@ class Disk:
         done = run("umount", self.path)
         assert done.returncode == 0, done.stderr
 
+    def is_unmounted(self):
+        return run("umount", self.path).returncode == 0
+
     def cut_power(self):
         """What the system has not written to the disk by now, it never will;
         every write and sync fails from now on."""
@@ -55,8 +60,9 @@ class Disk:
         return shutil.disk_usage(self.path).free
 
     def remove(self):
-        with contextlib.suppress(AssertionError):
-            self.unmount()
+        """Its processes may need a moment to end."""
+        if os.path.ismount(self.path):
+            wait_until(self.is_unmounted, 20, "nobody at work on the disk")
         shutil.rmtree(self.top, ignore_errors=True)
 
 
