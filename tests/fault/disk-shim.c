@@ -3,7 +3,8 @@
  *
  * Preloaded into a server.  RENEWS_DISK_MS: each fdatasync and fsync takes at
  * least so many milliseconds.  While a file "fails" lies beside them, those of
- * the spool's segments fail with EIO.
+ * the spool's segments fail with EIO; with a file "fails-once" the next one
+ * does, and removes it.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,20 +19,23 @@
 static bool
 fails(int fd)
 {
-    static const char mark[] = "fails";
+    static const char mark[] = "fails", once[] = "fails-once";
     char link[64];
     char path[4096];
     ssize_t length;
     char *name;
 
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    length = readlink(link, path, sizeof(path) - sizeof(mark));
+    length = readlink(link, path, sizeof(path) - sizeof(once));
     if (length < 4
         || (memcmp(path + length - 4, ".seg", 4) != 0
             && memcmp(path + length - 4, ".new", 4) != 0))
         return false;
     path[length] = '\0';
     name = strrchr(path, '/') + 1;
+    memcpy(name, once, sizeof(once));
+    if (unlink(path) == 0)
+        return true;
     memcpy(name, mark, sizeof(mark));
     return access(path, F_OK) == 0;
 }
