@@ -245,13 +245,17 @@ verify_is_lost(const struct verification *verification, uint64_t sequence,
 
 /* --- the history --- */
 
+/* Of an ID that is refused it is the same whichever record has said so: when
+   its segment goes, another one says it again. */
 bool
 verify_entry_is(const struct history_entry *entry,
                 const struct inventory_id *id)
 {
-    return (uint32_t)entry->fate == id->fate && entry->sequence == id->sequence
-           && entry->until == id->until
-           && memcmp(&entry->token, &id->token, sizeof(id->token)) == 0;
+    if ((uint32_t)entry->fate != id->fate || entry->until != id->until)
+        return false;
+    return !history_has_token(entry->fate)
+           || (entry->sequence == id->sequence
+               && memcmp(&entry->token, &id->token, sizeof(id->token)) == 0);
 }
 
 static void

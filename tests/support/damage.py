@@ -1,5 +1,7 @@
 """Stores with a past, what is done to them, and what a reader sees of one."""
+import contextlib
 import os
+import shutil
 import struct
 import subprocess
 
@@ -92,6 +94,22 @@ def expire(server, days):
         env=dict(os.environ, LD_PRELOAD=shim("clock"),
                  CLOCK_SHIM_SECONDS=str(days * 86400)))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def kept(server):
+    """What is done to a stopped server's store is undone afterwards."""
+    places = [os.path.join(server.dir, name)
+              for name in ("spool", "db", "overview")]
+    for place in places:
+        subprocess.run(["cp", "-a", place, place + ".kept"], check=True)
+    try:
+        yield
+    finally:
+        server.stop()
+        for place in places:
+            shutil.rmtree(place)
+            os.rename(place + ".kept", place)
 
 
 def spool(server):
