@@ -17,28 +17,24 @@
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 
-static const struct {
-    const char *keyword;
-    size_t offset; /* of its struct config_file */
-} files[] = {
-    {"DISTRIB.PATS", offsetof(struct config, distrib_pats)},
-    {"DISTRIBUTIONS", offsetof(struct config, distributions)},
-    {"MODERATORS", offsetof(struct config, moderators)},
-    {"MOTD", offsetof(struct config, motd)},
-    {"SUBSCRIPTIONS", offsetof(struct config, subscriptions)},
-};
-
 bool
 cmd_list_has(const struct session *session, const char *keyword)
 {
-    const char *config = (const char *)session->worker->config;
+    const struct config *config = session->worker->config;
+    const struct {
+        const char *keyword;
+        const struct config_file *file;
+    } files[] = {
+        {"DISTRIB.PATS", &config->distrib_pats},
+        {"DISTRIBUTIONS", &config->distributions},
+        {"MODERATORS", &config->moderators},
+        {"MOTD", &config->motd},
+        {"SUBSCRIPTIONS", &config->subscriptions},
+    };
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         if (strcmp(files[i].keyword, keyword) == 0)
-            return ((const struct config_file
-                         *)(const void *)(config + files[i].offset))
-                       ->text
-                   != NULL;
+            return files[i].file->text != NULL;
     return true;
 }
 

@@ -102,9 +102,8 @@ def test_restart_remembers_the_options(start_server):
         assert client.greeting.startswith("201 news.example.net")
 
 
-@pytest.mark.parametrize("words", [
-    ["--tls-port", "1"], ["--user", "a"], ["--user", ":b"]])
-def test_what_is_not_there_yet_is_refused_in_one_line(words):
+@pytest.mark.parametrize("words", [["--user", "a"], ["--user", ":b"]])
+def test_a_word_that_makes_no_sense_is_refused_in_one_line(words):
     server = Server()
     done = server.serve("start", "--port", str(free_port()), *words,
                         check=False)
