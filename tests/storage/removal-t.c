@@ -401,5 +401,9 @@ main(void)
         PROMISE(test_the_same_post_again_is_none_the_approved_one_is, setup),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);
+
+    return failed
+           + cmocka_run_group_tests_name("postgresql", tests, postgresql_begin,
+                                         postgresql_end);
 }
