@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "expire/expire_outgoing.h"
+#include "expire/expire_reclaim.h"
 #include "expire/expire_rules.h"
 #include "expire/expire_tally.h"
 #include "expire/expire_walk.h"
@@ -316,6 +317,9 @@ main(int argc, char **argv)
     signals_catch();
     expire_open(&expire);
     result = expire_articles(&expire, &why);
+    if (result == 0 && !expire.dry_run && !stopping)
+        result = reclaim_segments(expire.target, expire.config, expire.walk,
+                                  &expire.tally, &stopping, &why);
     status = expire_end(&expire, result, &why);
     expire_close(&expire);
     buffer_free(&why);

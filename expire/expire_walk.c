@@ -279,6 +279,45 @@ walked_fill(struct walk *walk, const struct record *record,
     };
 }
 
+/* The place of a segment in the list, which ascends; count when it is not
+   there. */
+static size_t
+segment_find(const struct spool_segment *segments, size_t count,
+             uint32_t number)
+{
+    size_t low = 0, high = count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (segments[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && segments[low].number == number ? low : count;
+}
+
+int
+walk_measure(struct walk *walk, const struct spool_segment *segments,
+             size_t count, uint64_t *alive_r, struct buffer *why)
+{
+    memset(alive_r, 0, count * sizeof(*alive_r));
+    walk->next_sequence = 1;
+    while (walk->next_sequence != 0) {
+        if (ask_more(walk, why) < 0)
+            return -1;
+        for (size_t i = 0; i < walk->count; i++) {
+            const struct token *token = &walk->found[i].token;
+            size_t segment = segment_find(segments, count, token->segment);
+
+            if (segment < count)
+                alive_r[segment] += token->octets;
+        }
+    }
+    return 0;
+}
+
 int
 walk_next(struct walk *walk, struct walked *walked_r, struct buffer *why)
 {

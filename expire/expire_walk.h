@@ -39,6 +39,14 @@ int walk_next(struct walk *walk, struct walked *walked_r, struct buffer *why);
 /* Articles that the overview has and whose record could not be read. */
 uint64_t walk_unreadable(const struct walk *walk);
 
+/*
+ * Add up what lies alive in each segment of `segments`, in alive_r, octets:
+ * all articles that the overview has, from the first to the last.  0, or -1
+ * with why.
+ */
+int walk_measure(struct walk *walk, const struct spool_segment *segments,
+                 size_t count, uint64_t *alive_r, struct buffer *why);
+
 /* Is this article still in the group under this number?  1, 0, -1. */
 int walk_is_filed(struct walk *walk, uint64_t sequence,
                   const struct record_group *place, struct buffer *why);

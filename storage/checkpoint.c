@@ -46,14 +46,29 @@ checkpoint_wait(struct store *store, uint64_t *commits_r, uint64_t *articles_r)
     return go_on;
 }
 
+/* Does somebody wait for a checkpoint that has not been made? */
+static bool
+checkpoint_is_awaited(struct store *store, const uint64_t *kept)
+{
+    bool awaited;
+
+    pthread_mutex_lock(&store->lock);
+    awaited = store->reclaim.checkpoint > *kept;
+    pthread_mutex_unlock(&store->lock);
+    return awaited;
+}
+
 static void
 checkpoint_overview(struct store *store, int64_t *warned_ms)
 {
     struct buffer why = BUFFER_EMPTY;
     uint64_t left = UINT64_MAX;
+    uint64_t wanted = reclaim_checkpoint(store);
 
     if (overview_checkpoint(store->overview, &left, &why) < 0)
         checkpoint_warn(warned_ms, "overview", &why);
+    else if (left == 0)
+        reclaim_note_checkpoint(store, &store->reclaim.overview_kept, wanted);
     buffer_free(&why);
     if (overview_log_octets(store->overview) < LOG_RESTART_OCTETS
         || left > LOG_NEARLY_OCTETS)
@@ -79,6 +94,7 @@ checkpoint_run(void *context)
             idle_since_ms = clock_ms();
         }
         if (overview_log_octets(store->overview) <= LOG_CHECKPOINT_OCTETS
+            && !checkpoint_is_awaited(store, &store->reclaim.overview_kept)
             && (commits == moved
                 || clock_ms() - idle_since_ms < CHECKPOINT_IDLE_MS))
             continue;
@@ -103,12 +119,18 @@ history_run(void *context)
 
     while (checkpoint_wait(store, &commits, &articles)) {
         struct buffer why = BUFFER_EMPTY;
+        uint64_t wanted;
 
         if (articles - kept_articles < HISTORY_ARTICLES
+            && !checkpoint_is_awaited(store, &store->reclaim.history_kept)
             && (commits == kept_commits || clock_ms() - kept_ms < HISTORY_MS))
             continue;
+        wanted = reclaim_checkpoint(store);
         if (history_checkpoint(store->history, &why) < 0)
             checkpoint_warn(&warned_ms, "history", &why);
+        else
+            reclaim_note_checkpoint(store, &store->reclaim.history_kept,
+                                    wanted);
         buffer_free(&why);
         kept_articles = articles;
         kept_commits = commits;

@@ -288,6 +288,20 @@ index_idle(struct store *store, struct folding *folding, struct buffer *why)
     return fold_idle(store, folding, why) < 0 ? -1 : 1;
 }
 
+/* Some of what a segment that is taken away asks for; more often while nothing
+   else is to be done.  Returns what came before it, or -1. */
+static int
+index_reclaim(struct store *store, struct folding *folding, bool busy,
+              struct buffer *why)
+{
+    if (!reclaim_is_moving(store))
+        return busy;
+    while (reclaim_move(store, folding, why) < 0)
+        if (!overview_is_back(store, why))
+            return -1;
+    return 1;
+}
+
 /* Take what is flushed; with nothing there, wait a while when `wait`.  0 with
  *end_r set: no more will come. */
 static size_t
@@ -299,7 +313,8 @@ index_wait(struct store *store, struct commit *taken[FLUSH_COMMITS_MAX],
     pthread_mutex_lock(&store->lock);
     if (store->flushed.first == NULL && wait && !store->stopping
         && !store->broken && store->purges == NULL
-        && store->mends.first == NULL) {
+        && store->mends.first == NULL
+        && store->reclaim.stage != RECLAIM_MOVING) {
         /* A fold may be due when nothing comes for a while. */
         if (overview_recent(store->overview) > FOLD_ROWS_IDLE
             || store->restart_log)
@@ -348,6 +363,8 @@ index_run(void *context)
                 result = 1;
             busy = result > 0;
         }
+        if (result >= 0)
+            result = index_reclaim(store, &folding, busy, &why);
         if (result >= 0 && index_restart_log(store, &why) < 0)
             result = -1;
     }
@@ -377,7 +394,7 @@ int
 commit_start(struct store *store, struct buffer *why)
 {
     static void *(*const run[STORE_THREADS])(void *) = {
-        flush_run, index_run, checkpoint_run, history_run};
+        flush_run, index_run, checkpoint_run, history_run, reclaim_run};
     sigset_t all, old;
 
     /* Signals are the loop's. */
@@ -403,6 +420,7 @@ commit_stop(struct store *store)
     pthread_cond_broadcast(&store->flush_wake);
     pthread_cond_broadcast(&store->index_wake);
     pthread_cond_broadcast(&store->checkpoint_wake);
+    pthread_cond_broadcast(&store->reclaim.wake);
     pthread_mutex_unlock(&store->lock);
     while (store->thread_count > 0)
         pthread_join(store->threads[--store->thread_count], NULL);

@@ -171,6 +171,8 @@ overview_put_change(struct store *store, const struct change *change,
                                      why);
     if (change->kind == CHANGE_EXPIRE)
         return expire_overview(store, change, why);
+    if (change->kind == CHANGE_CARRIED)
+        return 0;
     row = change_row(change);
     return overview_put_group(store->overview, &row, why);
 }

@@ -144,6 +144,13 @@ overview_recount(struct overview *overview, uint32_t group, uint64_t low,
 }
 
 int
+overview_move(struct overview *overview, uint64_t sequence,
+              const struct token *token, struct buffer *why)
+{
+    return overview->ops->move(overview, sequence, token, why);
+}
+
+int
 overview_commit(struct overview *overview, uint64_t applied,
                 struct buffer *why)
 {
@@ -160,6 +167,13 @@ int
 overview_fold(struct overview *overview, size_t keep, struct buffer *why)
 {
     return overview->ops->fold(overview, keep, why);
+}
+
+int
+overview_recent_begin(struct overview *overview, uint64_t *sequence_r,
+                      struct buffer *why)
+{
+    return overview->ops->recent_begin(overview, sequence_r, why);
 }
 
 size_t
@@ -179,6 +193,12 @@ overview_checkpoint(struct overview *overview, uint64_t *left_r,
                     struct buffer *why)
 {
     return overview->ops->checkpoint(overview, left_r, why);
+}
+
+int
+overview_flush(struct overview *overview, struct buffer *why)
+{
+    return overview->ops->flush(overview, why);
 }
 
 int

@@ -136,6 +136,10 @@ int overview_remove_ranges(struct overview *overview,
 /* These articles, in no group any more, can no longer be located either. */
 int overview_drop(struct overview *overview, const uint64_t *sequences,
                   size_t count, struct buffer *why);
+/* An article that has been folded lies elsewhere now (compaction).  Blocks go
+   on giving the old place as a hint. */
+int overview_move(struct overview *overview, uint64_t sequence,
+                  const struct token *token, struct buffer *why);
 int overview_commit(struct overview *overview, uint64_t applied,
                     struct buffer *why);
 
@@ -171,6 +175,10 @@ int overview_resume(struct overview *overview, struct buffer *why);
  * no more than keep rows and no fold is half done, -1 with why.
  */
 int overview_fold(struct overview *overview, size_t keep, struct buffer *why);
+/* No article with a lower sequence than *sequence_r is in recent: they have
+   been folded. */
+int overview_recent_begin(struct overview *overview, uint64_t *sequence_r,
+                          struct buffer *why);
 /* Rows in recent, those of an unfinished fold included. */
 size_t overview_recent(const struct overview *overview);
 
@@ -180,6 +188,12 @@ uint64_t overview_log_octets(const struct overview *overview);
    readers let it (PASSIVE).  *left_r: octets it could not yet move. */
 int overview_checkpoint(struct overview *overview, uint64_t *left_r,
                         struct buffer *why);
+/*
+ * From the index thread between two transactions: with this, and then an
+ * overview_checkpoint() that leaves nothing, all that was committed survives a
+ * power cut.
+ */
+int overview_flush(struct overview *overview, struct buffer *why);
 /* From the index thread between two transactions, when the checkpoint thread
    has nearly caught up: begin the log anew.  Does not wait for readers, but
    2 ms or so once the log is longer than 24 MB.  1 done, 0 a reader or a full

@@ -51,14 +51,19 @@ struct overview_ops {
                          uint64_t *removed_r, struct buffer *why);
     int (*drop)(struct overview *overview, const uint64_t *sequences,
                 size_t count, struct buffer *why);
+    int (*move)(struct overview *overview, uint64_t sequence,
+                const struct token *token, struct buffer *why);
     int (*commit)(struct overview *overview, uint64_t applied,
                   struct buffer *why);
     int (*resume)(struct overview *overview, struct buffer *why);
     int (*fold)(struct overview *overview, size_t keep, struct buffer *why);
+    int (*recent_begin)(struct overview *overview, uint64_t *sequence_r,
+                        struct buffer *why);
     size_t (*recent)(const struct overview *overview);
     uint64_t (*log_octets)(const struct overview *overview);
     int (*checkpoint)(struct overview *overview, uint64_t *left_r,
                       struct buffer *why);
+    int (*flush)(struct overview *overview, struct buffer *why);
     int (*restart_log)(struct overview *overview, struct buffer *why);
     int (*locate)(struct overview *overview, uint64_t sequence,
                   struct token *token_r, int64_t *arrival_r,

@@ -785,6 +785,20 @@ postgresql_checkpoint(struct overview *overview, uint64_t *left_r,
     return 0;
 }
 
+/* A transaction that waits for the disk, and with it for all before it. */
+static int
+postgresql_flush(struct overview *base, struct buffer *why)
+{
+    struct postgresql_overview *overview = postgresql_overview(base);
+
+    if (postgresql_begin(base, why) < 0)
+        return -1;
+    postgresql_with(overview);
+    if (postgresql_run(overview, WRITER_DURABLY, why) < 0)
+        return -1;
+    return postgresql_commit(base, overview->writer.applied, why);
+}
+
 static int
 postgresql_restart_log(struct overview *overview, struct buffer *why)
 {
@@ -808,12 +822,15 @@ const struct overview_ops overview_postgresql = {
     .remove = overview_writer_remove,
     .remove_ranges = overview_writer_remove_ranges,
     .drop = overview_writer_drop,
+    .move = overview_writer_move,
     .commit = postgresql_commit,
     .resume = postgresql_resume,
     .fold = overview_writer_fold,
+    .recent_begin = overview_writer_recent_begin,
     .recent = overview_writer_recent,
     .log_octets = postgresql_log_octets,
     .checkpoint = postgresql_checkpoint,
+    .flush = postgresql_flush,
     .restart_log = postgresql_restart_log,
     .locate = postgresql_locate,
     .reader_open = postgresql_reader_open,

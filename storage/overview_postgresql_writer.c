@@ -9,6 +9,8 @@
 const char *const postgresql_writer_sql[WRITER_STATEMENTS] = {
     [WRITER_BEGIN] = "BEGIN",
     [WRITER_COMMIT] = "COMMIT",
+    /* One such commit is behind all that came before. */
+    [WRITER_DURABLY] = "SET LOCAL synchronous_commit = on",
     /* Another writer's epoch is a division by zero: nothing is committed. */
     [WRITER_SET_META] = "UPDATE meta SET applied = $1::int8, moved = $2::int8,"
                         " epoch = $3::int8 / (epoch = $3::int8)::int",
@@ -53,6 +55,9 @@ const char *const postgresql_writer_sql[WRITER_STATEMENTS] = {
         " arrival = excluded.arrival",
     [WRITER_DROP_ARTICLES] = "DELETE FROM article WHERE sequence >= $1::int8"
                              " AND sequence <= $2::int8",
+    [WRITER_MOVE_ARTICLE] =
+        "UPDATE article SET segment = $2::int8, position = $3::int8,"
+        " octets = $4::int8 WHERE sequence = $1::int8",
     /* What is counted here is not what the caller counts: see
        overview_put_group() in storage/overview.h. */
     [WRITER_PUT_GROUP] =
@@ -643,6 +648,20 @@ drop_articles(struct overview_writer *writer, uint64_t first, uint64_t last,
 }
 
 static int
+move_article(struct overview_writer *writer, uint64_t sequence,
+             const struct token *token, struct buffer *why)
+{
+    struct postgresql_overview *overview = postgresql_writer(writer);
+    struct postgresql_values *values = postgresql_with(overview);
+
+    postgresql_add_number(values, (int64_t)sequence);
+    postgresql_add_number(values, token->segment);
+    postgresql_add_number(values, token->offset);
+    postgresql_add_number(values, token->octets);
+    return postgresql_run(overview, WRITER_MOVE_ARTICLE, why);
+}
+
+static int
 raise_group(struct overview_writer *writer, const struct record_group *place,
             struct buffer *why)
 {
@@ -694,6 +713,7 @@ const struct overview_rows postgresql_rows = {
     .less_group = less_group,
     .raise_group = raise_group,
     .drop_articles = drop_articles,
+    .move_article = move_article,
 };
 
 int

@@ -100,6 +100,9 @@ static const char *const statements[STATEMENT_COUNT] = {
         "INSERT OR REPLACE INTO article VALUES (?1, ?2, ?3, ?4, ?5)",
     [STATEMENT_DROP_ARTICLES] =
         "DELETE FROM article WHERE sequence BETWEEN ?1 AND ?2",
+    [STATEMENT_MOVE_ARTICLE] = "UPDATE article SET segment = ?2,"
+                               " position = ?3, octets = ?4"
+                               " WHERE sequence = ?1",
     /* What is counted here is not what the caller counts: see
        overview_put_group() in storage/overview.h. */
     [STATEMENT_PUT_GROUP] =
@@ -758,6 +761,15 @@ sqlite_resume(struct overview *base, struct buffer *why)
     return 0;
 }
 
+/* The checkpoint syncs the log before it moves it. */
+static int
+sqlite_flush(struct overview *overview, struct buffer *why)
+{
+    (void)overview;
+    (void)why;
+    return 0;
+}
+
 const struct overview_ops overview_sqlite = {
     .name = "sqlite",
     .open = sqlite_open,
@@ -773,12 +785,15 @@ const struct overview_ops overview_sqlite = {
     .remove = overview_writer_remove,
     .remove_ranges = overview_writer_remove_ranges,
     .drop = overview_writer_drop,
+    .move = overview_writer_move,
     .commit = sqlite_commit,
     .resume = sqlite_resume,
     .fold = overview_writer_fold,
+    .recent_begin = overview_writer_recent_begin,
     .recent = overview_writer_recent,
     .log_octets = sqlite_log_octets,
     .checkpoint = sqlite_checkpoint,
+    .flush = sqlite_flush,
     .restart_log = sqlite_restart_log,
     .locate = sqlite_locate,
     .reader_open = sqlite_reader_open,

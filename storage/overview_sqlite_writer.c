@@ -493,6 +493,15 @@ drop_articles(struct overview_writer *writer, uint64_t first, uint64_t last,
 }
 
 static int
+move_article(struct overview_writer *writer, uint64_t sequence,
+             const struct token *token, struct buffer *why)
+{
+    sqlite_bind_token(
+        sqlite_writer(writer)->statements[STATEMENT_MOVE_ARTICLE], 2, token);
+    return run_with(writer, STATEMENT_MOVE_ARTICLE, sequence, why);
+}
+
+static int
 raise_group(struct overview_writer *writer, const struct record_group *place,
             struct buffer *why)
 {
@@ -534,6 +543,7 @@ const struct overview_rows sqlite_rows = {
     .less_group = less_group,
     .raise_group = raise_group,
     .drop_articles = drop_articles,
+    .move_article = move_article,
 };
 
 int

@@ -389,16 +389,37 @@ overview_writer_remove_ranges(struct overview *overview,
 }
 
 int
+overview_writer_recent_begin(struct overview *overview, uint64_t *sequence_r,
+                             struct buffer *why)
+{
+    struct overview_writer *writer = overview_writer(overview);
+
+    *sequence_r = UINT64_MAX;
+    return writer->recent == 0
+               ? 0
+               : writer->rows->recent_begin(writer, sequence_r, why);
+}
+
+int
+overview_writer_move(struct overview *overview, uint64_t sequence,
+                     const struct token *token, struct buffer *why)
+{
+    struct overview_writer *writer = overview_writer(overview);
+
+    assert(writer->in_transaction);
+    return writer->rows->move_article(writer, sequence, token, why);
+}
+
+int
 overview_writer_drop(struct overview *overview, const uint64_t *sequences,
                      size_t count, struct buffer *why)
 {
     struct overview_writer *writer = overview_writer(overview);
-    uint64_t recent = UINT64_MAX; /* rows of recent begin here */
+    uint64_t recent; /* rows of recent begin here */
     size_t next;
 
     assert(writer->in_transaction);
-    if (writer->recent > 0
-        && writer->rows->recent_begin(writer, &recent, why) < 0)
+    if (overview_writer_recent_begin(overview, &recent, why) < 0)
         return -1;
     for (size_t i = 0; i < count; i = next) {
         next = i + 1;

@@ -145,6 +145,8 @@ struct overview_rows {
     /* The rows of article with a sequence of first to last go. */
     int (*drop_articles)(struct overview_writer *writer, uint64_t first,
                          uint64_t last, struct buffer *why);
+    int (*move_article)(struct overview_writer *writer, uint64_t sequence,
+                        const struct token *token, struct buffer *why);
 };
 
 struct overview_writer {
@@ -185,6 +187,10 @@ int overview_writer_remove_ranges(struct overview *overview,
                                   struct buffer *why);
 int overview_writer_drop(struct overview *overview, const uint64_t *sequences,
                          size_t count, struct buffer *why);
+int overview_writer_move(struct overview *overview, uint64_t sequence,
+                         const struct token *token, struct buffer *why);
+int overview_writer_recent_begin(struct overview *overview,
+                                 uint64_t *sequence_r, struct buffer *why);
 /* The groups of a row of recent. */
 void overview_places_add(struct overview_places *places, uint64_t sequence,
                          const struct record_group *groups, size_t count);

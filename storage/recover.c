@@ -43,7 +43,7 @@ struct recovery {
     struct buffer groups;
     struct buffer lines;
     size_t records;   /* in it, of any kind */
-    uint64_t last;    /* sequence of the last one */
+    uint64_t last;    /* the highest sequence so far */
     bool transaction; /* the overview's is open */
     /* what was done */
     uint64_t replayed;
@@ -567,9 +567,13 @@ replay(void *context, const struct record *record, struct buffer *why)
 {
     struct recovery *recovery = context;
 
+    /* It has been copied, and the segment that it lay in was not removed. */
+    if (record->head.type == RECORD_ARTICLE
+        && record->head.sequence <= recovery->last)
+        return 0;
     if (replay_one(recovery, record, why) < 0)
         return -1;
-    recovery->last = record->head.sequence;
+    recovery->last = largest(recovery->last, record->head.sequence);
     recovery->records++;
     recovery->replayed++;
     show_progress(recovery);

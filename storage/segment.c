@@ -38,21 +38,16 @@ segment_number(const char *name, const char *suffix)
 }
 
 static int
-head_write(int fd, uint32_t number, uint64_t epoch, uint64_t first_sequence,
-           struct buffer *why)
+head_write(int fd, const struct segment_head *identity, struct buffer *why)
 {
     char octets[SEGMENT_HEAD_OCTETS] = {0};
     struct iovec whole = {.iov_base = octets, .iov_len = sizeof(octets)};
-    struct segment_head head = {
-        .magic = SEGMENT_MAGIC,
-        .version = SPOOL_VERSION,
-        .segment = number,
-        .epoch = epoch,
-        .first_sequence = first_sequence,
-        .created = time(NULL),
-    };
+    struct segment_head head = *identity;
+    uint32_t number = head.segment;
     ssize_t written;
 
+    head.magic = SEGMENT_MAGIC;
+    head.version = SPOOL_VERSION;
     head.crc = crc32c(0, &head, offsetof(struct segment_head, crc));
     memcpy(octets, &head, sizeof(head));
     written = pwritev(fd, &whole, 1, 0);
@@ -84,6 +79,8 @@ int
 segment_create(int dir_fd, uint32_t number, uint64_t octets, uint64_t epoch,
                struct buffer *why)
 {
+    const struct segment_head head = {
+        .segment = number, .epoch = epoch, .created = time(NULL)};
     char name[SEGMENT_NAME_OCTETS];
     int fd;
 
@@ -92,7 +89,7 @@ segment_create(int dir_fd, uint32_t number, uint64_t octets, uint64_t epoch,
     if (fd < 0)
         return why_set_errno(why, "%s", name);
     if (space_take(fd, number, octets, why) < 0
-        || head_write(fd, number, epoch, 0, why) < 0)
+        || head_write(fd, &head, why) < 0)
         goto fail;
     if (fdatasync(fd) < 0) {
         why_set_errno(why, "%s: fdatasync", name);
@@ -126,15 +123,15 @@ segment_create_fitting(int dir_fd, uint32_t number, uint64_t *octets,
 }
 
 int
-segment_adopt(int dir_fd, int fd, uint32_t number, uint64_t epoch,
-              uint64_t first_sequence, struct buffer *why)
+segment_adopt(int dir_fd, int fd, const struct segment_head *head,
+              struct buffer *why)
 {
     char made[SEGMENT_NAME_OCTETS];
     char name[SEGMENT_NAME_OCTETS];
 
-    segment_name(made, number, "new");
-    segment_name(name, number, "seg");
-    if (head_write(fd, number, epoch, first_sequence, why) < 0)
+    segment_name(made, head->segment, "new");
+    segment_name(name, head->segment, "seg");
+    if (head_write(fd, head, why) < 0)
         return -1;
     if (fdatasync(fd) < 0)
         return why_set_errno(why, "%s: fdatasync", made);

@@ -36,10 +36,11 @@ int segment_create(int dir_fd, uint32_t number, uint64_t octets,
    do: *octets says how long it is. */
 int segment_create_fitting(int dir_fd, uint32_t number, uint64_t *octets,
                            uint64_t epoch, struct buffer *why);
-/* Make it part of the log: %08x.seg, durable with its name.  0 or -1 with
+/* Make it part of the spool: %08x.seg, durable with its name.  head says which
+   it is, as it will stand in it but for magic, version and sum.  0 or -1 with
    why. */
-int segment_adopt(int dir_fd, int fd, uint32_t number, uint64_t epoch,
-                  uint64_t first_sequence, struct buffer *why);
+int segment_adopt(int dir_fd, int fd, const struct segment_head *head,
+                  struct buffer *why);
 /* 1 and *head_r; 0 when the head is damaged; -1 with why when it cannot be
    read or is of another version. */
 int segment_head_read(int fd, uint32_t number, struct segment_head *head_r,

@@ -131,7 +131,14 @@ fault_tell(const struct spool *spool, enum spool_fault_kind kind,
 static int
 segment_add(struct spool *spool, uint32_t number, struct buffer *why)
 {
-    struct found_segment found = {.number = number};
+    struct found_segment found = {
+        .number = number,
+        /* What its head would say, were it damaged. */
+        .storage_class = (number & (uint32_t)SEGMENT_COMPACTED) != 0
+                             ? CLASS_SURVIVORS
+                             : CLASS_LOG,
+        .last_sequence = UINT64_MAX,
+    };
     struct buffer reason = BUFFER_EMPTY;
     struct segment_head head;
     char name[SEGMENT_NAME_OCTETS];
@@ -162,6 +169,7 @@ segment_add(struct spool *spool, uint32_t number, struct buffer *why)
         found.storage_class = head.storage_class;
         found.epoch = head.epoch;
         found.first_sequence = head.first_sequence;
+        found.last_sequence = head.first_sequence + head.span;
         if (head.epoch > spool->epoch)
             spool->epoch = head.epoch;
     } else if (spool->fault != NULL) {
@@ -447,5 +455,8 @@ spool_last_segment(const struct spool *spool)
 {
     if (spool->segment != 0)
         return spool->segment;
-    return spool->count > 0 ? spool->segments[spool->count - 1].number : 0;
+    for (size_t i = spool->count; i > 0; i--)
+        if (spool->segments[i - 1].storage_class == CLASS_LOG)
+            return spool->segments[i - 1].number;
+    return 0;
 }

@@ -14,6 +14,13 @@
  * SNAPSHOT behind them.  Segment numbers only grow and are never used again;
  * a missing one was removed by expire.
  *
+ * What survives of a segment that is nearly dead is copied to a compaction
+ * segment, record for record with the sequence it has, and the old one goes.
+ * It stands outside the chain: its number has SEGMENT_COMPACTED in it, its
+ * head a storage class, it has neither TRUNC nor SNAPSHOT, and it is complete
+ * and synced before it gets its name.  A record that lies in two segments is
+ * the same in both.
+ *
  * A batch whose sums are wrong, with no batch behind it that was written after
  * it was synced, is a torn tail: never acknowledged, left behind.  Any other
  * bad batch is corruption: what records of it sum are taken all the same, the
@@ -51,14 +58,19 @@ struct segment_head {
     uint32_t version;
     uint32_t segment;       /* its number, from 1 */
     uint32_t storage_class; /* 0: the log itself; else made by compaction and
-                               outside the chain */
+                               outside the chain: enum storage_class */
     uint64_t epoch; /* of the writer that made it: raised at every start */
     uint64_t first_sequence;
-    int64_t created; /* seconds since the epoch */
-    uint32_t zero;
-    uint32_t crc; /* crc32c of all before it */
+    int64_t created; /* seconds since the epoch.  Compaction: what had been
+                        removed by then is not in it */
+    uint32_t span;   /* compaction: the last sequence in it less the first */
+    uint32_t crc;    /* crc32c of all before it */
 };
 _Static_assert(sizeof(struct segment_head) == 48, "on disk");
+
+/* In the number of every compaction segment. */
+enum { SEGMENT_COMPACTED = INT32_MIN };
+enum storage_class { CLASS_LOG = 0, CLASS_SURVIVORS = 1 };
 
 struct batch_head {
     uint32_t magic;
@@ -277,7 +289,9 @@ void spool_set_durable(struct spool *spool, uint32_t segment, uint32_t end);
 /*
  * Walk all good records of the log in order of sequence from the first whose
  * sequence is > after.  A batch is given only when the whole of it is good.
- * Compaction segments stand outside the log and are passed over.  func returns
+ * Records of compaction segments come where their first sequence belongs; one
+ * that lies in the log too comes twice, at the same sequence or a lower one
+ * than the last: give heed to the first.  func returns
  * 0 to go on, -1 with why to stop.  Corruption in the middle is logged loudly
  * and stepped over; the torn tail is found here and remembered for
  * spool_begin().  The newest segment is synced first, so that what is given
@@ -409,5 +423,52 @@ int spool_write(struct spool *spool, struct batch *const *batches,
 bool spool_has_room(struct spool *spool);
 /* Octets free on the spool's file system, octets used by segments. */
 void spool_space(struct spool *spool, uint64_t *free_r, uint64_t *used_r);
+
+/* --- taking segments away: storage/spool_reclaim.c, any one thread --- */
+
+struct spool_segment {
+    uint32_t number;
+    uint32_t storage_class;
+    uint64_t first_sequence;
+    uint64_t last_sequence; /* compaction; of the log: 0, not known */
+    int64_t created;
+    uint64_t octets; /* of its file */
+};
+
+/* All segments in a spool's directory whose head is good, the log's first,
+   ascending by number; the caller frees *list_r.  Anyone may.  0 or -1 with
+   why. */
+int spool_list(const char *path, struct spool_segment **list_r,
+               size_t *count_r, struct buffer *why);
+/* Walk the records of one segment that nobody writes to any more.  -1 with why
+   also when anything in it is damaged. */
+int spool_walk_segment(const struct spool *spool,
+                       const struct spool_segment *segment,
+                       spool_walk_func *func, void *context,
+                       struct buffer *why);
+/* Does the log in this segment end here for sure?  What lies behind is cut
+   off, so that no TRUNC record is needed to say so.  -1 with why; that it was
+   found damaged once is a reason. */
+int spool_cut(const struct spool *spool, uint32_t number, uint32_t end,
+              struct buffer *why);
+/* Remove a segment for good, durably.  0 or -1 with why. */
+int spool_remove(const struct spool *spool, uint32_t number,
+                 struct buffer *why);
+
+/* A compaction segment being made.  Records come in order of sequence. */
+struct compaction;
+/* octets: at least what the records take.  created: see struct segment_head.
+   NULL with why. */
+struct compaction *compaction_begin(const struct spool *spool, uint64_t octets,
+                                    int64_t created, struct buffer *why);
+/* Copy the record of this sequence that lies there, checked; *token_r is where
+   it will lie.  0 or -1 with why. */
+int compaction_add(struct compaction *compaction, const struct token *from,
+                   uint64_t sequence, struct token *token_r,
+                   struct buffer *why);
+/* Make it a segment of the spool, durably. */
+int compaction_finish(struct compaction *compaction, struct buffer *why);
+/* What was not finished leaves nothing behind. */
+void compaction_free(struct compaction **compaction);
 
 #endif

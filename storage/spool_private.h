@@ -22,6 +22,7 @@ struct found_segment {
     uint32_t storage_class;  /* not 0: outside the log */
     uint64_t epoch;          /* 0: its head is damaged */
     uint64_t first_sequence; /* 0: not known */
+    uint64_t last_sequence;  /* compaction segments only */
     uint32_t end;            /* of the log in it; 0: not known yet */
     uint64_t octets;         /* that the file takes on the disk */
 };

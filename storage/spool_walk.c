@@ -282,17 +282,122 @@ start_find(const struct spool *spool, uint64_t after)
     return start;
 }
 
+/* --- compaction segments --- */
+
+/* A head that is damaged does not say where the segment belongs; its first
+   batch does. */
+static int
+first_sequence_find(const struct spool *spool, struct found_segment *found,
+                    struct buffer *why)
+{
+    struct batch_head head;
+    int fd = found_open(spool, found, why);
+
+    if (fd < 0)
+        return -1;
+    if (pread(fd, &head, sizeof(head), SEGMENT_HEAD_OCTETS)
+            == (ssize_t)sizeof(head)
+        && batch_head_is_good(&head, found->number, 0, SEGMENT_HEAD_OCTETS))
+        found->first_sequence = head.first_sequence;
+    close(fd);
+    if (found->first_sequence == 0)
+        warn("spool: segment %08" PRIx32 " IS DAMAGED at its beginning:"
+             " its articles are lost to a rebuild",
+             found->number);
+    return 0;
+}
+
+static int
+compaction_walk(struct spool *spool, const struct found_segment *found,
+                uint64_t after, spool_walk_func *func, void *context,
+                struct buffer *why)
+{
+    struct segment_walk walk = {
+        .fd = found_open(spool, found, why),
+        .segment = found->number,
+        .epoch = found->epoch,
+        .after = after,
+        .func = func,
+        .context = context,
+    };
+    int status;
+
+    if (walk.fd < 0)
+        return -1;
+    status = segment_walk(&walk, why);
+    close(walk.fd);
+    if (status == 0 && (walk.damaged || found->epoch == 0))
+        quarantine(spool, found->number);
+    return status;
+}
+
+/* Does a come before b?  Of two that begin alike one is left from a compaction
+   that was cut short. */
+static bool
+comes_before(const struct found_segment *a, const struct found_segment *b)
+{
+    return a->first_sequence != b->first_sequence
+               ? a->first_sequence < b->first_sequence
+               : a->number < b->number;
+}
+
+/* Those that begin behind `from` and before `to`, in order. */
+static int
+compactions_walk(struct spool *spool, uint64_t from, uint64_t to,
+                 uint64_t after, spool_walk_func *func, void *context,
+                 struct buffer *why)
+{
+    struct found_segment last = {.first_sequence = from, .number = UINT32_MAX};
+
+    for (;;) {
+        const struct found_segment *next = NULL;
+
+        for (size_t i = 0; i < spool->count; i++) {
+            struct found_segment *found = &spool->segments[i];
+
+            if (found->storage_class == CLASS_LOG
+                || found->last_sequence <= after)
+                continue;
+            if (found->first_sequence == 0
+                && first_sequence_find(spool, found, why) < 0)
+                return -1;
+            if (comes_before(&last, found) && found->first_sequence < to
+                && (next == NULL || comes_before(found, next)))
+                next = found;
+        }
+        if (next == NULL)
+            return 0;
+        if (compaction_walk(spool, next, after, func, context, why) < 0)
+            return -1;
+        last = *next;
+    }
+}
+
 static int
 walk_from(struct spool *spool, size_t start, uint64_t after,
           spool_walk_func *func, void *context, struct buffer *why)
 {
+    uint64_t done = 0; /* compaction segments that begin up to here */
+
     spool->last_sequence = 0;
     spool->last_arrival = 0;
-    for (size_t i = start; i < spool->count; i++)
-        if (spool->segments[i].storage_class == 0
-            && walk_one(spool, i, after, func, context, why) < 0)
+    for (size_t i = start; i < spool->count; i++) {
+        const struct found_segment *found = &spool->segments[i];
+
+        if (found->storage_class != CLASS_LOG)
+            continue;
+        if (found->first_sequence > done) {
+            if (compactions_walk(spool, done, found->first_sequence + 1, after,
+                                 func, context, why)
+                < 0)
+                return -1;
+            done = found->first_sequence;
+        }
+        if (walk_one(spool, i, after, func, context, why) < 0)
             return -1;
-    return 0;
+    }
+    return compactions_walk(spool, done, UINT64_MAX, after, func, context,
+                            why);
 }
 
 int

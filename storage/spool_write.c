@@ -182,15 +182,19 @@ static int
 opening_enter(struct spool *spool, struct opening *opening, struct buffer *why)
 {
     struct batch *first = opening->first;
+    const struct segment_head head = {
+        .segment = first->segment,
+        .epoch = spool->own_epoch,
+        .first_sequence = first->first_sequence,
+        .created = time(NULL),
+    };
     int old_fd = spool->fd;
     uint64_t old_end = spool->synced;
 
     spool->fd = opening->fd;
     spool->open_segment = first->segment;
     spool->synced = SEGMENT_HEAD_OCTETS;
-    if (segment_adopt(spool->dir_fd, spool->fd, first->segment,
-                      spool->own_epoch, first->first_sequence, why)
-        < 0) {
+    if (segment_adopt(spool->dir_fd, spool->fd, &head, why) < 0) {
         if (old_fd >= 0)
             close(old_fd);
         return -1;

@@ -72,6 +72,7 @@ init_threads(struct store *store)
     queue_open(&store->flushed);
     queue_open(&store->done);
     queue_open(&store->mends);
+    reclaim_init(store);
 }
 
 struct store *
@@ -180,6 +181,7 @@ store_free(struct store **store)
     pthread_cond_destroy(&old->flush_wake);
     pthread_cond_destroy(&old->index_wake);
     pthread_cond_destroy(&old->checkpoint_wake);
+    reclaim_free(old);
     pthread_mutex_destroy(&old->lock);
     free(old);
     *store = NULL;
@@ -263,6 +265,7 @@ store_break(struct store *store, const char *what, const struct buffer *why)
     pthread_cond_broadcast(&store->flush_wake);
     pthread_cond_broadcast(&store->index_wake);
     pthread_cond_broadcast(&store->checkpoint_wake);
+    pthread_cond_broadcast(&store->reclaim.wake);
     pthread_mutex_unlock(&store->lock);
     /* It fails only when the counter is full: then it is readable anyway. */
     if (store->event_fd >= 0)
@@ -741,6 +744,7 @@ store_reap(struct store *store, struct buffer *why)
         store->later = NULL;
         waiters_run(store, later);
     }
+    reclaim_reap(store);
     /* Those who had waited may have begun a new group. */
     store_turn_ended(store);
     return 0;
@@ -782,6 +786,7 @@ static const struct {
     {"changegroup", 3, 3, store_changegroup},
     {"rmgroup", 2, 2, store_rmgroup},
     {"cancel", 2, 2, store_cancel},
+    {"reclaim", 2, 2, store_reclaim},
 };
 
 void

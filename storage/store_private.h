@@ -21,6 +21,7 @@
 #include "storage/expiry.h"
 #include "storage/history.h"
 #include "storage/overview.h"
+#include "storage/reclaim.h"
 #include "storage/spool.h"
 #include "storage/store.h"
 
@@ -28,8 +29,9 @@ enum {
     /* What one flush, and one transaction of the index thread, takes. */
     COMMIT_ARTICLES_MAX = 1000,
     COMMIT_OCTETS_MAX = 8 * 1024 * 1024,
-    /* Flush, index, the checkpoints of the overview and of the history. */
-    STORE_THREADS = 4,
+    /* Flush, index, the checkpoints of the overview and of the history, and
+       who takes segments away. */
+    STORE_THREADS = 5,
     /* What a command may say. */
     DESCRIPTION_OCTETS_MAX = 400,
     CREATOR_OCTETS_MAX = 250,
@@ -144,7 +146,13 @@ struct commit_article {
     void *context;
 };
 
-enum change_kind { CHANGE_GROUP, CHANGE_CANCEL, CHANGE_EXPIRE, CHANGE_MEND };
+enum change_kind {
+    CHANGE_GROUP,
+    CHANGE_CANCEL,
+    CHANGE_EXPIRE,
+    CHANGE_MEND,
+    CHANGE_CARRIED, /* what an older segment said: the indices have it */
+};
 
 /* A change other than an article. */
 struct change {
@@ -279,8 +287,9 @@ struct store {
     bool stopping;
     bool broken;
     struct buffer broken_why;
-    bool restart_log;     /* checkpoint -> index: begin the log anew */
-    struct purge *purges; /* the index thread takes from it */
+    bool restart_log;       /* checkpoint -> index: begin the log anew */
+    struct purge *purges;   /* the index thread takes from it */
+    struct reclaim reclaim; /* storage/reclaim.h says what of it */
     uint64_t committed_articles;
     uint64_t commits;
     _Atomic int64_t waiting_ms; /* since when the index thread waits for the
