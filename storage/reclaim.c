@@ -44,6 +44,9 @@ struct look {
     size_t from_size;
     struct buffer remembered; /* struct remembered */
     struct buffer ranges;     /* struct expired_range */
+    uint64_t *lows; /* owned, by group: below its low mark the log must say
+                       that there is nothing, of sequences up to this; 0 */
+    uint32_t lows_size;
     uint64_t moderated; /* what the moderators' queue has read; 0: nothing */
 };
 
@@ -136,14 +139,14 @@ turn_give(struct store *store, enum reclaim_stage stage,
 /* --- what is still needed of a record --- */
 
 /*
- * May an article that a record of this arrival removed, of this sequence or
- * one in between, still lie in another segment?  In a segment of the log it
- * does when its sequence falls into it; in a compaction segment only when that
- * was made before.
+ * May an article of one of these sequences still lie in another segment, that
+ * was gone as a whole at this time?  In a segment of the log it does when its
+ * sequence falls into it; in a compaction segment only when that was made
+ * before.
  */
 static bool
 is_elsewhere(const struct look *look, uint64_t first, uint64_t last,
-             int64_t removed)
+             int64_t gone)
 {
     for (size_t i = 0; i < look->all_count; i++) {
         const struct spool_segment *other = &look->all[i];
@@ -157,7 +160,7 @@ is_elsewhere(const struct look *look, uint64_t first, uint64_t last,
             end = i + 1 < look->all_count && next->storage_class == CLASS_LOG
                       ? next->first_sequence
                       : UINT64_MAX;
-        } else if (removed < other->created) {
+        } else if (gone < other->created) {
             continue;
         }
         if (other->first_sequence <= last && first <= end)
@@ -273,19 +276,44 @@ look_removed(struct look *look, const struct remembered *removed,
     return 0;
 }
 
-/* What lies below a group's low mark the snapshots say. */
+/*
+ * What may be copied while it is in another group is copied with all of its
+ * groups.  All that went at the beginning of a group is one range.
+ */
 static void
-look_range(struct look *look, const struct expired_range *range,
-           int64_t arrival)
+look_range(struct look *look, const struct expired_range *range)
 {
     const struct active *active = look->store->active;
+    uint64_t *low;
 
-    if (range->group == 0 || range->group > active_count(active)
-        || range->last < active_marks(active, range->group).low
+    if (range->group == 0 || range->group >= look->lows_size
         || !is_elsewhere(look, range->first_sequence, range->last_sequence,
-                         arrival))
+                         INT64_MAX))
         return;
-    buffer_append(&look->ranges, range, sizeof(*range));
+    if (range->last >= active_marks(active, range->group).low) {
+        buffer_append(&look->ranges, range, sizeof(*range));
+        return;
+    }
+    low = &look->lows[range->group];
+    if (range->last_sequence > *low)
+        *low = range->last_sequence;
+}
+
+static void
+lows_collect(struct look *look)
+{
+    for (uint32_t id = 1; id < look->lows_size; id++) {
+        struct expired_range range = {
+            .group = id,
+            .first = 1,
+            .last = active_marks(look->store->active, id).low - 1,
+            .first_sequence = 1,
+            .last_sequence = look->lows[id],
+        };
+
+        if (look->lows[id] != 0)
+            buffer_append(&look->ranges, &range, sizeof(range));
+    }
 }
 
 static int
@@ -312,7 +340,7 @@ look_cancel(struct look *look, const struct record *record, struct buffer *why)
             .last_sequence = removal.sequence,
         };
 
-        look_range(look, &range, record->head.arrival);
+        look_range(look, &range);
     }
     return look_removed(look, &removed, record->head.arrival, why);
 }
@@ -329,7 +357,7 @@ look_expire(struct look *look, const struct record *record, struct buffer *why)
     for (size_t i = 0; i < expiry.head.range_count; i++) {
         struct expired_range range = expiry_range(&expiry, i);
 
-        look_range(look, &range, record->head.arrival);
+        look_range(look, &range);
     }
     for (size_t i = 0; i < expiry.head.article_count; i++) {
         struct history_entry entry = expiry_entry(&expiry, i);
@@ -452,14 +480,53 @@ record_new(struct look *look, enum record_type type)
     return &record->payload;
 }
 
+/* By ID and article; of several that say the same the longest comes first. */
+static int
+compare_remembered(const void *left, const void *right)
+{
+    const struct remembered *a = left;
+    const struct remembered *b = right;
+    int order = memcmp(&a->hash, &b->hash, sizeof(a->hash));
+
+    if (order != 0)
+        return order;
+    if (a->sequence != b->sequence)
+        return a->sequence < b->sequence ? -1 : 1;
+    return a->until > b->until ? -1 : a->until < b->until;
+}
+
+/* A segment may say the same more than once.  How many there are then. */
+static size_t
+remembered_sort(struct look *look)
+{
+    struct remembered *ids =
+        (struct remembered *)(void *)look->remembered.data;
+    size_t count = look->remembered.used / sizeof(*ids);
+    size_t kept = 0;
+
+    if (count > 0)
+        qsort(ids, count, sizeof(*ids), compare_remembered);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0
+            || memcmp(&ids[kept - 1].hash, &ids[i].hash, sizeof(ids[i].hash))
+                   != 0
+            || ids[kept - 1].sequence != ids[i].sequence)
+            ids[kept++] = ids[i];
+    look->remembered.used = kept * sizeof(*ids);
+    return kept;
+}
+
+/* Ranges first: a replay takes an article out of its groups, and then away. */
 static void
 records_collect(struct look *look)
 {
-    size_t count = look->remembered.used / sizeof(struct remembered);
-    size_t ranges = look->ranges.used / sizeof(struct expired_range);
-    struct expired_range *range =
-        (struct expired_range *)(void *)look->ranges.data;
+    size_t count = remembered_sort(look);
+    struct expired_range *range;
+    size_t ranges;
 
+    lows_collect(look);
+    range = (struct expired_range *)(void *)look->ranges.data;
+    ranges = look->ranges.used / sizeof(*range);
     for (size_t i = 0; i < ranges; i += EXPIRY_RANGES_MAX)
         expiry_build(record_new(look, RECORD_EXPIRE), 0, range + i,
                      ranges - i < EXPIRY_RANGES_MAX ? ranges - i
@@ -613,6 +680,8 @@ reclaim_segment(struct store *store)
     reclaim_clear(reclaim);
     reclaim->last_sequence = 0;
     look.moderated = moderated_read(store);
+    look.lows_size = active_count(store->active) + 1;
+    look.lows = xcalloc(look.lows_size, sizeof(*look.lows));
     status = segment_find(&look, &why);
     if (status == 0)
         status = segment_look(&look, &why);
@@ -638,6 +707,7 @@ reclaim_segment(struct store *store)
     }
     free(look.all);
     free(look.from);
+    free(look.lows);
     buffer_free(&look.remembered);
     buffer_free(&look.ranges);
     buffer_free(&why);

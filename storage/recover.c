@@ -339,8 +339,9 @@ replay_range(struct recovery *recovery, const struct expired_range *range,
     if (range->group > GROUP_ID_MAX)
         return;
     group = groups_at(recovery->store, range->group);
-    /* From before the group was removed and made anew. */
-    if (range->last < group->low)
+    /* From before the group was removed and made anew.  (Its low mark says
+       nothing: a snapshot may have told it before.) */
+    if (range->last <= group->purge_to)
         return;
     group->count -= removed < group->count ? removed : group->count;
     if (range->first <= group->low)
@@ -482,10 +483,8 @@ replay_group(struct recovery *recovery, const struct overview_group *row,
 
     if (row->high > group->high)
         group->high = row->high;
-    if (row->low > group->low) {
+    if (row->low > group->low)
         group->low = row->low;
-        group->low_raised = !removed;
-    }
     if (group->name != NULL && (!is_news || group_is(group, row)))
         return 0;
     group_assign(group, row);
@@ -695,51 +694,6 @@ recovery_free(struct recovery *recovery)
     buffer_free(&recovery->text);
 }
 
-/*
- * Below a group's low mark nothing is left.  What said so of single articles
- * may have left the log before they did; the snapshots have the low marks.
- */
-static int
-settle_lows(struct store *store, struct buffer *why)
-{
-    struct expired_range *ranges =
-        xcalloc(store->group_count + (size_t)1, sizeof(*ranges));
-    uint64_t *removed =
-        xcalloc(store->group_count + (size_t)1, sizeof(*removed));
-    size_t count = 0;
-    int result = 0;
-
-    for (uint32_t id = 1; id <= store->group_count; id++) {
-        const struct group *group = &store->groups[id - 1];
-
-        if (group->low_raised && group->low > 1)
-            ranges[count++] = (struct expired_range){
-                .group = id,
-                .first = 1,
-                .last = group->low - 1,
-                .first_sequence = 1,
-                .last_sequence = INT64_MAX,
-            };
-    }
-    if (count > 0
-        && (overview_begin(store->overview, why) < 0
-            || overview_remove_ranges(store->overview, ranges, count, removed,
-                                      why)
-                   < 0
-            || overview_commit(store->overview,
-                               overview_applied(store->overview), why)
-                   < 0))
-        result = -1;
-    for (size_t i = 0; i < count && result == 0; i++) {
-        struct group *group = groups_at(store, ranges[i].group);
-
-        group->count -= removed[i] < group->count ? removed[i] : group->count;
-    }
-    free(ranges);
-    free(removed);
-    return result;
-}
-
 /* Bring both indices up to the end of the log. */
 static int
 replay_log(struct store *store, struct recovery *recovery, struct buffer *why)
@@ -756,8 +710,7 @@ replay_log(struct store *store, struct recovery *recovery, struct buffer *why)
         spool_set_durable(store->spool, segment, end);
     if (overview_groups(store->overview, take_group, store, why) < 0
         || spool_walk(store->spool, after, replay, recovery, why) < 0
-        || finish_transaction(recovery, why) < 0
-        || settle_lows(store, why) < 0)
+        || finish_transaction(recovery, why) < 0)
         return -1;
     if (recovery->unknown > 0)
         warn("store: records of unknown types passed over: count=%llu",

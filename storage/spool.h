@@ -432,7 +432,7 @@ struct spool_segment {
     uint64_t first_sequence;
     uint64_t last_sequence; /* compaction; of the log: 0, not known */
     int64_t created;
-    uint64_t octets; /* of its file */
+    uint64_t octets; /* of its file, behind the head */
 };
 
 /* All segments in a spool's directory whose head is good, the log's first,

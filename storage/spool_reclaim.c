@@ -75,7 +75,9 @@ segment_look(int dir_fd, uint32_t number, struct spool_segment *segment_r,
                              ? head.first_sequence + head.span
                              : 0,
         .created = head.created,
-        .octets = (uint64_t)st.st_size,
+        .octets = st.st_size > SEGMENT_HEAD_OCTETS
+                      ? (uint64_t)st.st_size - SEGMENT_HEAD_OCTETS
+                      : 0,
     };
     return 1;
 }

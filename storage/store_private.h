@@ -58,7 +58,6 @@ struct group {
     uint64_t low;
     uint64_t count;
     bool low_unknown;  /* its lowest article was removed */
-    bool low_raised;   /* by what a snapshot says */
     uint64_t purge_to; /* it was removed when this was its high mark */
 };
 
