@@ -320,6 +320,8 @@ main(int argc, char **argv)
     if (result == 0 && !expire.dry_run && !stopping)
         result = reclaim_segments(expire.target, expire.config, expire.walk,
                                   &expire.tally, &stopping, &why);
+    if (result == 0 && !expire.dry_run && !stopping)
+        result = reclaim_upkeep(expire.target, &expire.tally, &why);
     status = expire_end(&expire, result, &why);
     expire_close(&expire);
     buffer_free(&why);

@@ -19,6 +19,36 @@ enum {
     ALIVE_PERCENT = 25,
 };
 
+/* Ask the store, and its next writer where the last one is gone. */
+static int
+ask(struct target *target, int words, const char *const *word,
+    struct buffer *answer, struct buffer *why)
+{
+    int result;
+
+    while ((result = target_command(target, words, word, answer, why)) < 0
+           && target_is_lost(target) && target_reopen(target, why) == 0)
+        ;
+    return result;
+}
+
+int
+reclaim_upkeep(struct target *target, struct tally *tally, struct buffer *why)
+{
+    static const char *const words[] = {"upkeep"};
+    struct buffer answer = BUFFER_EMPTY;
+    int result = ask(target, 1, words, &answer, why);
+
+    if (result == 0
+        && sscanf(buffer_text(&answer), "forgotten=%" SCNu64,
+                  &tally->forgotten)
+               != 1)
+        result = why_set(why, "the writer answers upkeep with \"%s\"",
+                         buffer_text(&answer));
+    buffer_free(&answer);
+    return result;
+}
+
 /* 0; -1 with why when the writer is gone for good. */
 static int
 segment_reclaim(struct target *target, uint32_t number, struct tally *tally,
@@ -30,9 +60,7 @@ segment_reclaim(struct target *target, uint32_t number, struct tally *tally,
     int result;
 
     snprintf(name, sizeof(name), "%08" PRIx32, number);
-    while ((result = target_command(target, 2, words, &answer, why)) < 0
-           && target_is_lost(target) && target_reopen(target, why) == 0)
-        ;
+    result = ask(target, 2, words, &answer, why);
     if (result < 0 && !target_is_lost(target)) {
         notice("%s", buffer_text(why));
         result = 0;

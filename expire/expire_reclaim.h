@@ -19,5 +19,9 @@ struct walk;
 int reclaim_segments(struct target *target, const struct config *config,
                      struct walk *walk, struct tally *tally,
                      const volatile sig_atomic_t *stop, struct buffer *why);
+/* IDs whose time is over are forgotten, and the indices seen to.  0, or -1
+   with why. */
+int reclaim_upkeep(struct target *target, struct tally *tally,
+                   struct buffer *why);
 
 #endif

@@ -48,6 +48,8 @@ tally_print(const struct tally *tally, const struct active *active,
                tally->partly);
     printf("%-12s %10" PRIu64 "\n", "unreadable", tally->unreadable);
     if (!dry_run)
+        printf("%-12s %10" PRIu64 " IDs\n", "forgotten", tally->forgotten);
+    if (!dry_run)
         printf("%-12s %10" PRIu64 " removed, %" PRIu64 " compacted\n",
                "segments", tally->segments_removed, tally->segments_compacted);
     fflush(stdout);

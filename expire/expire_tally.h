@@ -28,6 +28,7 @@ struct tally {
     size_t size;
     uint64_t segments_removed;
     uint64_t segments_compacted;
+    uint64_t forgotten; /* IDs whose time was over */
 };
 
 struct tally_group *tally_group(struct tally *tally, uint32_t group);

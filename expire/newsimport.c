@@ -56,7 +56,7 @@ struct import {
     struct buffer text;        /* the article as it stood in the file */
     struct buffer wire;
     struct buffer name;
-    struct buffer answer; /* to a command */
+    struct buffer answer;  /* to a command */
     char **refused_groups; /* that could not be made; owned */
     size_t refused_group_count;
     int64_t started_ms;

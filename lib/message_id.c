@@ -97,6 +97,15 @@ append_base32(struct buffer *text, uint64_t number, int digits)
         buffer_append_char(text, alphabet[number >> (5 * digits) & 31]);
 }
 
+bool
+message_hash_next(struct message_hash *hash)
+{
+    for (size_t i = sizeof(hash->octets); i > 0; i--)
+        if (++hash->octets[i - 1] != 0)
+            return true;
+    return false;
+}
+
 void
 message_id_generate(struct buffer *id, const char *host)
 {

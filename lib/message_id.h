@@ -34,6 +34,8 @@ bool message_id_is_valid(const char *id, size_t octets);
 bool message_id_is_strict(const char *id, size_t octets);
 struct message_hash message_id_hash(const struct message_key *key,
                                     const char *id, size_t octets);
+/* The next hash above; false when there is none. */
+bool message_hash_next(struct message_hash *hash);
 /* Append a new message-ID that no other call anywhere returns. */
 void message_id_generate(struct buffer *id, const char *host);
 

@@ -14,7 +14,6 @@
 #ifndef STORAGE_HISTORY_H
 #define STORAGE_HISTORY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

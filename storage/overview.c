@@ -202,6 +202,12 @@ overview_flush(struct overview *overview, struct buffer *why)
 }
 
 int
+overview_upkeep(struct overview *overview, struct buffer *why)
+{
+    return overview->ops->upkeep(overview, why);
+}
+
+int
 overview_restart_log(struct overview *overview, struct buffer *why)
 {
     return overview->ops->restart_log(overview, why);

@@ -194,6 +194,12 @@ int overview_checkpoint(struct overview *overview, uint64_t *left_r,
  * power cut.
  */
 int overview_flush(struct overview *overview, struct buffer *why);
+/*
+ * From the index thread between two transactions: what the database wants to
+ * have done now and then, some of it.  Returns 1 when there is more to do, 0,
+ * -1 with why.
+ */
+int overview_upkeep(struct overview *overview, struct buffer *why);
 /* From the index thread between two transactions, when the checkpoint thread
    has nearly caught up: begin the log anew.  Does not wait for readers, but
    2 ms or so once the log is longer than 24 MB.  1 done, 0 a reader or a full

@@ -64,6 +64,7 @@ struct overview_ops {
     int (*checkpoint)(struct overview *overview, uint64_t *left_r,
                       struct buffer *why);
     int (*flush)(struct overview *overview, struct buffer *why);
+    int (*upkeep)(struct overview *overview, struct buffer *why);
     int (*restart_log)(struct overview *overview, struct buffer *why);
     int (*locate)(struct overview *overview, uint64_t sequence,
                   struct token *token_r, int64_t *arrival_r,

@@ -799,6 +799,15 @@ postgresql_flush(struct overview *base, struct buffer *why)
     return postgresql_commit(base, overview->writer.applied, why);
 }
 
+/* The database has an autovacuum of its own, for statistics too. */
+static int
+postgresql_upkeep(struct overview *overview, struct buffer *why)
+{
+    (void)overview;
+    (void)why;
+    return 0;
+}
+
 static int
 postgresql_restart_log(struct overview *overview, struct buffer *why)
 {
@@ -831,6 +840,7 @@ const struct overview_ops overview_postgresql = {
     .log_octets = postgresql_log_octets,
     .checkpoint = postgresql_checkpoint,
     .flush = postgresql_flush,
+    .upkeep = postgresql_upkeep,
     .restart_log = postgresql_restart_log,
     .locate = postgresql_locate,
     .reader_open = postgresql_reader_open,

@@ -27,21 +27,28 @@ enum {
     ROOM_OCTETS = 4 * 1024 * 1024,
     ROOM_PAUSE_MS = 100,
     ROOM_PAUSE_MS_MAX = 1000,
+    /* Of the pages that are free, one in so many stays. */
+    VACUUM_KEEP_PART = 8,
 };
 
 /*
  * mmap: an I/O error would be a SIGBUS, a stray write a corruption.
  * synchronous=NORMAL: a power cut may take the last commits, which the spool
  * gives back.  The log is checkpointed by overview_checkpoint() alone, since
- * a checkpoint within a commit makes that commit wait for the disk.
+ * a checkpoint within a commit makes that commit wait for the disk.  What
+ * expire has freed is given back by overview_upkeep(), a little at a time; a
+ * file that was made without auto_vacuum keeps its size.
  */
 static const char pragmas[] = "PRAGMA page_size = 16384;"
+                              "PRAGMA auto_vacuum = INCREMENTAL;"
                               "PRAGMA synchronous = NORMAL;"
                               "PRAGMA wal_autocheckpoint = 0;"
                               "PRAGMA journal_size_limit = 67108864;"
                               "PRAGMA mmap_size = 0;"
                               "PRAGMA temp_store = MEMORY;"
                               "PRAGMA trusted_schema = OFF;";
+
+static const char vacuum_step[] = "PRAGMA incremental_vacuum(64)";
 
 static const char schema[] =
     "BEGIN IMMEDIATE;"
@@ -770,6 +777,42 @@ sqlite_flush(struct overview *overview, struct buffer *why)
     return 0;
 }
 
+/*
+ * Statistics, where SQLite finds that they would change a plan, and pages that
+ * nothing is on any more go back to the file system.  Each turn is a
+ * transaction.
+ */
+static int
+sqlite_upkeep(struct overview *base, struct buffer *why)
+{
+    struct sqlite_overview *overview = sqlite_overview(base);
+    int64_t free_pages =
+        ask_number(overview->db, "PRAGMA freelist_count", why);
+
+    if (free_pages < 0)
+        return -1;
+    if (overview->vacuum_until == 0) {
+        if (sqlite3_exec(overview->db,
+                         "PRAGMA analysis_limit = 1000; PRAGMA optimize", NULL,
+                         NULL, NULL)
+            != SQLITE_OK)
+            return sqlite_why(overview->db, why, "optimize");
+        /* Some stay for what comes next. */
+        overview->vacuum_until = free_pages / VACUUM_KEEP_PART + 1;
+    }
+    if (free_pages > overview->vacuum_until) {
+        if (sqlite3_exec(overview->db, vacuum_step, NULL, NULL, NULL)
+            != SQLITE_OK)
+            return sqlite_why(overview->db, why, vacuum_step);
+        /* Without auto_vacuum nothing is given back. */
+        if (ask_number(overview->db, "PRAGMA freelist_count", why)
+            < free_pages)
+            return 1;
+    }
+    overview->vacuum_until = 0;
+    return 0;
+}
+
 const struct overview_ops overview_sqlite = {
     .name = "sqlite",
     .open = sqlite_open,
@@ -794,6 +837,7 @@ const struct overview_ops overview_sqlite = {
     .log_octets = sqlite_log_octets,
     .checkpoint = sqlite_checkpoint,
     .flush = sqlite_flush,
+    .upkeep = sqlite_upkeep,
     .restart_log = sqlite_restart_log,
     .locate = sqlite_locate,
     .reader_open = sqlite_reader_open,

@@ -22,6 +22,8 @@ enum {
     RECLAIM_NICE = 10,
     /* Articles that the index thread moves before it looks for commits. */
     MOVES_PER_TURN = 256,
+    /* Entries of the history that an upkeep looks at while nobody else may. */
+    ENTRIES_PER_TURN = 256,
     /* IDs in one record. */
     REMEMBERED_PER_RECORD = 1024,
     /* A reader may hold up a checkpoint for a while. */
@@ -71,7 +73,9 @@ reclaim_clear(struct reclaim *reclaim)
     reclaim->carried = 0;
     reclaim->move_count = 0;
     reclaim->moved = 0;
+    reclaim->last_sequence = 0;
     reclaim->refused = false;
+    reclaim->upkeep = false;
     reclaim->status = 0;
     buffer_clear(&reclaim->answer);
 }
@@ -669,6 +673,81 @@ moderated_read(const struct store *store)
     return sequence;
 }
 
+/* --- upkeep --- */
+
+/* Of these entries, those whose time is over go. */
+static int
+overdue_drop(struct look *look, const struct history_entry *entries,
+             size_t count, struct buffer *why)
+{
+    const struct token nowhere = {0};
+
+    reclaim_clear(look->reclaim);
+    for (size_t i = 0; i < count; i++)
+        if (entries[i].fate != HISTORY_STORED
+            && entries[i].fate != HISTORY_SUBMITTED
+            && entries[i].until <= look->reclaim->now)
+            move(look, &entries[i].hash, entries[i].sequence, &nowhere, NULL);
+    return look->reclaim->move_count == 0
+               ? 0
+               : turn_give(look->store, RECLAIM_MOVING, RECLAIM_MOVED, why);
+}
+
+/* The whole history, some entries at a time. */
+static int
+overdue_forget(struct look *look, size_t *forgotten, struct buffer *why)
+{
+    struct history *history = look->store->history;
+    struct history_entry *entries = xcalloc(ENTRIES_PER_TURN,
+                                            sizeof(*entries));
+    struct message_hash from = {{0}};
+    int count, status = 0;
+
+    while (status == 0
+           && (count = history_list(history, &from, entries, ENTRIES_PER_TURN,
+                                    why))
+                  != 0) {
+        status = count < 0
+                     ? -1
+                     : overdue_drop(look, entries, (size_t)count, why);
+        if (status < 0)
+            break;
+        *forgotten += look->reclaim->move_count;
+        from = entries[count - 1].hash;
+        if (!message_hash_next(&from))
+            break;
+    }
+    free(entries);
+    return status;
+}
+
+static void
+reclaim_upkeep(struct store *store)
+{
+    struct reclaim *reclaim = &store->reclaim;
+    struct look look = {.store = store, .reclaim = reclaim};
+    struct buffer why = BUFFER_EMPTY;
+    size_t forgotten = 0;
+    int status = overdue_forget(&look, &forgotten, &why);
+
+    reclaim_clear(reclaim);
+    reclaim->upkeep = true;
+    if (status == 0)
+        status = turn_give(store, RECLAIM_MOVING, RECLAIM_MOVED, &why);
+    if (status == 0)
+        status = checkpoint_wait(store, &why);
+    reclaim->status = status;
+    if (status < 0)
+        buffer_append_format(&reclaim->answer, "upkeep: %s",
+                             buffer_text(&why));
+    else
+        buffer_append_format(&reclaim->answer, "forgotten=%zu", forgotten);
+    free(look.from);
+    buffer_free(&why);
+}
+
+/* --- one segment --- */
+
 static void
 reclaim_segment(struct store *store)
 {
@@ -678,7 +757,6 @@ reclaim_segment(struct store *store)
     int status;
 
     reclaim_clear(reclaim);
-    reclaim->last_sequence = 0;
     look.moderated = moderated_read(store);
     look.lows_size = active_count(store->active) + 1;
     look.lows = xcalloc(look.lows_size, sizeof(*look.lows));
@@ -722,7 +800,10 @@ reclaim_run(void *context)
     if (setpriority(PRIO_PROCESS, (id_t)gettid(), RECLAIM_NICE) < 0)
         syswarn("store: nice");
     while (stage_wait(store, RECLAIM_WANTED, NULL) == 0) {
-        reclaim_segment(store);
+        if (store->reclaim.segment == 0)
+            reclaim_upkeep(store);
+        else
+            reclaim_segment(store);
         stage_set(store, RECLAIM_DONE);
     }
     return NULL;
@@ -748,6 +829,8 @@ move_history(struct store *store, const struct reclaim_move *move,
         return found < 0 ? -1 : 0;
     if (move->token.segment == 0)
         return entry.fate == HISTORY_SUBMITTED
+                       || (entry.fate != HISTORY_STORED
+                           && entry.until <= store->reclaim.now)
                    ? history_drop(store->history, &move->hash, 1, why)
                    : 0;
     if (entry.fate != HISTORY_STORED || same_place(&entry.token, &move->token))
@@ -799,8 +882,15 @@ reclaim_move(struct store *store, struct folding *folding, struct buffer *why)
                    : 0;
     if (reclaim->moved < reclaim->move_count)
         return move_some(store, why);
-    if (transaction_end(store, why) < 0
-        || overview_flush(store->overview, why) < 0)
+    if (transaction_end(store, why) < 0)
+        return -1;
+    if (reclaim->upkeep) {
+        int more = overview_upkeep(store->overview, why);
+
+        if (more != 0)
+            return more < 0 ? -1 : 0;
+    }
+    if (overview_flush(store->overview, why) < 0)
         return -1;
     if (reclaim->move_count > 0)
         active_note_removal(store->active);
@@ -885,11 +975,39 @@ reclaim_reap(struct store *store)
                      buffer_text(&reclaim->answer));
 }
 
+/* Give the thread something to do; segment 0 is an upkeep. */
+static void
+reclaim_begin(struct store *store, uint32_t segment, uint64_t cookie,
+              store_changed_func *changed, void *context)
+{
+    struct reclaim *reclaim = &store->reclaim;
+
+    if (stage_of(store) != RECLAIM_IDLE) {
+        changed(context, cookie, -1, "another tool is at work here");
+        return;
+    }
+    reclaim->segment = segment;
+    reclaim->now = store_now(store);
+    reclaim->cookie = cookie;
+    reclaim->changed = changed;
+    reclaim->context = context;
+    reclaim->carrying = false;
+    stage_set(store, RECLAIM_WANTED);
+}
+
+void
+store_upkeep(struct store *store, int words, const char *const *word,
+             uint64_t cookie, store_changed_func *changed, void *context)
+{
+    (void)words;
+    (void)word;
+    reclaim_begin(store, 0, cookie, changed, context);
+}
+
 void
 store_reclaim(struct store *store, int words, const char *const *word,
               uint64_t cookie, store_changed_func *changed, void *context)
 {
-    struct reclaim *reclaim = &store->reclaim;
     unsigned long number;
     char *end;
 
@@ -900,15 +1018,5 @@ store_reclaim(struct store *store, int words, const char *const *word,
         changed(context, cookie, -1, "that is no number of a segment");
         return;
     }
-    if (stage_of(store) != RECLAIM_IDLE) {
-        changed(context, cookie, -1, "another segment is being looked at");
-        return;
-    }
-    reclaim->segment = (uint32_t)number;
-    reclaim->now = store_now(store);
-    reclaim->cookie = cookie;
-    reclaim->changed = changed;
-    reclaim->context = context;
-    reclaim->carrying = false;
-    stage_set(store, RECLAIM_WANTED);
+    reclaim_begin(store, (uint32_t)number, cookie, changed, context);
 }

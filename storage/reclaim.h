@@ -1,6 +1,8 @@
 /*
- * reclaim -- one segment of the spool is looked at, and taken away when
- * nothing, or next to nothing, of it is needed any more.
+ * reclaim -- giving back what is not needed any more.  One segment of the
+ * spool is looked at, and taken away when nothing, or next to nothing, of it
+ * is needed; and in an upkeep IDs whose time is over are forgotten, and the
+ * overview gets what its database wants done now and then.
  *
  * A thread of the store's walks the segment and asks the history of each ID in
  * it.  Then, in this order, each when the one before is durable:
@@ -41,7 +43,8 @@ enum reclaim_stage {
     RECLAIM_DONE,    /* -> caller's thread: answer */
 };
 
-/* Where an article lies now; segment 0: forget the ID. */
+/* Where an article lies now; segment 0: the ID is to be forgotten, if the
+   history still says the same of it. */
 struct reclaim_move {
     struct message_hash hash;
     uint64_t sequence;
@@ -62,8 +65,8 @@ struct reclaim {
     uint64_t overview_kept, history_kept; /* the last ones that were made */
 
     /* of whose turn it is */
-    uint32_t segment;
-    int64_t now; /* no record that comes later arrives before it */
+    uint32_t segment; /* 0: an upkeep */
+    int64_t now;      /* no record that comes later arrives before it */
     uint64_t cookie;
     store_changed_func *changed;
     void *context;
@@ -72,6 +75,7 @@ struct reclaim {
     size_t move_count, move_size, moved;
     struct reclaim_record *records;
     size_t record_count, record_size, carried;
+    bool upkeep;   /* the overview is to be seen to */
     bool carrying; /* they have been appended */
     bool refused;  /* a record found no room */
     int status;
@@ -99,5 +103,8 @@ void reclaim_reap(struct store *store);
 void store_reclaim(struct store *store, int words, const char *const *word,
                    uint64_t cookie, store_changed_func *changed,
                    void *context);
+/* "upkeep". */
+void store_upkeep(struct store *store, int words, const char *const *word,
+                  uint64_t cookie, store_changed_func *changed, void *context);
 
 #endif

@@ -787,6 +787,7 @@ static const struct {
     {"rmgroup", 2, 2, store_rmgroup},
     {"cancel", 2, 2, store_cancel},
     {"reclaim", 2, 2, store_reclaim},
+    {"upkeep", 1, 1, store_upkeep},
 };
 
 void

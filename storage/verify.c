@@ -291,16 +291,6 @@ compare_entries(struct verification *verification,
     }
 }
 
-/* The next hash above; false when there is none. */
-static bool
-hash_next(struct message_hash *hash)
-{
-    for (size_t i = sizeof(hash->octets); i > 0; i--)
-        if (++hash->octets[i - 1] != 0)
-            return true;
-    return false;
-}
-
 static int
 compare_history(struct verification *verification, struct buffer *why)
 {
@@ -323,7 +313,7 @@ compare_history(struct verification *verification, struct buffer *why)
         }
         compare_entries(verification, entries, (size_t)count, &index);
         from = entries[count - 1].hash;
-        more = hash_next(&from);
+        more = message_hash_next(&from);
         verify->entries += (uint64_t)count;
         progress_show(verification, verify->entries);
     }

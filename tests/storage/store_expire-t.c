@@ -260,6 +260,36 @@ test_an_id_whose_time_is_over_is_taken_again(void **state)
 }
 
 static void
+test_upkeep_forgets_ids_whose_time_is_over_and_no_others(void **state)
+{
+    struct world *world = *state;
+    struct batch_of past = {.until = time(NULL) - 1}, future = {0};
+    struct history_entry entry;
+    struct message_hash first = world_hash(world, "<1@x>");
+    struct message_hash second = world_hash(world, "<3@x>");
+
+    add_range(world, &past, "local.one", 1, 1, 1, 1);
+    add_article(world, &past, 1);
+    assert_int_equal(expire(world, &past).status, 0);
+    add_range(world, &future, "local.one", 3, 3, 3, 3);
+    add_article(world, &future, 3);
+    assert_int_equal(expire(world, &future).status, 0);
+    assert_int_equal(
+        history_lookup(world->store->history, &first, &entry, &world->why), 1);
+    assert_int_equal(world_command(world, "upkeep"), 0);
+    assert_string_equal(world->text.data, "forgotten=1");
+    assert_int_equal(
+        history_lookup(world->store->history, &first, &entry, &world->why), 0);
+    assert_int_equal(
+        history_lookup(world->store->history, &second, &entry, &world->why),
+        1);
+    assert_int_equal(find_id(world, 2), 1);
+    assert_int_equal(check_id(world, 3), CHECK_KNOWN);
+    assert_int_equal(world_command(world, "upkeep"), 0);
+    assert_string_equal(world->text.data, "forgotten=0");
+}
+
+static void
 test_a_batch_about_what_is_not_there_is_refused(void **state)
 {
     struct world *world = *state;
@@ -312,6 +342,7 @@ main(void)
         PROMISE(test_a_batch_done_twice_changes_nothing),
         PROMISE(test_the_low_mark_rises_over_what_went_before),
         PROMISE(test_an_id_whose_time_is_over_is_taken_again),
+        PROMISE(test_upkeep_forgets_ids_whose_time_is_over_and_no_others),
         PROMISE(test_a_batch_about_what_is_not_there_is_refused),
         PROMISE(test_a_batch_from_a_former_life_of_a_group_changes_nothing),
     };
