@@ -179,7 +179,7 @@ article_expire(struct expire *expire, const struct walked *article,
 {
     size_t leaves = 0, stays = 0;
 
-    if (outgoing_make_room(expire->outgoing, article->group_count, why) < 0)
+    if (outgoing_make_room(expire->outgoing, why) < 0)
         return -1;
     for (size_t i = 0; i < article->group_count; i++) {
         const struct record_group *place = &article->groups[i];

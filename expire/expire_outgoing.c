@@ -8,11 +8,16 @@
 #include "lib/memory.h"
 
 enum {
-    /* What one batch holds: so many articles cost the index thread some
-       milliseconds, and a poster waits that long behind it at the most. */
+    /* What is collected: some MB of memory. */
+    COLLECT_ARTICLES = 256 * 1024,
+    COLLECT_RANGES = 128 * 1024,
+    /*
+     * What one batch holds.  So much costs the index thread a few
+     * milliseconds, and a poster waits that long behind it at the most.
+     */
     BATCH_ARTICLES = 512,
-    BATCH_RANGES = 512,
-    BATCH_NUMBERS = 2048,
+    BATCH_RANGES = 128,
+    BATCH_NUMBERS = 4096,
 };
 _Static_assert((int)BATCH_ARTICLES <= (int)EXPIRY_ARTICLES_MAX
                    && (int)BATCH_RANGES <= (int)EXPIRY_RANGES_MAX,
@@ -20,19 +25,18 @@ _Static_assert((int)BATCH_ARTICLES <= (int)EXPIRY_ARTICLES_MAX
 
 /* The range of a group that may go on growing. */
 struct open_range {
-    uint64_t batch; /* of which batch it is */
+    uint64_t collection; /* of which it is */
     size_t index;
 };
 
 struct outgoing {
     struct target *target;
     int64_t until;
-    struct expired_range ranges[EXPIRY_RANGES_MAX];
-    size_t range_count;
-    struct expired_article articles[EXPIRY_ARTICLES_MAX];
-    size_t article_count;
-    size_t numbers;
-    uint64_t batch;          /* counts from 1 */
+    struct expired_range *ranges; /* owned */
+    size_t range_count, range_size;
+    struct expired_article *articles; /* owned */
+    size_t article_count, article_size;
+    uint64_t collection;     /* counts from 1 */
     struct open_range *open; /* by group */
     size_t open_size;
     struct buffer octets;
@@ -45,19 +49,114 @@ outgoing_new(struct target *target, int64_t until)
 
     outgoing->target = target;
     outgoing->until = until;
-    outgoing->batch = 1;
+    outgoing->collection = 1;
     return outgoing;
 }
 
 void
 outgoing_free(struct outgoing **outgoing)
 {
-    if (*outgoing == NULL)
+    struct outgoing *old = *outgoing;
+
+    if (old == NULL)
         return;
-    free((*outgoing)->open);
-    buffer_free(&(*outgoing)->octets);
-    free(*outgoing);
+    free(old->ranges);
+    free(old->articles);
+    free(old->open);
+    buffer_free(&old->octets);
+    free(old);
     *outgoing = NULL;
+}
+
+/* --- sending --- */
+
+static int
+batch_send(struct outgoing *outgoing, struct expired_range *ranges,
+           size_t range_count, const struct expired_article *articles,
+           size_t article_count, struct buffer *why)
+{
+    int result;
+
+    buffer_clear(&outgoing->octets);
+    expiry_build(&outgoing->octets, outgoing->until, ranges, range_count,
+                 articles, article_count);
+    /* Doing it twice does no harm: the next writer gets it again. */
+    while ((result = target_expire(outgoing->target, outgoing->octets.data,
+                                   outgoing->octets.used, why))
+               < 0
+           && target_is_lost(outgoing->target)
+           && target_reopen(outgoing->target, why) == 0)
+        ;
+    return result;
+}
+
+static int
+compare_ranges(const void *left, const void *right)
+{
+    const struct expired_range *a = left;
+    const struct expired_range *b = right;
+
+    if (a->group != b->group)
+        return a->group < b->group ? -1 : 1;
+    return a->first < b->first ? -1 : a->first > b->first;
+}
+
+/* Take at most so many numbers off the beginning of a range. */
+static struct expired_range
+range_cut(struct expired_range *range, uint64_t numbers)
+{
+    struct expired_range piece = *range;
+
+    /* At the end of a block, so that none is written twice. */
+    if (range->last - range->first >= numbers)
+        piece.last = (range->first + numbers) / 64 * 64 - 1;
+    range->first = piece.last + 1;
+    return piece;
+}
+
+static int
+ranges_send(struct outgoing *outgoing, struct buffer *why)
+{
+    struct expired_range batch[BATCH_RANGES];
+    size_t count = 0;
+    uint64_t numbers = 0;
+    int result = 0;
+
+    if (outgoing->range_count > 0)
+        qsort(outgoing->ranges, outgoing->range_count,
+              sizeof(*outgoing->ranges), compare_ranges);
+    for (size_t i = 0; i < outgoing->range_count && result == 0;) {
+        struct expired_range *range = &outgoing->ranges[i];
+
+        batch[count] = range_cut(range, BATCH_NUMBERS);
+        numbers += batch[count].last - batch[count].first + 1;
+        count++;
+        if (range->first > range->last)
+            i++;
+        if (count < BATCH_RANGES && numbers < BATCH_NUMBERS
+            && i < outgoing->range_count)
+            continue;
+        result = batch_send(outgoing, batch, count, NULL, 0, why);
+        count = 0;
+        numbers = 0;
+    }
+    return result;
+}
+
+static int
+articles_send(struct outgoing *outgoing, struct buffer *why)
+{
+    size_t left;
+    int result = 0;
+
+    for (size_t i = 0; i < outgoing->article_count && result == 0;
+         i += BATCH_ARTICLES) {
+        left = outgoing->article_count - i;
+        result =
+            batch_send(outgoing, NULL, 0, outgoing->articles + i,
+                       left < BATCH_ARTICLES ? left : BATCH_ARTICLES, why);
+    }
+    return result;
 }
 
 int
@@ -65,37 +164,26 @@ outgoing_send(struct outgoing *outgoing, struct buffer *why)
 {
     int result = 0;
 
-    if (outgoing->range_count + outgoing->article_count > 0
-        && outgoing->target != NULL) {
-        buffer_clear(&outgoing->octets);
-        expiry_build(&outgoing->octets, outgoing->until, outgoing->ranges,
-                     outgoing->range_count, outgoing->articles,
-                     outgoing->article_count);
-        /* Doing it twice does no harm: the next writer gets it again. */
-        while ((result = target_expire(outgoing->target, outgoing->octets.data,
-                                       outgoing->octets.used, why))
-                   < 0
-               && target_is_lost(outgoing->target)
-               && target_reopen(outgoing->target, why) == 0)
-            ;
-    }
+    if (outgoing->target != NULL
+        && (ranges_send(outgoing, why) < 0
+            || articles_send(outgoing, why) < 0))
+        result = -1;
     outgoing->range_count = 0;
     outgoing->article_count = 0;
-    outgoing->numbers = 0;
-    outgoing->batch++;
+    outgoing->collection++;
     return result;
 }
 
 int
-outgoing_make_room(struct outgoing *outgoing, size_t groups,
-                   struct buffer *why)
+outgoing_make_room(struct outgoing *outgoing, struct buffer *why)
 {
-    if (outgoing->article_count < BATCH_ARTICLES
-        && outgoing->range_count + groups <= BATCH_RANGES
-        && outgoing->numbers + groups <= BATCH_NUMBERS)
-        return 0;
-    return outgoing_send(outgoing, why);
+    return outgoing->article_count < COLLECT_ARTICLES
+                   && outgoing->range_count < COLLECT_RANGES
+               ? 0
+               : outgoing_send(outgoing, why);
 }
+
+/* --- collecting --- */
 
 static struct open_range *
 open_of(struct outgoing *outgoing, uint32_t group)
@@ -119,14 +207,18 @@ outgoing_leaves(struct outgoing *outgoing, uint64_t sequence,
     struct open_range *open = open_of(outgoing, place->group);
     struct expired_range *range;
 
-    outgoing->numbers++;
-    if (open->batch == outgoing->batch) {
+    if (open->collection == outgoing->collection) {
         range = &outgoing->ranges[open->index];
         range->last = place->number;
         range->last_sequence = sequence;
         return;
     }
-    open->batch = outgoing->batch;
+    if (outgoing->range_count == outgoing->range_size) {
+        outgoing->range_size = outgoing->range_size * 2 + 256;
+        outgoing->ranges = xreallocarray(
+            outgoing->ranges, outgoing->range_size, sizeof(*outgoing->ranges));
+    }
+    open->collection = outgoing->collection;
     open->index = outgoing->range_count;
     outgoing->ranges[outgoing->range_count++] = (struct expired_range){
         .group = place->group,
@@ -140,13 +232,19 @@ outgoing_leaves(struct outgoing *outgoing, uint64_t sequence,
 void
 outgoing_stays(struct outgoing *outgoing, uint32_t group)
 {
-    open_of(outgoing, group)->batch = 0;
+    open_of(outgoing, group)->collection = 0;
 }
 
 void
 outgoing_goes(struct outgoing *outgoing, uint64_t sequence,
               const struct message_hash *hash)
 {
+    if (outgoing->article_count == outgoing->article_size) {
+        outgoing->article_size = outgoing->article_size * 2 + 256;
+        outgoing->articles =
+            xreallocarray(outgoing->articles, outgoing->article_size,
+                          sizeof(*outgoing->articles));
+    }
     outgoing->articles[outgoing->article_count++] =
         (struct expired_article){.sequence = sequence, .hash = *hash};
 }
