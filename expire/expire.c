@@ -28,6 +28,9 @@
 #include "lib/progress.h"
 #include "storage/active.h"
 
+/* Between two looks at the clock. */
+enum { PROGRESS_ARTICLES = 64 };
+
 struct expire {
     /* what was asked for */
     const char *config_path;
@@ -212,6 +215,7 @@ expire_articles(struct expire *expire, struct buffer *why)
 {
     int64_t shortest = rules_shortest(expire->rules);
     struct walked article;
+    uint64_t done;
     int result = 0;
 
     while (!stopping && shortest != CONFIG_NEVER
@@ -224,9 +228,9 @@ expire_articles(struct expire *expire, struct buffer *why)
         result = article_expire(expire, &article, why);
         if (result < 0)
             break;
-        if (expire->progress != NULL)
-            progress_update(expire->progress,
-                            expire->tally.expired + expire->tally.kept);
+        done = expire->tally.expired + expire->tally.kept;
+        if (expire->progress != NULL && done % PROGRESS_ARTICLES == 0)
+            progress_update(expire->progress, done);
     }
     expire->tally.unreadable = walk_unreadable(expire->walk);
     return result < 0 ? -1 : outgoing_send(expire->outgoing, why);
@@ -289,6 +293,9 @@ expire_close(struct expire *expire)
 static int
 expire_end(struct expire *expire, int result, const struct buffer *why)
 {
+    if (expire->progress != NULL)
+        progress_update(expire->progress,
+                        expire->tally.expired + expire->tally.kept);
     progress_end(&expire->progress);
     if (!expire->quiet)
         tally_print(&expire->tally, target_active(expire->target),

@@ -19,7 +19,7 @@
 enum {
     FOUND_MAX = 1024, /* articles asked for at once */
     /* What nearly every head takes, with that of its record. */
-    HEAD_OCTETS = 4096,
+    HEAD_OCTETS = 2048,
 };
 
 struct found {
