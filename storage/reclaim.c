@@ -556,8 +556,8 @@ segment_look(struct look *look, struct buffer *why)
     struct reclaim *reclaim = look->reclaim;
     uint64_t used;
 
-    if (spool_walk_segment(look->store->spool, &look->segment, look_record,
-                           look, why)
+    if (spool_walk_left(look->store->spool, &look->segment, look_record, look,
+                        why)
         < 0)
         return -1;
     if (reclaim->last_sequence > active_committed(look->store->active))
@@ -698,8 +698,8 @@ static int
 overdue_forget(struct look *look, size_t *forgotten, struct buffer *why)
 {
     struct history *history = look->store->history;
-    struct history_entry *entries = xcalloc(ENTRIES_PER_TURN,
-                                            sizeof(*entries));
+    struct history_entry *entries =
+        xcalloc(ENTRIES_PER_TURN, sizeof(*entries));
     struct message_hash from = {{0}};
     int count, status = 0;
 
@@ -707,9 +707,8 @@ overdue_forget(struct look *look, size_t *forgotten, struct buffer *why)
            && (count = history_list(history, &from, entries, ENTRIES_PER_TURN,
                                     why))
                   != 0) {
-        status = count < 0
-                     ? -1
-                     : overdue_drop(look, entries, (size_t)count, why);
+        status =
+            count < 0 ? -1 : overdue_drop(look, entries, (size_t)count, why);
         if (status < 0)
             break;
         *forgotten += look->reclaim->move_count;

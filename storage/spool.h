@@ -442,7 +442,7 @@ int spool_list(const char *path, struct spool_segment **list_r,
                size_t *count_r, struct buffer *why);
 /* Walk the records of one segment that nobody writes to any more.  -1 with why
    also when anything in it is damaged. */
-int spool_walk_segment(const struct spool *spool,
+int spool_walk_left(const struct spool *spool,
                        const struct spool_segment *segment,
                        spool_walk_func *func, void *context,
                        struct buffer *why);

@@ -127,9 +127,8 @@ spool_list(const char *path, struct spool_segment **list_r, size_t *count_r,
 /* --- what lies in one --- */
 
 int
-spool_walk_segment(const struct spool *spool,
-                   const struct spool_segment *segment, spool_walk_func *func,
-                   void *context, struct buffer *why)
+spool_walk_left(const struct spool *spool, const struct spool_segment *segment,
+                spool_walk_func *func, void *context, struct buffer *why)
 {
     struct segment_walk walk = {
         .fd = segment_open(spool, segment->number, O_RDONLY, why),
