@@ -1,13 +1,17 @@
 """expire: what its rules say of which article, and that it is so afterwards."""
 import glob
 import os
+import random
 import re
 import shutil
+import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
+from support.feed import give
 from support.nntp import article
 from support.server import Server, program, shim
 from support.wait import wait_until
@@ -228,3 +232,219 @@ def test_each_article_meets_the_fate_of_the_table(start_server, up):
     server.start()
     assert_fates(server, places)
     assert see(server) == after
+
+
+# --- many articles: those of local.over go, those of local.kept stay ---
+
+MANY = 1500
+SMALL_SEGMENTS = ["segment_octets = 1048576", "maxartsize = 20000",
+                  "localmaxartsize = 20000"]
+OVER = 'expire "local.over" {\n    keep = 0\n}'
+
+
+def groups_of(number):
+    """Nine of ten leave local.over; one in thirty is in local.kept too."""
+    if number % 30 == 0:
+        return "local.over,local.kept"
+    return "local.kept" if number % 10 == 5 else "local.over"
+
+
+def name_of(number):
+    return f"<many-{number}@expire.example>"
+
+
+def start_many(start_server, *conf):
+    server = start_server("--peer", "127.0.0.1", "--group", "local.over",
+                          "--group", "local.kept",
+                          conf=[OVER, *SMALL_SEGMENTS, *conf])
+    give(server, [(name_of(number), article(
+        groups_of(number), message_id=name_of(number),
+        body=b"A line of number %d.\n" % number * 200))
+        for number in range(MANY)])
+    return server
+
+
+def is_kept(number):
+    return "kept" in groups_of(number)
+
+
+def see_many(server):
+    """What is there, and what every ID is answered."""
+    seen = {}
+    with server.connect(timeout=60) as client:
+        for group in ("local.over", "local.kept"):
+            seen[group] = client.command(f"GROUP {group}")
+            answer = client.command("OVER 1-")
+            seen[group, "OVER"] = client.block() if answer[0] == "2" else None
+        for number in range(MANY):
+            answer = client.command(f"ARTICLE {name_of(number)}")
+            seen[number] = client.block() if answer[0] == "2" else answer
+            seen[number, "CHECK"] = client.command(f"CHECK {name_of(number)}")
+    return seen
+
+
+def assert_many_gone(seen):
+    kept = sum(map(is_kept, range(MANY)))
+    assert seen["local.over"].split()[1] == "0"
+    assert seen["local.kept"].split()[1] == str(kept)
+    assert len(seen["local.kept", "OVER"]) == kept
+    for number in range(MANY):
+        assert seen[number, "CHECK"].startswith("438"), number
+        if is_kept(number):
+            assert isinstance(seen[number], list), number
+        else:
+            assert seen[number].startswith("430"), number
+
+
+def segments(server):
+    """{number of a segment: octets of its file}"""
+    return {os.path.basename(path)[:8]: os.path.getsize(path)
+            for path in glob.glob(os.path.join(server.dir, "spool",
+                                               "*.seg"))}
+
+
+def test_segments_go_and_what_survives_is_where_it_was_copied(start_server):
+    server = start_many(start_server)
+    before, bodies = segments(server), see_many(server)
+    assert len(before) > 5
+    done = expire(server)
+    removed, compacted = map(int, re.search(
+        r"^segments +(\d+) removed, (\d+) compacted", done.stdout,
+        re.M).groups())
+    after = segments(server)
+    newest = max(before)
+    assert removed + compacted >= len(before) - 1
+    assert not set(before) - {newest} & set(after)
+    assert sum(name >= "80000000" for name in after) == compacted > 0
+    assert sum(size for name, size in after.items()
+               if name >= "80000000") < sum(before.values()) / 4
+    seen = see_many(server)
+    assert_many_gone(seen)
+    for number in filter(is_kept, range(MANY)):
+        assert seen[number] == bodies[number]
+    # An article that comes now gets the next number.
+    give(server, [("<next@expire.example>", article(
+        "local.over", message_id="<next@expire.example>"))])
+    with server.connect() as client:
+        high = int(bodies["local.over"].split()[3])
+        assert client.command("GROUP local.over") == (
+            f"211 1 {high + 1} {high + 1} local.over")
+    seen = see_many(server)
+    server.stop()
+    delete_indices(server)
+    server.start()
+    assert see_many(server) == seen
+
+
+def test_what_is_killed_midway_is_made_good_by_the_next_run(start_server,
+                                                            is_long):
+    server = start_many(start_server)
+    dice = random.Random(20261126)
+    killed = writers = 0
+    for _ in range(40 if is_long else 10):
+        running = subprocess.Popen(
+            [program("expire"), "-q", "-c", server.conf],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            running.wait(dice.uniform(0, 0.3))
+        except subprocess.TimeoutExpired:
+            if dice.random() < 0.5:
+                os.kill(server.writer(), signal.SIGKILL)
+                writers += 1
+                assert running.wait(60) == 0
+            else:
+                running.kill()
+                running.wait(60)
+                killed += 1
+    assert killed + writers > 0
+    expire(server)
+    seen = see_many(server)
+    assert_many_gone(seen)
+    totals, _ = summary(expire(server).stdout)
+    assert totals["expired"] == 0
+    server.kill_master()
+    server.start()
+    assert see_many(server) == seen
+    server.stop()
+    delete_indices(server)
+    server.start()
+    assert see_many(server) == seen
+
+
+def test_a_reader_sees_nothing_of_it(start_server):
+    server = start_many(start_server)
+    kept = [number for number in range(MANY) if is_kept(number)]
+    trouble, rounds, stop = [], [], threading.Event()
+
+    def read():
+        with server.connect(timeout=60) as client:
+            first = client.command("GROUP local.kept")
+            while not stop.is_set():
+                if client.command("GROUP local.kept") != first:
+                    trouble.append("GROUP")
+                client.command("OVER 1-")
+                if len(client.block()) != len(kept):
+                    trouble.append("OVER")
+                for number in kept[len(rounds) % 7::7]:
+                    answer = client.command(f"ARTICLE {name_of(number)}")
+                    if not answer.startswith("220"):
+                        trouble.append(answer)
+                        continue
+                    if (b"A line of number %d." % number
+                            not in client.block()):
+                        trouble.append(number)
+                rounds.append(1)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    wait_until(lambda: rounds, 30, "a first round")
+    expire(server)
+    done = len(rounds)
+    wait_until(lambda: len(rounds) > done + 1, 30, "a round afterwards")
+    stop.set()
+    reader.join()
+    assert trouble == []
+
+
+def test_an_interrupted_run_says_so_and_the_next_one_goes_on(start_server):
+    server = start_many(start_server)
+    writer = server.writer()
+    # The writer stands still, so that the run cannot be over.
+    os.kill(writer, signal.SIGSTOP)
+    try:
+        running = subprocess.Popen(
+            [program("expire"), "-c", server.conf], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        try:
+            running.wait(0.5)
+        except subprocess.TimeoutExpired:
+            pass
+        running.send_signal(signal.SIGTERM)
+    finally:
+        os.kill(writer, signal.SIGCONT)
+    output, errors = running.communicate(timeout=60)
+    assert running.returncode == 75, output + errors
+    assert "interrupted" in errors
+    expire(server)
+    assert_many_gone(see_many(server))
+
+
+def test_rules_that_contradict_each_other_are_named(tmp_path):
+    conf = tmp_path / "renews.conf"
+    conf.write_text('expire "*" {\n    keep = 5\n    maximum = 3\n}\n')
+    done = subprocess.run([program("expire"), "-c", str(conf)],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 78
+    assert (f"{conf}:4: maximum: found 3, expected at least keep, which is 5"
+            in done.stderr)
+
+
+def test_without_rules_nothing_goes(start_server):
+    server = start_server("--peer", "127.0.0.1", "--group", "local.test")
+    give(server, [("<one@expire.example>",
+                   article(message_id="<one@expire.example>"))])
+    done = expire(server)
+    assert "there is no expire section" in done.stderr
+    assert summary(done.stdout)[0]["expired"] == 0
+    with server.connect() as client:
+        assert client.command("STAT <one@expire.example>").startswith("223")
