@@ -261,10 +261,6 @@ look_removed(struct look *look, const struct remembered *removed,
 
     if (found < 0)
         return -1;
-    /* Its record, in this segment, says the same. */
-    if (look->segment.storage_class == CLASS_LOG
-        && removed->sequence >= look->segment.first_sequence)
-        return 0;
     if (found > 0 && entry.fate != HISTORY_STORED
         && entry.fate != HISTORY_SUBMITTED) {
         kept.fate = entry.fate;

@@ -371,6 +371,29 @@ test_a_removal_outlives_its_segment_as_long_as_its_article_lies_there(
                      STORE_REFUSED);
 }
 
+/* The segment that says it again begins with the sequence of the last article
+   in the one before. */
+static void
+test_an_id_at_the_end_of_a_segment_is_said_again_as_any_other(void **state)
+{
+    struct world *world = *state;
+    uint32_t last = outcomes[ARTICLES].token.segment;
+    char *before, *after;
+
+    expire(world, 1, ARTICLES, true);
+    before = see(world);
+    for (uint32_t segment = outcomes[1].token.segment; segment < last;
+         segment++)
+        reclaim(world, segment, "removed: ");
+    world_reopen(world);
+    reclaim(world, last, "removed: ");
+    rebuild(world);
+    after = see(world);
+    assert_string_equal(after, before);
+    free(after);
+    free(before);
+}
+
 static void
 test_what_is_being_written_and_what_is_not_there_stays(void **state)
 {
@@ -483,6 +506,7 @@ main(void)
         PROMISE(test_a_compaction_segment_goes_when_it_is_dead_itself),
         PROMISE(
             test_a_removal_outlives_its_segment_as_long_as_its_article_lies_there),
+        PROMISE(test_an_id_at_the_end_of_a_segment_is_said_again_as_any_other),
         PROMISE(test_what_is_being_written_and_what_is_not_there_stays),
         PROMISE(test_a_damaged_segment_stays),
         PROMISE(test_a_post_that_waits_for_a_moderator_keeps_its_segment),
