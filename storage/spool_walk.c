@@ -287,7 +287,7 @@ start_find(const struct spool *spool, uint64_t after)
 /* A head that is damaged does not say where the segment belongs; its first
    batch does. */
 static int
-first_sequence_find(const struct spool *spool, struct found_segment *found,
+first_sequence_find(struct spool *spool, struct found_segment *found,
                     struct buffer *why)
 {
     struct batch_head head;
