@@ -60,17 +60,27 @@ def block(connection, command):
     return octets
 
 
-def marks_sum(port):
-    """How many articles all groups have ever had."""
+def list_sum(port, command, field):
+    """The sum of a field over the lines of a LIST."""
     connection = Tcp(port)
     try:
         reply_line(connection)
         connection.send(b"MODE READER\r\n")
         reply_line(connection)
-        lines = block(connection, b"LIST ACTIVE").split(b"\r\n")[1:-2]
-        return sum(int(line.split()[1]) for line in lines)
+        lines = block(connection, command).split(b"\r\n")[1:-2]
+        return sum(int(line.split()[field]) for line in lines)
     finally:
         connection.close()
+
+
+def marks_sum(port):
+    """How many articles all groups have ever had."""
+    return list_sum(port, b"LIST ACTIVE", 1)
+
+
+def counts_sum(port):
+    """How many articles all groups have now."""
+    return list_sum(port, b"LIST COUNTS", 3)
 
 
 def articles(connection, group, count):

@@ -105,6 +105,12 @@ class Renews(Server):
         return [master] + [pid for pid, parent in process_parents().items()
                            if parent == master]
 
+    def expire(self, pattern):
+        """Articles of these groups go: a rule in renews.conf says so."""
+        subprocess.run([BUILD / "expire/expire", "-q", "-c",
+                        self.dir / "renews.conf"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def start_again(self):
         """Seconds from the program's start to a greeting."""
         self.serve("stop")
@@ -148,8 +154,13 @@ class Inn(Server):
         greeting_wait(self.port)
         return time.monotonic() - before
 
-    def run(self, *words):
-        self.tool("run", "--root", INN_ROOT, *words)
+    def expire(self, pattern):
+        """As news.daily does: the overview (-N: CNFS would let articles go
+        only as it wraps), then the history."""
+        (self.dir / "etc/expire.ctl").write_text(
+            f"/remember/:10\n*:A:1:never:never\n{pattern}:A:0:0:0\n")
+        for program in "expireover", "expire":
+            self.tool("run", "--root", INN_ROOT, "--", program, "-N")
 
     def stop(self):
         self.tool("stop")

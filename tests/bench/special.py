@@ -6,6 +6,7 @@ row's figure is not a rate; or failed, with the reason.
 """
 
 import json
+import resource
 import subprocess
 import time
 
@@ -18,7 +19,16 @@ FED = 60000         # articles of feed_out and feed_between
 BETWEEN_SECONDS = 120
 BROWSED = 50000     # articles of bridge
 BESIDE_RATE = 2000  # articles a second
+EXPIRE_FED = 200000
+EXPIRED = "bench.group.*[13579]"
+EXPIRE_RULE = f"expire '{EXPIRED}' {{ keep = 0 }}"
 SETTLE_SECONDS = 1  # allocators settle; nothing is waited for
+
+
+def children_seconds():
+    """CPU of what this program has run and waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def idle(bench, row, server):
@@ -171,4 +181,21 @@ def cold(bench, row, server):
 
 
 def expire(bench, row, server):
-    return {"failed": "not there yet"}
+    """Every second group is emptied; CPU of the server and of the tool, for
+    each article that leaves a group."""
+    more = () if isinstance(server, Inn) else ("--conf", EXPIRE_RULE)
+    with bench.other(server, "expire", bench.groups, *more) as store:
+        fed = bench.load_words(
+            store, ["--row", "takethis", "--connections", "4", "--window",
+                    "64", "--count", str(EXPIRE_FED), "--seed", "80"])
+        if "failed" in fed:
+            return fed
+        there = pipeline.counts_sum(store.port)
+        before = store.cpu_seconds() + children_seconds()
+        store.expire(EXPIRED)
+        # What the server does afterwards, in the background, is its work too.
+        time.sleep(SETTLE_SECONDS)
+        spent = store.cpu_seconds() + children_seconds() - before
+        gone = there - pipeline.counts_sum(store.port)
+        return {"value": spent * 1e6 / max(gone, 1),
+                "note": f"{gone:,} of {there:,}"}
