@@ -10,7 +10,6 @@
 #include "innd/checker.h"
 #include "innd/login.h"
 #include "innd/outside.h"
-#include "innd/outside_link.h"
 #include "lib/account.h"
 #include "lib/admin.h"
 #include "lib/buffer.h"
@@ -18,6 +17,7 @@
 #include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
+#include "lib/login_link.h"
 #include "lib/memory.h"
 #include "lib/sandbox.h"
 #include "lib/shared.h"
@@ -38,7 +38,7 @@ struct auth {
     struct shared_slot *slot;
     struct checker *checker;
     struct logins *logins;
-    struct outside_link *outside; /* NULL: nobody else is asked */
+    struct login_link *outside; /* NULL: nobody else is asked */
     struct ipc *control;
     struct event *second;
     bool shared_accounts; /* with other servers */
@@ -115,7 +115,7 @@ on_worker(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 
     (void)ipc;
     if (asked->kind == LINK_OUTSIDE && auth->outside != NULL) {
-        outside_link_connect(auth->outside, frame->descriptor);
+        login_link_connect(auth->outside, frame->descriptor);
         return;
     }
     if (asked->kind != LINK_AUTH) {
@@ -380,7 +380,7 @@ on_second(evutil_socket_t fd, short what, void *context)
     (void)what;
     atomic_fetch_add(&auth->slot->loops, 1);
     if (auth->outside != NULL)
-        outside_link_tick(auth->outside);
+        login_link_tick(auth->outside);
     auth_look(auth);
 }
 
@@ -425,7 +425,7 @@ auth_begin(struct auth *auth)
     checker_start(auth->checker, auth->base);
     auth->shared_accounts = strcmp(auth->config->accounts, "sqlite") != 0;
     if (outside_is_wanted(auth->config))
-        auth->outside = outside_link_new(auth->base);
+        auth->outside = login_link_new(auth->base, "outside");
     auth->logins = logins_new(auth->base, auth->config, auth->checker,
                               auth->outside, auth->shared, link_answer);
     auth->second = event_new(auth->base, -1, EV_PERSIST, on_second, auth);
@@ -446,7 +446,7 @@ auth_end(struct auth *auth)
         link_free(TAILQ_FIRST(&auth->links));
     ipc_free(&auth->control);
     checker_free(&auth->checker);
-    outside_link_free(&auth->outside);
+    login_link_free(&auth->outside);
     logins_free(&auth->logins);
     event_free(auth->second);
     event_base_free(auth->base);

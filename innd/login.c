@@ -10,12 +10,12 @@
 #include "innd/check.h"
 #include "innd/checker.h"
 #include "innd/failure.h"
-#include "innd/outside_link.h"
 #include "innd/verified.h"
 #include "lib/account.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
+#include "lib/login_link.h"
 #include "lib/memory.h"
 #include "lib/shared.h"
 
@@ -48,8 +48,8 @@ struct logins {
     size_t count; /* of those that LOGINS_MAX bounds */
     struct event_base *base;
     struct checker *checker;
-    struct outside_link *outside; /* NULL: nobody is asked there */
-    bool database;                /* is asked for passwords */
+    struct login_link *outside; /* NULL: nobody is asked there */
+    bool database;              /* is asked for passwords */
     const struct shared *shared;
     struct verified *verified;
     struct failures *failures;
@@ -284,7 +284,8 @@ login_ask_outside(struct login *login)
         return;
     }
     check->generation = atomic_load(&logins->shared->accounts_generation);
-    outside_ask(logins->outside, &request, outside_answered, login);
+    /* A login is not given up. */
+    (void)login_link_ask(logins->outside, &request, outside_answered, login);
 }
 
 /* --- the database --- */
@@ -480,7 +481,7 @@ logins_forget(struct logins *logins, const void *asker)
 
 struct logins *
 logins_new(struct event_base *base, const struct config *config,
-           struct checker *checker, struct outside_link *outside,
+           struct checker *checker, struct login_link *outside,
            const struct shared *shared, login_answer_func *answer)
 {
     struct logins *logins = xcalloc(1, sizeof(*logins));

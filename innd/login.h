@@ -19,7 +19,7 @@ struct event_base;
 struct ipc_login_request;
 struct ipc_login_result;
 struct logins;
-struct outside_link;
+struct login_link;
 struct shared;
 
 enum { LOGINS_MAX = 2048 }; /* in all, those held by a timer too */
@@ -32,8 +32,7 @@ typedef void login_answer_func(void *asker,
 /* Who else is asked: outside, NULL: nobody.  Of config is taken here whether
    the database is. */
 struct logins *logins_new(struct event_base *base, const struct config *config,
-                          struct checker *checker,
-                          struct outside_link *outside,
+                          struct checker *checker, struct login_link *outside,
                           const struct shared *shared,
                           login_answer_func *answer);
 /* The threads have ended before. */

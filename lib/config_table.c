@@ -233,7 +233,8 @@ const struct config_row config_rows[] = {
      .fallback = "sqlite", .restart = true,
      .text = "Where the accounts are kept: sqlite, a file in pathdb; or "
              "postgresql://USER@HOST/DATABASE, where several servers may "
-             "share them."},
+             "share them (a password belongs into a file: "
+             "?passfile=/etc/renews/pgpass)."},
     {"accounts_sources", KIND_WORDS,
      LIST(config, accounts_sources, accounts_source_count),
      .fallback = "database", .choices = source_words, .restart = true,

@@ -9,9 +9,9 @@
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/log.h"
+#include "lib/login_link.h"
 #include "lib/memory.h"
 #include "lib/stream.h"
-#include "nnrpd/auth_link.h"
 #include "nnrpd/login.h"
 #include "nnrpd/sasl.h"
 #include "nnrpd/session.h"
@@ -104,7 +104,7 @@ login_is_possible(struct session *session)
 
 struct question {
     struct session *session;
-    struct auth_request *request; /* NULL: it has been answered */
+    struct login_question *request; /* NULL: it has been answered */
     login_done_func *done;
 };
 
@@ -132,7 +132,7 @@ question_free(void *context)
 {
     struct question *question = context;
 
-    auth_forget(&question->request);
+    login_link_forget(&question->request);
     free(question);
 }
 
@@ -155,8 +155,8 @@ ask_about(struct session *session, enum ipc_login_kind kind, const char *name,
     question->session = session;
     question->done = done;
     session_begin(session, &question_kind, question);
-    question->request =
-        auth_ask(session->worker->auth, &request, question_answered, question);
+    question->request = login_link_ask(session->worker->auth, &request,
+                                       question_answered, question);
 }
 
 void

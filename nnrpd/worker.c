@@ -15,9 +15,9 @@
 #include "lib/config_credentials.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
+#include "lib/login_link.h"
 #include "lib/sandbox.h"
 #include "lib/tls_context.h"
-#include "nnrpd/auth_link.h"
 #include "nnrpd/finder.h"
 #include "nnrpd/packed.h"
 #include "nnrpd/session.h"
@@ -48,7 +48,7 @@ worker_drain(struct worker *worker, unsigned at_most_ms)
         worker->drain_until_ms = until_ms;
     worker->draining = true;
     /* A wrong password may wait for its answer longer than we may. */
-    auth_link_give_up(worker->auth);
+    login_link_give_up(worker->auth);
     for (session = TAILQ_FIRST(&worker->sessions); session != NULL;
          session = TAILQ_NEXT(session, all))
         session_drain(session);
@@ -159,7 +159,7 @@ control_auth(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     struct worker *worker = context;
 
     (void)ipc; /* there is one */
-    auth_link_connect(worker->auth, frame->descriptor);
+    login_link_connect(worker->auth, frame->descriptor);
 }
 
 /* The master has gone: so do we, soon. */
@@ -236,7 +236,7 @@ worker_tick(evutil_socket_t fd, short events, void *context)
     (void)events; /* a timer has neither */
     worker->now_ms = worker_clock_ms();
     writer_link_tick(worker->writer);
-    auth_link_tick(worker->auth);
+    login_link_tick(worker->auth);
     for (session = TAILQ_FIRST(&worker->sessions); session != NULL;
          session = next) {
         next = TAILQ_NEXT(session, all);
@@ -285,7 +285,7 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
     worker->writer = writer_link_new(worker);
     worker->finder = finder_new(worker);
     worker->packed = packed_new(worker->active);
-    worker->auth = auth_link_new(worker);
+    worker->auth = login_link_new(worker->base, "auth");
     worker->control =
         ipc_new(worker->base, CHILD_CONTROL_FD, handlers,
                 sizeof handlers / sizeof handlers[0], control_closed, worker);
@@ -374,7 +374,7 @@ worker_close(struct worker *worker)
     event_free(worker->tick);
     event_free(worker->terminated);
     ipc_free(&worker->control);
-    auth_link_free(&worker->auth);
+    login_link_free(&worker->auth);
     packed_free(&worker->packed);
     finder_free(&worker->finder);
     writer_link_free(&worker->writer);

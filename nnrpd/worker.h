@@ -18,13 +18,13 @@
 #include "lib/tls_ticket.h"
 
 struct active;
-struct auth_link;
 struct child_arguments;
 struct config;
 struct event;
 struct event_base;
 struct finder;
 struct ipc;
+struct login_link;
 struct overview_reader;
 struct packed;
 struct session;
@@ -56,7 +56,7 @@ struct worker {
     struct packed *packed;
     struct writer_link *writer;
     struct finder *finder;
-    struct auth_link *auth;
+    struct login_link *auth;
     struct tls_context *tls; /* NULL: no TLS */
     struct tls_tickets tickets;
     struct ipc *control;      /* NULL: the master has gone */

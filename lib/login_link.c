@@ -1,4 +1,4 @@
-#include "innd/outside_link.h"
+#include "lib/login_link.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -11,18 +11,19 @@
 #include "lib/memory.h"
 #include "lib/password.h"
 
-struct question {
-    TAILQ_ENTRY(question) next;
+struct login_question {
+    TAILQ_ENTRY(login_question) next;
     uint64_t cookie;
     struct buffer payload;
-    outside_done_func *done;
+    login_link_func *done; /* NULL: the asker is gone */
     void *context;
 };
 
-struct outside_link {
+struct login_link {
     struct event_base *base;
+    const char *peer;
     struct ipc *ipc; /* NULL: none */
-    TAILQ_HEAD(, question) questions;
+    TAILQ_HEAD(, login_question) questions;
     uint64_t last_cookie;
     int64_t there_ms; /* when the process was last seen to be there */
 };
@@ -37,7 +38,7 @@ now_ms(void)
 }
 
 static void
-question_free(struct outside_link *link, struct question *question)
+question_free(struct login_link *link, struct login_question *question)
 {
     TAILQ_REMOVE(&link->questions, question, next);
     password_wipe(question->payload.data, question->payload.used);
@@ -46,22 +47,23 @@ question_free(struct outside_link *link, struct question *question)
 }
 
 static void
-question_answer(struct outside_link *link, struct question *question,
+question_answer(struct login_link *link, struct login_question *question,
                 const struct ipc_login_result *result, const char *moderates)
 {
-    outside_done_func *done = question->done;
+    login_link_func *done = question->done;
     void *context = question->context;
 
     question_free(link, question);
-    done(context, result, moderates);
+    if (done != NULL)
+        done(context, result, moderates);
 }
 
 static void
 on_result(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
-    struct outside_link *link = context;
+    struct login_link *link = context;
     const struct ipc_login_result *result = frame->payload;
-    struct question *question;
+    struct login_question *question;
     char *moderates;
 
     (void)ipc;
@@ -83,24 +85,25 @@ static const struct ipc_handler handlers[] = {
 static void
 on_closed(void *context, struct ipc *ipc, const char *why)
 {
-    struct outside_link *link = context;
+    struct login_link *link = context;
 
-    debug("outside: %s", why);
+    debug("%s: %s", link->peer, why);
     ipc_free(&ipc);
     link->ipc = NULL;
 }
 
 static void
-question_send(const struct outside_link *link, const struct question *question)
+question_send(const struct login_link *link,
+              const struct login_question *question)
 {
     ipc_send_secret(link->ipc, IPC_LOGIN, question->payload.data,
                     question->payload.used);
 }
 
 void
-outside_link_connect(struct outside_link *link, int fd)
+login_link_connect(struct login_link *link, int fd)
 {
-    const struct question *question;
+    const struct login_question *question;
 
     if (link->ipc != NULL)
         ipc_free(&link->ipc);
@@ -111,23 +114,36 @@ outside_link_connect(struct outside_link *link, int fd)
 }
 
 void
-outside_link_tick(struct outside_link *link)
+login_link_give_up(struct login_link *link)
 {
     static const struct ipc_login_result failed = {.answer = LOGIN_FAILED};
+    struct login_question *question;
+    struct login_question *next;
+
+    for (question = TAILQ_FIRST(&link->questions); question != NULL;
+         question = next) {
+        next = TAILQ_NEXT(question, next);
+        question_answer(link, question, &failed, "");
+    }
+}
+
+void
+login_link_tick(struct login_link *link)
+{
     int64_t now = now_ms();
 
     if (link->ipc != NULL)
         link->there_ms = now;
-    while (now >= link->there_ms + OUTSIDE_AWAY_MS
-           && !TAILQ_EMPTY(&link->questions))
-        question_answer(link, TAILQ_FIRST(&link->questions), &failed, "");
+    if (now >= link->there_ms + LOGIN_LINK_AWAY_MS)
+        login_link_give_up(link);
 }
 
-void
-outside_ask(struct outside_link *link, const struct ipc_login_request *request,
-            outside_done_func *done, void *context)
+struct login_question *
+login_link_ask(struct login_link *link,
+               const struct ipc_login_request *request, login_link_func *done,
+               void *context)
 {
-    struct question *question = xcalloc(1, sizeof(*question));
+    struct login_question *question = xcalloc(1, sizeof(*question));
     struct ipc_login_request copy = *request;
 
     copy.cookie = question->cookie = ++link->last_cookie;
@@ -135,25 +151,36 @@ outside_ask(struct outside_link *link, const struct ipc_login_request *request,
     question->done = done;
     question->context = context;
     TAILQ_INSERT_TAIL(&link->questions, question, next);
+    /* Without a socket it waits for one, or for the tick that gives up. */
     if (link->ipc != NULL)
         question_send(link, question);
+    return question;
 }
 
-struct outside_link *
-outside_link_new(struct event_base *base)
+void
+login_link_forget(struct login_question **question)
 {
-    struct outside_link *link = xcalloc(1, sizeof(*link));
+    if (*question != NULL)
+        (*question)->done = NULL;
+    *question = NULL;
+}
+
+struct login_link *
+login_link_new(struct event_base *base, const char *peer)
+{
+    struct login_link *link = xcalloc(1, sizeof(*link));
 
     link->base = base;
+    link->peer = peer;
     link->there_ms = now_ms();
     TAILQ_INIT(&link->questions);
     return link;
 }
 
 void
-outside_link_free(struct outside_link **link)
+login_link_free(struct login_link **link)
 {
-    struct outside_link *old = *link;
+    struct login_link *old = *link;
 
     if (old == NULL)
         return;
