@@ -76,12 +76,21 @@ sasl_reply(struct session *session, unsigned code, const struct buffer *octets)
     free(text);
 }
 
+/* It came to nothing, and so does what was said before it. */
+static void
+sasl_end(struct session *session)
+{
+    sasl_free(&session->sasl);
+    free(session->login_name);
+    session->login_name = NULL;
+}
+
 /* The client did not speak as the mechanism demands. */
 static void
 sasl_fault(struct session *session)
 {
     session_reply(session, "482 SASL protocol error");
-    sasl_free(&session->sasl);
+    sasl_end(session);
 }
 
 /* As a wrong password. */
@@ -423,7 +432,7 @@ response_take(struct session *session, const char *text, size_t octets)
                              BASE64)
                != 0) {
         session_reply(session, "504 Base64 encoding error");
-        sasl_free(&session->sasl);
+        sasl_end(session);
     } else {
         session->sasl->step(session, (const char *)decoded, length);
     }
@@ -440,7 +449,7 @@ sasl_respond(struct session *session, const char *line, size_t octets)
         octets--;
     if (octets == 1 && line[0] == '*') {
         session_reply(session, "481 Authentication aborted as requested");
-        sasl_free(&session->sasl);
+        sasl_end(session);
         return;
     }
     response_take(session, line, octets);

@@ -80,6 +80,7 @@ def test_codes_in_their_order(start_server):
         ("AUTHINFO SASL PLAIN", "383"), ("", "482"),
         ("AUTHINFO USER alice", "381"),
         ("AUTHINFO SASL PLAIN", "383"), ("*", "481"),
+        ("AUTHINFO PASS geheim", "482"),           # nothing is left over
         ("authinfo sasl plain " + plain("alice", "wrong"), "481"),
         ("AUTHINFO PASS geheim", "482"),           # the name is forgotten
         ("AUTHINFO SASL SCRAM-SHA-256 " + encode(b"nonsense"), "482"),
