@@ -22,6 +22,7 @@
 #include "lib/memory.h"
 #include "lib/response.h"
 #include "lib/stream.h"
+#include "lib/tls.h"
 #include "lib/wire.h"
 
 enum { CONNECT_MS = 20 * 1000, LINES_PER_RUN = 500 };
@@ -30,7 +31,10 @@ enum state {
     STATE_DOWN,
     STATE_LOOKUP,
     STATE_CONNECTING,
+    STATE_SECURE,   /* TLS is to begin */
+    STATE_SECURING, /* its handshake is under way */
     STATE_GREETING,
+    STATE_STARTTLS, /* is sent */
     STATE_USER,     /* AUTHINFO USER is sent */
     STATE_PASSWORD, /* AUTHINFO PASS is sent */
     STATE_UP,
@@ -175,6 +179,20 @@ on_stream(void *context)
     connection->woken = true;
 }
 
+/* A peer that is to be reached by TLS is reached by TLS, or not at all. */
+static void
+secure(struct connection *connection)
+{
+    struct tls_context *context = connection->feeder->tls;
+
+    if (context == NULL) {
+        connection_fail(connection, "TLS: its keys cannot be used");
+        return;
+    }
+    stream_start_tls(connection->stream, tls_connect(context, connection->fd));
+    state_enter(connection, STATE_SECURING);
+}
+
 static void
 stream_begin(struct connection *connection)
 {
@@ -187,7 +205,11 @@ stream_begin(struct connection *connection)
                      sizeof(on));
     connection->stream = stream_new(connection->feeder->base, connection->fd,
                                     on_stream, connection);
-    state_enter(connection, STATE_GREETING);
+    connection->woken = true;
+    state_enter(connection,
+                connection->feeder->peer->tls == PEER_TLS_IMPLICIT
+                    ? STATE_SECURE
+                    : STATE_GREETING);
 }
 
 static void
@@ -305,6 +327,14 @@ connection_is_up(const struct connection *connection)
     return connection->state != STATE_DOWN;
 }
 
+const char *
+connection_tls(const struct connection *connection)
+{
+    const struct tls *tls = stream_tls(connection->stream);
+
+    return tls == NULL ? "none" : tls_description(tls);
+}
+
 /* --- output --- */
 
 struct evbuffer *
@@ -350,7 +380,7 @@ static void
 say(struct connection *connection, const char *command, const char *argument)
 {
     /* Room can only be lacking when there is no memory, which ends us. */
-    (void)evbuffer_add_printf(connection_output(connection), "%s %s\r\n",
+    (void)evbuffer_add_printf(connection_output(connection), "%s%s\r\n",
                               command, argument);
 }
 
@@ -370,18 +400,41 @@ refused(struct connection *connection, const char *what,
 }
 
 static void
-take_greeting(struct connection *connection, const struct response *response)
+log_in(struct connection *connection)
 {
     const struct config_peer *peer = connection->feeder->peer;
 
-    if (response->code != 200 && response->code != 201) {
-        refused(connection, "it does not serve us", response);
-    } else if (peer->username[0] == '\0') {
+    if (peer->username[0] == '\0') {
         become_ready(connection);
     } else {
-        say(connection, "AUTHINFO USER", peer->username);
+        say(connection, "AUTHINFO USER ", peer->username);
         state_enter(connection, STATE_USER);
     }
+}
+
+static void
+take_greeting(struct connection *connection, const struct response *response)
+{
+    if (response->code != 200 && response->code != 201) {
+        refused(connection, "it does not serve us", response);
+    } else if (connection->feeder->peer->tls == PEER_TLS_STARTTLS) {
+        say(connection, "STARTTLS", "");
+        state_enter(connection, STATE_STARTTLS);
+    } else {
+        log_in(connection);
+    }
+}
+
+static void
+take_starttls(struct connection *connection, const struct response *response)
+{
+    connection_flush(connection);
+    if (response->code != 382)
+        refused(connection, "it speaks no TLS", response);
+    else if (stream_unsent(connection->stream) > 0)
+        connection_fail(connection, "it answers what was not asked yet");
+    else
+        secure(connection);
 }
 
 static void
@@ -390,7 +443,7 @@ take_login(struct connection *connection, const struct response *response)
     if (response->code == 281) {
         become_ready(connection);
     } else if (response->code == 381 && connection->state == STATE_USER) {
-        say(connection, "AUTHINFO PASS", connection->feeder->peer->password);
+        say(connection, "AUTHINFO PASS ", connection->feeder->peer->password);
         state_enter(connection, STATE_PASSWORD);
     } else {
         refused(connection, "login refused", response);
@@ -406,6 +459,9 @@ take_response(struct connection *connection, const struct response *response)
     case STATE_GREETING:
         take_greeting(connection, response);
         break;
+    case STATE_STARTTLS:
+        take_starttls(connection, response);
+        break;
     case STATE_USER:
     case STATE_PASSWORD:
         take_login(connection, response);
@@ -418,6 +474,8 @@ take_response(struct connection *connection, const struct response *response)
     case STATE_DOWN:
     case STATE_LOOKUP:
     case STATE_CONNECTING:
+    case STATE_SECURE:
+    case STATE_SECURING:
         break;
     }
     buffer_free(&why);
@@ -489,11 +547,46 @@ article_take(struct connection *connection)
     return 1;
 }
 
+/* The connection has failed or ended: in words. */
+static void
+stream_told(struct connection *connection)
+{
+    const char *why = stream_failure(connection->stream);
+
+    if (why[0] != '\0')
+        connection_fail(connection, "TLS: %s", why);
+    else if (stream_has_failed(connection->stream))
+        connection_fail(connection, "the connection broke");
+    else
+        connection_fail(connection, "it closed the connection");
+}
+
+static void
+secured(struct connection *connection)
+{
+    if (stream_tls(connection->stream) == NULL
+        || stream_has_failed(connection->stream))
+        stream_told(connection);
+    else if (connection->feeder->peer->tls == PEER_TLS_IMPLICIT)
+        state_enter(connection, STATE_GREETING);
+    else
+        log_in(connection);
+}
+
 static void
 input_run(struct connection *connection)
 {
     int status = 1;
 
+    if (connection->state == STATE_SECURE) {
+        secure(connection);
+        return;
+    }
+    if (connection->state == STATE_SECURING) {
+        if (!stream_is_securing(connection->stream))
+            secured(connection);
+        return;
+    }
     for (int i = 0; i < LINES_PER_RUN && status > 0; i++)
         status = connection->in_article ? article_take(connection)
                                         : line_take(connection);
@@ -503,10 +596,9 @@ input_run(struct connection *connection)
         connection->woken = true;
         return;
     }
-    if (stream_has_failed(connection->stream))
-        connection_fail(connection, "the connection broke");
-    else if (stream_has_ended(connection->stream))
-        connection_fail(connection, "it closed the connection");
+    if (stream_has_failed(connection->stream)
+        || stream_has_ended(connection->stream))
+        stream_told(connection);
 }
 
 void
@@ -559,7 +651,14 @@ connection_tick(struct connection *connection)
             connection_fail(connection, "cannot connect: no answer in %d s",
                             CONNECT_MS / 1000);
         return;
+    case STATE_SECURE:
+    case STATE_SECURING:
+        if (now_ms > connection->since_ms + TLS_HANDSHAKE_MS)
+            connection_fail(connection, "TLS: no handshake in %d s",
+                            TLS_HANDSHAKE_MS / 1000);
+        return;
     case STATE_GREETING:
+    case STATE_STARTTLS:
     case STATE_USER:
     case STATE_PASSWORD:
     case STATE_UP:

@@ -8,7 +8,9 @@
  * each turn of its loop; they may write, and may close the connection.
  *
  * A connection that fails, is refused, or is answered nonsense closes by
- * itself and says why, once.  TLS comes in behind lib/stream.h.
+ * itself and says why, once.  Where the peer's section has TLS, nothing is
+ * said before the handshake, or but STARTTLS, and a peer that cannot is one that
+ * has failed.
  */
 #ifndef FEEDER_CONNECTION_H
 #define FEEDER_CONNECTION_H
@@ -48,6 +50,9 @@ void connection_open(struct connection *connection);
 void connection_close(struct connection *connection);
 /* Is there one, open or opening? */
 bool connection_is_up(const struct connection *connection);
+
+/* How it is encrypted, for the log: "none", "TLSv1.3 ..."; it is ready. */
+const char *connection_tls(const struct connection *connection);
 
 /* Append what is to be sent; leaves at the end of connection_run(), or with
    connection_flush(). */

@@ -19,10 +19,12 @@
 #include "lib/buffer.h"
 #include "lib/child.h"
 #include "lib/config.h"
+#include "lib/config_credentials.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/sandbox.h"
+#include "lib/tls_context.h"
 #include "storage/active.h"
 #include "storage/overview.h"
 #include "storage/spool_reader.h"
@@ -80,6 +82,25 @@ feeder_has_ended(const struct feeder *feeder)
                || feeder->now_ms > feeder->drain_until_ms);
 }
 
+/* --- TLS --- */
+
+/* What the configuration says of it now, for connections from now on. */
+static void
+feeder_take_tls(struct feeder *feeder)
+{
+    struct buffer why = BUFFER_EMPTY;
+
+    tls_context_free(&feeder->tls);
+    if (feeder->peer->tls != PEER_TLS_NONE)
+        feeder->tls = tls_context_peer(feeder->config, feeder->peer, &why);
+    if (why.used > 0)
+        /* The master has looked at the same octets. */
+        warn("peer %s: TLS cannot be used: %s", feeder->name,
+             buffer_text(&why));
+    buffer_free(&why);
+    config_forget_credentials(feeder->config);
+}
+
 /* --- what the master says --- */
 
 static bool
@@ -120,6 +141,7 @@ control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     feeder->config = config;
     feeder->peer = peer;
     log_set_level((enum log_level)config->log_level);
+    feeder_take_tls(feeder);
     if (!same && feeder->push != NULL) {
         push_restart(feeder->push);
         pull_restart(feeder->pull);
@@ -265,6 +287,8 @@ feeder_open(struct feeder *feeder, const struct child_arguments *arguments)
     directory_make(feeder->directory);
     free(feeds);
     sandbox_enter(SANDBOX_FEEDER, feeder->config);
+    tls_secure_memory();
+    feeder_take_tls(feeder);
     feeder->now_ms = clock_ms();
     feeder->base = event_base_new();
     if (feeder->base == NULL)
@@ -327,6 +351,7 @@ feeder_close(struct feeder *feeder)
     spool_reader_free(&feeder->spool);
     event_base_free(feeder->base);
     active_close(&feeder->active);
+    tls_context_free(&feeder->tls);
     config_free(&feeder->config);
     free(feeder->directory);
     free(feeder->name);

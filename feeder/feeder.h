@@ -28,6 +28,7 @@ struct pull;
 struct push;
 struct spool_reader;
 struct submit;
+struct tls_context;
 
 enum {
     FEEDER_TICK_MS = 100,
@@ -49,7 +50,8 @@ struct feeder {
     struct active *active;
     struct overview_reader *overview;
     struct spool_reader *spool;
-    struct ipc *control; /* NULL: the master has gone */
+    struct ipc *control;     /* NULL: the master has gone */
+    struct tls_context *tls; /* NULL: the peer's section has none */
     struct event *tick;
     struct event *terminated;
     char *directory; /* pathdb/feeds/NAME */

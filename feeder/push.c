@@ -280,8 +280,9 @@ on_ready(void *context)
 
     pusher->answers = 0;
     pusher->busy_ms = pusher->push->feeder->now_ms;
-    notice("peer %s: connected connection=%u host=%s port=%" PRId64,
-           peer->name, pusher->number, peer->host, peer->port);
+    notice("peer %s: connected connection=%u host=%s port=%" PRId64 " tls=%s",
+           peer->name, pusher->number, peer->host, peer->port,
+           connection_tls(pusher->connection));
     if (peer->streaming) {
         (void)evbuffer_add_printf(connection_output(pusher->connection),
                                   "MODE STREAM\r\n");

@@ -549,9 +549,20 @@ keys_join(struct buffer *answer, const char *what, const struct buffer *keys)
 static void
 config_hand_on(struct master *master)
 {
-    master->processes.config_fd = config_to_memfd(master->config, false);
-    master->processes.keys_fd = config_to_memfd(master->config, true);
+    static const enum config_keys keys[] = {
+        CONFIG_KEYS_NONE, CONFIG_KEYS_SERVER, CONFIG_KEYS_PEERS};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        master->processes.config_fds[keys[i]] =
+            config_to_memfd(master->config, keys[i]);
     config_forget_credentials(master->config);
+}
+
+static void
+config_take_back(struct master *master)
+{
+    for (size_t i = 0; i < 3; i++)
+        close(master->processes.config_fds[i]);
 }
 
 /* The new one is good: make it ours, and everybody's. */
@@ -570,8 +581,7 @@ config_replace(struct master *master, struct config *config,
     keys_join(answer, "needs a restart", &restart);
     config_free(&master->config);
     master->config = config;
-    close(master->processes.config_fd);
-    close(master->processes.keys_fd);
+    config_take_back(master);
     config_hand_on(master);
     log_set_level((enum log_level)config->log_level);
     clients_reload(master->clients, config);
@@ -877,8 +887,7 @@ master_close(struct master *master)
     close(table->active_read_fd);
     close(table->active_fd);
     close(table->shared_fd);
-    close(table->config_fd);
-    close(table->keys_fd);
+    config_take_back(master);
     for (size_t i = 0; i < MASTER_SIGNALS; i++)
         event_free(master->signals[i]);
     event_free(master->tickets_due);

@@ -15,6 +15,7 @@
 
 #include "lib/buffer.h"
 #include "lib/child.h"
+#include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -61,13 +62,15 @@ process_name(const struct process *process)
     return name;
 }
 
-/* Who speaks TLS gets the configuration with the keys. */
 static int
 config_of(const struct process *process)
 {
-    return process->role == ROLE_NNRPD || process->role == ROLE_FEEDER
-               ? process->table->keys_fd
-               : process->table->config_fd;
+    enum config_keys keys = process->role == ROLE_NNRPD ? CONFIG_KEYS_SERVER
+                            : process->role == ROLE_FEEDER
+                                ? CONFIG_KEYS_PEERS
+                                : CONFIG_KEYS_NONE;
+
+    return process->table->config_fds[keys];
 }
 
 /* --- starting --- */

@@ -94,9 +94,9 @@ struct process {
 struct process_table {
     struct event_base *base;
     struct shared *shared;
-    int config_fd; /* the current configuration, as children get it */
-    int keys_fd;   /* the same with keys and certificates, for those who speak
-                      TLS */
+    /* The current configuration, as children get it: with no keys, with those
+       of our certificates (nnrpd), with those shown to peers (feeder). */
+    int config_fds[3]; /* by enum config_keys */
     int shared_fd;
     int active_fd;      /* the writer's */
     int active_read_fd; /* the same memory, opened read-only */

@@ -470,6 +470,22 @@ rows_take(const struct config_row *rows, size_t count, cfg_t *cfg,
     }
 }
 
+/* One without the other is of no use. */
+static int
+key_check(const char *certfile, const char *keyfile, bool needed,
+          const cfg_t *section)
+{
+    if (certfile[0] == '\0' && (needed || keyfile[0] != '\0'))
+        reading_error(section, "tlscertfile", "none",
+                      "the certificate of tlskeyfile");
+    else if (certfile[0] != '\0' && keyfile[0] == '\0')
+        reading_error(section, "tlskeyfile", "none",
+                      "the private key of tlscertfile");
+    else
+        return 0;
+    return -1;
+}
+
 /*
  * A peer feeds us, or we reach it.  Then its name stands for it in Path, and
  * for its files under pathdb.
@@ -491,7 +507,7 @@ peer_check(const struct config_peer *peer, const cfg_t *section)
                       "a name of letters, digits, \"-\", \".\"");
         return -1;
     }
-    return 0;
+    return key_check(peer->tlscertfile, peer->tlskeyfile, false, section);
 }
 
 static int
@@ -554,22 +570,6 @@ expire_check(const struct config_expire *rule, const cfg_t *section)
                   buffer_text(&expected));
     buffer_free(&found);
     buffer_free(&expected);
-    return -1;
-}
-
-/* One without the other is of no use. */
-static int
-key_check(const char *certfile, const char *keyfile, bool needed,
-          const cfg_t *section)
-{
-    if (certfile[0] == '\0' && (needed || keyfile[0] != '\0'))
-        reading_error(section, "tlscertfile", "none",
-                      "the certificate of tlskeyfile");
-    else if (certfile[0] != '\0' && keyfile[0] == '\0')
-        reading_error(section, "tlskeyfile", "none",
-                      "the private key of tlscertfile");
-    else
-        return 0;
     return -1;
 }
 
@@ -1013,7 +1013,7 @@ config_print(const struct config *config, struct buffer *text)
 static const char memfd_head[] = "# renews configuration, generation ";
 
 int
-config_to_memfd(const struct config *config, bool with_credentials)
+config_to_memfd(const struct config *config, enum config_keys keys)
 {
     struct buffer text = BUFFER_EMPTY;
     struct buffer printed = BUFFER_EMPTY;
@@ -1026,9 +1026,8 @@ config_to_memfd(const struct config *config, bool with_credentials)
                          config->generation, printed.used);
     buffer_append(&text, printed.data, printed.used);
     buffer_free(&printed);
-    files_append(config, with_credentials, &text);
-    if (with_credentials)
-        config_credentials_append(config, &text);
+    files_append(config, keys == CONFIG_KEYS_SERVER, &text);
+    config_credentials_append(config, keys, &text);
     if (pwrite(fd, text.data, text.used, 0) != (ssize_t)text.used)
         sysdie(EXIT_SYSTEM, "memfd for the configuration: write");
     if (fcntl(fd, F_ADD_SEALS,

@@ -26,6 +26,10 @@ struct buffer;
 /* For which clients an access section is, by what carries their octets. */
 enum access_tls { ACCESS_TLS_ANY, ACCESS_TLS_YES, ACCESS_TLS_NO };
 enum access_level { ACCESS_NONE, ACCESS_READ, ACCESS_POST };
+/* How a connection to a peer becomes TLS. */
+enum peer_tls { PEER_TLS_NONE, PEER_TLS_STARTTLS, PEER_TLS_IMPLICIT };
+/* Whose certificates and keys a child is given. */
+enum config_keys { CONFIG_KEYS_NONE, CONFIG_KEYS_SERVER, CONFIG_KEYS_PEERS };
 /* Where a password may cross a connection as it is. */
 enum plaintext_level { PLAINTEXT_NEVER, PLAINTEXT_LOCAL, PLAINTEXT_ALWAYS };
 
@@ -65,6 +69,13 @@ struct config_peer {
     bool streaming;
     bool backlog;            /* a new peer gets what is here already */
     int64_t responsetimeout; /* seconds */
+    int64_t tls;             /* enum peer_tls */
+    char *tlsname;           /* in its certificate; "": host */
+    char *tlscafile;         /* who may vouch for it; "": the system's */
+    char **tlspins;          /* fingerprints, one of which must be its own */
+    size_t tlspin_count;
+    char *tlscertfile; /* ours, shown to it; "": none */
+    char *tlskeyfile;
     char *username;          /* "": no AUTHINFO */
     char *password;
 };
@@ -261,9 +272,8 @@ const struct config_peer *config_find_peer(const struct config *config,
 size_t config_group_octets_max(const struct config *config, const char *name,
                                size_t octets);
 /* A sealed memfd with the configuration for a child, close-on-exec; the
-   caller closes it.  with_credentials: for a child that may hold keys.  Dies when
-   the system gives none. */
-int config_to_memfd(const struct config *config, bool with_credentials);
+   caller closes it.  Dies when the system gives none. */
+int config_to_memfd(const struct config *config, enum config_keys keys);
 /* What config_to_memfd() wrote; closes fd.  NULL with the reason in why. */
 struct config *config_from_memfd(int fd, struct buffer *why);
 

@@ -16,6 +16,9 @@
 struct config_credential {
     char *key;
     char *path;
+    bool secret;
+    bool of_server; /* some key at the top, or in a certificate, names it */
+    bool of_peers;
     char *contents; /* NULL: forgotten */
     size_t octets;
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -62,7 +65,7 @@ config_value_error(const struct config *config, const char *key,
 
 /* --- reading --- */
 
-static const struct config_credential *
+static struct config_credential *
 file_find(const struct config *config, const char *path)
 {
     for (size_t i = 0; i < config->credential_count; i++)
@@ -71,7 +74,7 @@ file_find(const struct config *config, const char *path)
     return NULL;
 }
 
-static void
+static struct config_credential *
 file_add(struct config *config, const char *key, const char *path,
          const char *contents, size_t octets)
 {
@@ -81,11 +84,13 @@ file_add(struct config *config, const char *key, const char *path,
         xreallocarray(config->credentials, config->credential_count + 1,
                       sizeof(*config->credentials));
     file = &config->credentials[config->credential_count++];
+    *file = (struct config_credential){0};
     file->key = xstrdup(key);
     file->path = xstrdup(path);
     file->contents = xmemdup(contents, octets);
     file->octets = octets;
     SHA256((const unsigned char *)contents, octets, file->digest);
+    return file;
 }
 
 /* 0 or -1 with errno. */
@@ -137,7 +142,8 @@ path_read(struct config *config, const struct config_row *row,
         close(fd);
     if (fault[0] == '\0')
         file_add(config, row->name, path, buffer_text(&contents),
-                 contents.used);
+                 contents.used)
+            ->secret = secret;
     if (contents.used > 0)
         explicit_bzero(contents.data, contents.used);
     buffer_free(&contents);
@@ -150,9 +156,19 @@ path_read(struct config *config, const struct config_row *row,
         why);
 }
 
+/* One file may be a certificate and its key; then it is a secret. */
+static bool
+path_is_read(const struct config *config, const struct config_row *row,
+             const char *path)
+{
+    const struct config_credential *file = file_find(config, path);
+
+    return file != NULL && (file->secret || row->kind != KIND_KEY_FILE);
+}
+
 static int
 rows_read(struct config *config, const struct config_row *rows, size_t count,
-          const void *object, struct buffer *why)
+          const void *object, enum config_keys whose, struct buffer *why)
 {
     for (size_t i = 0; i < count; i++) {
         const void *member = (const char *)object + rows[i].offset;
@@ -161,9 +177,15 @@ rows_read(struct config *config, const struct config_row *rows, size_t count,
         if (!config_row_is_credential(&rows[i]))
             continue;
         path = *(char *const *)member;
-        if (path[0] != '\0' && file_find(config, path) == NULL
+        if (path[0] == '\0')
+            continue;
+        if (!path_is_read(config, &rows[i], path)
             && path_read(config, &rows[i], path, why) < 0)
             return -1;
+        if (whose == CONFIG_KEYS_SERVER)
+            file_find(config, path)->of_server = true;
+        else
+            file_find(config, path)->of_peers = true;
     }
     return 0;
 }
@@ -171,15 +193,16 @@ rows_read(struct config *config, const struct config_row *rows, size_t count,
 int
 config_read_credentials(struct config *config, struct buffer *why)
 {
-    int status = rows_read(config, config_rows, config_row_count, config, why);
+    int status = rows_read(config, config_rows, config_row_count, config,
+                           CONFIG_KEYS_SERVER, why);
 
     for (size_t i = 0; status == 0 && i < config->certificate_count; i++)
         status = rows_read(config, config_certificate_rows,
                            config_certificate_row_count,
-                           &config->certificates[i], why);
+                           &config->certificates[i], CONFIG_KEYS_SERVER, why);
     for (size_t i = 0; status == 0 && i < config->peer_count; i++)
         status = rows_read(config, config_peer_rows, config_peer_row_count,
-                           &config->peers[i], why);
+                           &config->peers[i], CONFIG_KEYS_PEERS, why);
     return status;
 }
 
@@ -193,8 +216,16 @@ config_credential(const struct config *config, const char *path)
 
 /* --- from the master to its children --- */
 
+static bool
+file_is_for(const struct config_credential *file, enum config_keys keys)
+{
+    return (keys == CONFIG_KEYS_SERVER && file->of_server)
+           || (keys == CONFIG_KEYS_PEERS && file->of_peers);
+}
+
 void
-config_credentials_append(const struct config *config, struct buffer *octets)
+config_credentials_append(const struct config *config, enum config_keys keys,
+                          struct buffer *octets)
 {
     size_t room = 0;
 
@@ -207,6 +238,8 @@ config_credentials_append(const struct config *config, struct buffer *octets)
     for (size_t i = 0; i < config->credential_count; i++) {
         const struct config_credential *file = &config->credentials[i];
 
+        if (!file_is_for(file, keys))
+            continue;
         buffer_append(octets, file->key, strlen(file->key) + 1);
         buffer_append(octets, file->path, strlen(file->path) + 1);
         buffer_append(octets, &file->octets, sizeof(file->octets));
@@ -245,7 +278,7 @@ config_credentials_parse(struct config *config, const char *octets,
         length -= sizeof(size);
         if (size > length)
             return why_set(why, "configuration from the master: cut short");
-        file_add(config, key, path, octets, size);
+        (void)file_add(config, key, path, octets, size);
         octets += size;
         length -= size;
     }

@@ -13,8 +13,9 @@
 
 #include <stddef.h>
 
+#include "lib/config.h"
+
 struct buffer;
-struct config;
 struct config_row;
 
 enum { CONFIG_CREDENTIAL_OCTETS_MAX = 1024 * 1024 };
@@ -38,7 +39,7 @@ int config_value_error(const struct config *config, const char *key,
 void config_note_origin(struct config *config, const struct config_row *row,
                         const char *value, const char *file, int line);
 void config_credentials_append(const struct config *config,
-                               struct buffer *octets);
+                               enum config_keys keys, struct buffer *octets);
 int config_credentials_parse(struct config *config, const char *octets,
                              size_t length, struct buffer *why);
 size_t config_credentials_compare(const struct config *old,

@@ -46,6 +46,8 @@ enum { MIB = 1024 * 1024, DAYS_MAX = 36500, SECONDS_PER_DAY = 86400 };
 static const char *const access_words[] = {"none", "read", "post", NULL};
 static const char *const plaintext_words[] = {"never", "local", "always",
                                               NULL};
+static const char *const peer_tls_words[] = {"none", "starttls", "implicit",
+                                             NULL};
 static const char *const protocol_words[] = {"TLSv1.2", "TLSv1.3", NULL};
 /* As enum canlock_policy has them. */
 static const char *const cancel_words[] = {"require-auth", "auth", "none",
@@ -477,6 +479,28 @@ const struct config_row config_peer_rows[] = {
     {"responsetimeout", KIND_NUMBER, MEMBER(config_peer, responsetimeout),
      .fallback = "300", .minimum = 1, .maximum = 86400, .unit = "seconds",
      .text = "How long we wait for an answer or for octets to be taken."},
+    {"tls", KIND_CHOICE, MEMBER(config_peer, tls), .fallback = "none",
+     .choices = peer_tls_words,
+     .text = "How our connections to it are encrypted: by STARTTLS, or from "
+             "the first octet on (its port is mostly 563 then).  One that "
+             "cannot be encrypted then is closed."},
+    {"tlsname", KIND_WORD, MEMBER(config_peer, tlsname), .fallback = "",
+     .text = "The name that must stand in its certificate; empty: that of "
+             "host."},
+    {"tlscafile", KIND_CERTIFICATE_FILE, MEMBER(config_peer, tlscafile),
+     .fallback = "",
+     .text = "Certificates (PEM) of those who may vouch for it; empty: those "
+             "whom this system believes."},
+    {"tlspins", KIND_PINS, LIST(config_peer, tlspins, tlspin_count),
+     .fallback = "",
+     .text = "Fingerprints: where some are given, its certificate (sha256:) "
+             "or the key in it (spki-sha256:) must be one of them, and then "
+             "nobody need have vouched for it."},
+    {"tlscertfile", KIND_CERTIFICATE_FILE, MEMBER(config_peer, tlscertfile),
+     .fallback = "",
+     .text = "Our certificate, which we show it (PEM); empty: none."},
+    {"tlskeyfile", KIND_KEY_FILE, MEMBER(config_peer, tlskeyfile),
+     .fallback = "", .text = "The private key that goes with it."},
     {"username", KIND_WORD, MEMBER(config_peer, username), .fallback = "",
      .text = "Who we log in as (AUTHINFO USER); empty: we do not."},
     {"password", KIND_WORD, MEMBER(config_peer, password), .fallback = "",
@@ -555,7 +579,7 @@ config_row_is_list(const struct config_row *row)
 {
     return row->kind == KIND_ADDRESSES || row->kind == KIND_NETWORKS
            || row->kind == KIND_NAMES || row->kind == KIND_PATTERNS
-           || row->kind == KIND_ORIGINS || row->kind == KIND_WORDS
+           || row->kind == KIND_ORIGINS || row->kind == KIND_WORDS || row->kind == KIND_PINS
            || row->kind == KIND_SIZES;
 }
 
@@ -710,6 +734,18 @@ config_size_parse(const char *text, size_t *wildmat_octets_r,
            && number_parse(colon + 1, octets_r) && *octets_r > 0;
 }
 
+/* A SHA-256 digest, and of what. */
+static bool
+text_is_pin(const char *text)
+{
+    size_t head = strncasecmp(text, "sha256:", 7) == 0        ? 7
+                  : strncasecmp(text, "spki-sha256:", 12) == 0 ? 12
+                                                               : 0;
+
+    return head > 0 && strlen(text + head) == 64
+           && strspn(text + head, "0123456789abcdefABCDEF") == 64;
+}
+
 bool
 config_row_accepts(const struct config_row *row, const char *text)
 {
@@ -735,6 +771,8 @@ config_row_accepts(const struct config_row *row, const char *text)
                && text_is_clean(text, true);
     case KIND_CIPHERS:
         return text_is_clean(text, false);
+    case KIND_PINS:
+        return text_is_pin(text);
     case KIND_OVERVIEW:
         return text_is_overview(text);
     case KIND_WILDMAT:
@@ -790,6 +828,10 @@ config_row_expected(const struct config_row *row, struct buffer *text)
     case KIND_CERTIFICATE_FILE:
     case KIND_KEY_FILE:
         buffer_append_text(text, "the absolute path of a file");
+        break;
+    case KIND_PINS:
+        buffer_append_text(text, "sha256: or spki-sha256: and 64 hexadecimal "
+                                 "digits");
         break;
     case KIND_CIPHERS:
         buffer_append_text(text, "names of ciphers, parted by \":\"");

@@ -39,6 +39,7 @@ enum config_kind {
     KIND_WORDS,     /* a list of choices */
     KIND_ORIGINS,   /* a list of origins of web pages (RFC 6454) */
     KIND_SIZES,     /* a list of WILDMAT:OCTETS */
+    KIND_PINS,      /* a list of digests of certificates or keys */
 };
 
 struct config_row {

@@ -360,7 +360,9 @@ stream_start_tls(struct stream *stream, struct tls *tls)
     if (stream->failed || stream->ended)
         return;
     stream->securing = true;
-    event_add(&stream->readable, NULL);
+    /* The client speaks first. */
+    event_add(tls_is_client(tls) ? &stream->writable : &stream->readable,
+              NULL);
 }
 
 bool

@@ -47,6 +47,32 @@ tls_accept(struct tls_context *context, int fd)
     return tls;
 }
 
+/* A name is asked for (SNI); a numeric address cannot be (RFC 6066, 3). */
+struct tls *
+tls_connect(struct tls_context *context, int fd)
+{
+    struct tls *tls = tls_new(context, fd);
+    const char *name = tls_context_name(context);
+    X509_VERIFY_PARAM *parameters = SSL_get0_param(tls->ssl);
+
+    SSL_set_connect_state(tls->ssl);
+    if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1)
+        return tls;
+    ERR_clear_error();
+    X509_VERIFY_PARAM_set_hostflags(parameters,
+                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (X509_VERIFY_PARAM_set1_host(parameters, name, 0) != 1
+        || SSL_set_tlsext_host_name(tls->ssl, name) != 1)
+        die(EXIT_TEMPORARY, "out of memory: TLS connection");
+    return tls;
+}
+
+bool
+tls_is_client(const struct tls *tls)
+{
+    return SSL_is_server(tls->ssl) == 0;
+}
+
 void
 tls_free(struct tls **tls)
 {
@@ -132,6 +158,25 @@ tls_prepare(struct tls *tls)
     return tls->failure == NULL;
 }
 
+/* Is it whom we expect, where the fingerprint decides? */
+static bool
+tls_is_pinned(struct tls *tls)
+{
+    const struct tls_identity *identity;
+
+    if (!tls_is_client(tls))
+        return true;
+    identity = tls_identity(tls);
+    if (identity != NULL && tls_context_pins(tls->context, identity))
+        return true;
+    if (identity == NULL)
+        tls_fail(tls, "certificate: none");
+    else
+        tls_fail(tls, "certificate: %s, %s: none of tlspins",
+                 identity->fingerprint, identity->key_fingerprint);
+    return false;
+}
+
 int
 tls_handshake(struct tls *tls)
 {
@@ -142,7 +187,7 @@ tls_handshake(struct tls *tls)
     done = SSL_do_handshake(tls->ssl);
     if (done == 1) {
         tls->established = true;
-        return 1;
+        return tls_is_pinned(tls) ? 1 : -1;
     }
     if (tls_result(tls, done) == 0) {
         tls_fail(tls, "the other end has closed it");
@@ -271,18 +316,34 @@ identity_add_common_name(struct tls_identity *identity,
                             : "";
 }
 
+/* Behind what stands in text already. */
+static void
+fingerprint_append(char *text, const unsigned char *digest, unsigned octets)
+{
+    text += strlen(text);
+    for (unsigned i = 0; i < octets; i++, text += 2)
+        snprintf(text, 3, "%02x", digest[i]);
+}
+
 static void
 identity_fingerprint(struct tls_identity *identity, const X509 *certificate)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned char *key = NULL;
     unsigned octets = 0;
-    size_t at = 7;
+    int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
 
-    memcpy(identity->fingerprint, "sha256:", 8);
-    if (X509_digest(certificate, EVP_sha256(), digest, &octets) != 1)
+    if (length <= 0
+        || X509_digest(certificate, EVP_sha256(), digest, &octets) != 1)
         die(EXIT_TEMPORARY, "out of memory: digest of a certificate");
-    for (unsigned i = 0; i < octets; i++, at += 2)
-        snprintf(identity->fingerprint + at, 3, "%02x", digest[i]);
+    memcpy(identity->fingerprint, "sha256:", 8);
+    fingerprint_append(identity->fingerprint, digest, octets);
+    if (EVP_Digest(key, (size_t)length, digest, &octets, EVP_sha256(), NULL)
+        != 1)
+        die(EXIT_TEMPORARY, "out of memory: digest of a key");
+    memcpy(identity->key_fingerprint, "spki-sha256:", 13);
+    fingerprint_append(identity->key_fingerprint, digest, octets);
+    OPENSSL_free(key);
 }
 
 const struct tls_identity *

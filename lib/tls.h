@@ -23,6 +23,10 @@ enum {
 
 /* As the server of a connection.  The socket stays its owner's, and open. */
 struct tls *tls_accept(struct tls_context *context, int fd);
+/* As the client of one: whoever is at the other end must be who the context's
+   peer section says, or the handshake fails. */
+struct tls *tls_connect(struct tls_context *context, int fd);
+bool tls_is_client(const struct tls *tls);
 void tls_free(struct tls **tls);
 
 /* 1: done, 0: when the socket is ready (tls_wants_write() says for what) call
@@ -54,6 +58,7 @@ const char *tls_description(const struct tls *tls);
 struct tls_identity {
     bool trusted;
     char fingerprint[7 + 64 + 1];
+    char key_fingerprint[12 + 64 + 1];
     const char *subject; /* the common name; "" there is none */
     char **names;
     size_t name_count;

@@ -9,12 +9,14 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/config_credentials.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/tls.h"
 #include "lib/tls_internal.h"
 
 enum {
@@ -36,6 +38,10 @@ struct tls_context {
     struct credential *credentials;
     size_t credential_count;
     struct tls_tickets tickets;
+    /* of a peer's */
+    char *name;
+    char **pins;
+    size_t pin_count;
 };
 
 void
@@ -79,6 +85,10 @@ tls_context_free(struct tls_context **context)
     for (size_t i = 0; i < old->credential_count; i++)
         credential_free(&old->credentials[i]);
     free(old->credentials);
+    for (size_t i = 0; i < old->pin_count; i++)
+        free(old->pins[i]);
+    free(old->pins);
+    free(old->name);
     SSL_CTX_free(old->ssl);
     explicit_bzero(&old->tickets, sizeof(old->tickets));
     free(old);
@@ -378,6 +388,29 @@ authority_add(SSL_CTX *ssl, X509 *certificate)
         die(EXIT_TEMPORARY, "out of memory: certificates of authorities");
 }
 
+/* "": none. */
+static int
+authorities_set(SSL_CTX *ssl, const struct config *config, const char *path,
+                struct buffer *why)
+{
+    X509 *first;
+    STACK_OF(X509) * others;
+    int status;
+
+    if (path[0] == '\0')
+        return 0;
+    status =
+        certificates_read(config, "tlscafile", path, &first, &others, why);
+    if (status == 0) {
+        authority_add(ssl, first);
+        for (int i = 0; i < sk_X509_num(others); i++)
+            authority_add(ssl, sk_X509_value(others, i));
+    }
+    X509_free(first);
+    sk_X509_pop_free(others, X509_free);
+    return status;
+}
+
 /* A client whom nobody asks shows none; one who is asked may ask its user. */
 static bool
 certificates_matter(const struct config *config)
@@ -389,30 +422,6 @@ certificates_matter(const struct config *config)
     for (size_t i = 0; i < config->access_count; i++)
         matter = matter || config->accesses[i].certificate_count > 0;
     return matter;
-}
-
-static int
-clients_authorities_set(SSL_CTX *ssl, const struct config *config,
-                        struct buffer *why)
-{
-    X509 *first;
-    STACK_OF(X509) * others;
-    int status;
-
-    if (certificates_matter(config))
-        SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, on_verify);
-    if (config->tlscafile[0] == '\0')
-        return 0;
-    status = certificates_read(config, "tlscafile", config->tlscafile, &first,
-                               &others, why);
-    if (status == 0) {
-        authority_add(ssl, first);
-        for (int i = 0; i < sk_X509_num(others); i++)
-            authority_add(ssl, sk_X509_value(others, i));
-    }
-    X509_free(first);
-    sk_X509_pop_free(others, X509_free);
-    return status;
 }
 
 /* --- for clients of ours --- */
@@ -440,24 +449,35 @@ credentials_read(struct tls_context *context, const struct config *config,
     return 0;
 }
 
+/* The first certificate, which came from path. */
+static int
+context_use(struct tls_context *context, const struct config *config,
+            const char *path, struct buffer *why)
+{
+    const struct credential *first = &context->credentials[0];
+
+    if (SSL_CTX_use_cert_and_key(context->ssl, first->certificate, first->key,
+                                 first->chain, 1)
+        == 1)
+        return 0;
+    return config_value_error(config, "tlscertfile", path, library_reason(),
+                              "a certificate that can be used", why);
+}
+
 static int
 server_set(struct tls_context *context, const struct config *config,
            struct buffer *why)
 {
     static const unsigned char name[] = "renews";
-    const struct credential *first;
 
     if (credentials_read(context, config, why) < 0
         || protocols_set(context->ssl, config, why) < 0
-        || clients_authorities_set(context->ssl, config, why) < 0)
+        || authorities_set(context->ssl, config, config->tlscafile, why) < 0)
         return -1;
-    first = &context->credentials[0];
-    if (SSL_CTX_use_cert_and_key(context->ssl, first->certificate, first->key,
-                                 first->chain, 1)
-        != 1)
-        return config_value_error(config, "tlscertfile", config->tlscertfile,
-                                  library_reason(),
-                                  "a certificate that a server can use", why);
+    if (certificates_matter(config))
+        SSL_CTX_set_verify(context->ssl, SSL_VERIFY_PEER, on_verify);
+    if (context_use(context, config, config->tlscertfile, why) < 0)
+        return -1;
     SSL_CTX_set_cert_cb(context->ssl, on_certificate, context);
     SSL_CTX_set_alpn_select_cb(context->ssl, on_alpn, NULL);
     /* Sessions are in the clients' tickets, none here. */
@@ -481,6 +501,67 @@ tls_context_server(const struct config *config, struct buffer *why)
     context->references = 1;
     context->ssl = ssl_context_new(TLS_server_method());
     if (server_set(context, config, why) < 0)
+        tls_context_free(&context);
+    return context;
+}
+
+/* --- for peers --- */
+
+const char *
+tls_context_name(const struct tls_context *context)
+{
+    return context->name;
+}
+
+bool
+tls_context_pins(const struct tls_context *context,
+                 const struct tls_identity *identity)
+{
+    for (size_t i = 0; i < context->pin_count; i++)
+        if (strcasecmp(context->pins[i], identity->fingerprint) == 0
+            || strcasecmp(context->pins[i], identity->key_fingerprint) == 0)
+            return true;
+    return context->pin_count == 0;
+}
+
+static int
+peer_set(struct tls_context *context, const struct config *config,
+         const struct config_peer *peer, struct buffer *why)
+{
+    context->name =
+        xstrdup(peer->tlsname[0] != '\0' ? peer->tlsname : peer->host);
+    context->pins = xcalloc(peer->tlspin_count, sizeof(char *));
+    context->pin_count = peer->tlspin_count;
+    for (size_t i = 0; i < peer->tlspin_count; i++)
+        context->pins[i] = xstrdup(peer->tlspins[i]);
+    SSL_CTX_set_verify(context->ssl, SSL_VERIFY_PEER,
+                       context->pin_count > 0 ? on_verify : NULL);
+    if (peer->tlscafile[0] == '\0' && context->pin_count == 0)
+        /* Where the system has none, nobody is believed. */
+        (void)SSL_CTX_set_default_verify_paths(context->ssl);
+    if (authorities_set(context->ssl, config, peer->tlscafile, why) < 0)
+        return -1;
+    if (peer->tlscertfile[0] == '\0')
+        return 0;
+    context->credentials = xcalloc(1, sizeof(*context->credentials));
+    context->credential_count = 1;
+    if (credential_read(&context->credentials[0], config, peer->tlscertfile,
+                        peer->tlskeyfile, why)
+        < 0)
+        return -1;
+    return context_use(context, config, peer->tlscertfile, why);
+}
+
+struct tls_context *
+tls_context_peer(const struct config *config, const struct config_peer *peer,
+                 struct buffer *why)
+{
+    struct tls_context *context = xcalloc(1, sizeof(*context));
+
+    context->references = 1;
+    context->ssl = ssl_context_new(TLS_client_method());
+    SSL_CTX_set_session_cache_mode(context->ssl, SSL_SESS_CACHE_OFF);
+    if (peer_set(context, config, peer, why) < 0)
         tls_context_free(&context);
     return context;
 }
@@ -517,8 +598,8 @@ expiry_tell(const struct credential *credential, const struct config *config,
     buffer_free(&text);
 }
 
-int
-tls_check(const struct config *config, struct buffer *why)
+static int
+server_check(const struct config *config, struct buffer *why)
 {
     struct tls_context *context = tls_context_server(config, why);
 
@@ -529,5 +610,23 @@ tls_check(const struct config *config, struct buffer *why)
                     i == 0 ? config->tlscertfile
                            : config->certificates[i - 1].tlscertfile);
     tls_context_free(&context);
+    return 0;
+}
+
+int
+tls_check(const struct config *config, struct buffer *why)
+{
+    if (server_check(config, why) < 0)
+        return -1;
+    for (size_t i = 0; i < config->peer_count; i++) {
+        const struct config_peer *peer = &config->peers[i];
+        struct tls_context *context = tls_context_peer(config, peer, why);
+
+        if (context == NULL)
+            return -1;
+        if (context->credential_count > 0)
+            expiry_tell(&context->credentials[0], config, peer->tlscertfile);
+        tls_context_free(&context);
+    }
     return 0;
 }

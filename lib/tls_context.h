@@ -34,6 +34,10 @@ void tls_secure_memory(void);
    certificate is configured. */
 struct tls_context *tls_context_server(const struct config *config,
                                        struct buffer *why);
+/* For our connections to a peer whose section has `tls`.  NULL with why. */
+struct tls_context *tls_context_peer(const struct config *config,
+                                     const struct config_peer *peer,
+                                     struct buffer *why);
 /* Give up a reference. */
 void tls_context_free(struct tls_context **context);
 

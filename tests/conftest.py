@@ -1,6 +1,8 @@
 """Fixtures of all tests from outside."""
 import os
+import shutil
 import sys
+import tempfile
 import time
 
 import pytest
@@ -102,6 +104,15 @@ def start_server():
     yield start
     for one in servers:
         one.remove()
+
+
+@pytest.fixture(scope="module")
+def certificate_directory():
+    """Where the server's own user can read certificates."""
+    directory = tempfile.mkdtemp(prefix="renews-certificates-")
+    os.chmod(directory, 0o755)
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

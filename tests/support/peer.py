@@ -24,6 +24,10 @@ class Peer:
         self.greeting = "200 a peer"
         self.mode_stream = "203 go on"
         self.password = None
+        self.tls = None  # an ssl.SSLContext: STARTTLS is answered 382
+        self.implicit = False  # ... and it is spoken from the first octet
+        self.starttls = "382 go on"
+        self.certificates = []  # that its clients have shown, or None
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
 
@@ -61,16 +65,31 @@ class Peer:
                              daemon=True).start()
 
     def serve(self, connection):
-        file = connection.makefile("rb")
         try:
-            if self.say(connection, self.greeting):
-                while self.command(connection, file):
-                    pass
+            if self.implicit:
+                self.serve_secure(connection, self.greeting)
+            elif self.say(connection, self.greeting):
+                self.converse(connection)
         except OSError:
             pass
         with self.lock:
             self.sockets.discard(connection)
         connection.close()
+
+    def converse(self, connection):
+        file = connection.makefile("rb")
+        while self.command(connection, file):
+            pass
+
+    def serve_secure(self, connection, greeting=None):
+        with self.tls.wrap_socket(connection, server_side=True) as secure:
+            with self.lock:
+                self.sockets.add(secure)
+                self.certificates.append(secure.getpeercert(True))
+            if greeting is None or self.say(secure, greeting):
+                self.converse(secure)
+            with self.lock:
+                self.sockets.discard(secure)
 
     def say(self, connection, reply):
         """Is the connection still to be served?"""
@@ -124,6 +143,10 @@ class Peer:
         if word == "AUTHINFO":
             good = rest == f"PASS {self.password}"
             return self.say(connection, "281 welcome" if good else "481 no")
+        if line == "STARTTLS" and self.tls is not None:
+            self.say(connection, self.starttls)
+            self.serve_secure(connection)
+            return False
         if line == "QUIT":
             self.say(connection, "205 bye")
             return False

@@ -1,5 +1,6 @@
 """TLS for tests: contexts of clients, certificates made by openssl."""
 import os
+import shutil
 import ssl
 import subprocess
 
@@ -52,10 +53,20 @@ class Certificate:
                     "-CAkey", issuer.key, "-CAcreateserial",
                     "-days", str(days), "-copy_extensions", "copy",
                     "-out", self.file)
-        os.chmod(self.key, 0o640)
         os.chmod(self.file, 0o644)
+        os.chmod(self.key, 0o640)
+        if os.geteuid() == 0:
+            # Who the server becomes.
+            shutil.chown(self.key, group="news")
 
     def fingerprint(self):
         text = openssl("x509", "-in", self.file, "-noout", "-fingerprint",
                        "-sha256")
         return "sha256:" + text.split("=")[1].strip().replace(":", "").lower()
+
+    def key_fingerprint(self):
+        done = subprocess.run(
+            f"openssl x509 -in {self.file} -noout -pubkey"
+            " | openssl pkey -pubin -outform DER | sha256sum",
+            shell=True, capture_output=True, text=True, timeout=60, check=True)
+        return "spki-sha256:" + done.stdout.split()[0]
