@@ -43,16 +43,13 @@ class Certificate:
             extensions += ["-addext", "subjectAltName=" + ",".join(names)]
         request = ["req", *kind, "-nodes", "-subj", f"/CN={name}",
                    "-keyout", self.key]
-        if issuer is None:
-            openssl(*request, "-x509", "-days", str(days), *extensions,
-                    "-out", self.file)
-        else:
-            signing = os.path.join(directory, name + ".csr")
-            openssl(*request, *extensions, "-out", signing)
-            openssl("x509", "-req", "-in", signing, "-CA", issuer.file,
-                    "-CAkey", issuer.key, "-CAcreateserial",
-                    "-days", str(days), "-copy_extensions", "copy",
-                    "-out", self.file)
+        signing = os.path.join(directory, name + ".csr")
+        openssl(*request, *extensions, "-out", signing)
+        signer = (["-signkey", self.key] if issuer is None else
+                  ["-CA", issuer.file, "-CAkey", issuer.key,
+                   "-CAcreateserial"])
+        openssl("x509", "-req", "-in", signing, *signer, "-days", str(days),
+                "-copy_extensions", "copy", "-out", self.file)
         os.chmod(self.file, 0o644)
         os.chmod(self.key, 0o640)
         if os.geteuid() == 0:
