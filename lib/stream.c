@@ -117,6 +117,9 @@ layer_write(struct stream *stream)
     size_t length = evbuffer_get_length(output);
     ssize_t put;
 
+    /* What was packed may still be in the packer. */
+    if (length == 0)
+        return 0;
     if (stream->tls == NULL)
         return evbuffer_write(output, stream->fd);
     if (length > TLS_RECORD_OCTETS)
