@@ -521,7 +521,8 @@ test_the_files_that_it_names_come_along(void **state)
     assert_null(config->motd.text); /* to read them is the master's alone */
     assert_int_equal(config_read_files(config, &why), 0);
     assert_string_equal(config->motd.text, "Hello\nyou\n");
-    child = config_from_memfd(config_to_memfd(config, CONFIG_KEYS_SERVER), &why);
+    child =
+        config_from_memfd(config_to_memfd(config, CONFIG_KEYS_SERVER), &why);
     assert_non_null(child);
     assert_string_equal(child->motd.text, "Hello\nyou\n");
     assert_int_equal(child->motd.octets, 10);
