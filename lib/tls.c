@@ -110,7 +110,6 @@ tls_fail(struct tls *tls, const char *format, ...)
 static int
 tls_result(struct tls *tls, int returned)
 {
-    int system_error = errno;
     unsigned long error;
     long verified;
 
@@ -125,9 +124,8 @@ tls_result(struct tls *tls, int returned)
     case SSL_ERROR_ZERO_RETURN:
         return 0;
     case SSL_ERROR_SYSCALL:
-        tls_fail(tls, "%s",
-                 system_error != 0 ? strerror(system_error)
-                                   : "the connection broke");
+        /* Reset: as under any other connection, no words of its own. */
+        tls_fail(tls, "%s", "");
         break;
     default:
         error = ERR_peek_error();
