@@ -557,12 +557,13 @@ test_a_secret_goes_only_to_those_who_may_hold_keys(void **state)
 
     (void)state;
     assert_int_equal(config_read_files(config, &why), 0);
-    child = config_from_memfd(config_to_memfd(config, true), &why);
+    child =
+        config_from_memfd(config_to_memfd(config, CONFIG_KEYS_SERVER), &why);
     assert_non_null(child);
     assert_string_equal(child->canlockuserfile.text,
                         config->canlockuserfile.text);
     config_free(&child);
-    child = config_from_memfd(config_to_memfd(config, false), &why);
+    child = config_from_memfd(config_to_memfd(config, CONFIG_KEYS_NONE), &why);
     assert_non_null(child);
     assert_string_equal(child->canlockuserfile.path, path);
     assert_null(child->canlockuserfile.text);
