@@ -13,6 +13,7 @@ import pytest
 
 from support.nntp import Client, post
 from support.server import TOP, build, process_state
+from support.tls import client_context
 from support.wait import wait_until
 
 
@@ -124,6 +125,16 @@ def test_it_starts_again_after_kill_9(run):
     wait_until(lambda: process_state(pid) in (None, "Z"), 10, "its death")
     assert "local.test               2 articles" in run.start()
     assert run.interrupt() == 0
+
+
+def test_tls_is_spoken_at_once_and_after_starttls(run):
+    text = run.start()
+    port = int(re.search(r"with TLS +port (\d+)", text).group(1))
+    with Client(port, tls=client_context()) as client:
+        assert client.command("DATE").startswith("111")
+    with Client(run.port()) as client:
+        client.starttls(client_context())
+        assert client.command("DATE").startswith("111")
 
 
 def test_a_taken_port_is_said_and_another_one_used(run):
