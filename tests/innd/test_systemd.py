@@ -9,6 +9,7 @@ import pytest
 
 from support.nntp import Client
 from support.server import program
+from support.tls import client_context
 from support.wait import wait_until
 
 
@@ -121,3 +122,21 @@ def test_no_child_can_speak_for_the_server(supervisor):
         assert b"LISTEN_FDS" not in environment
     supervisor.process.terminate()
     wait_until(lambda: supervisor.process.poll() == 0, 30, "its end")
+
+
+def test_a_passed_socket_on_the_port_of_tls_speaks_it(start_server):
+    server = start_server("--group", "local.test", tls=True)
+    server.stop()
+    one = Supervisor(server)
+    with open(server.conf) as file:
+        conf = file.read()
+    with open(server.conf, "w") as file:
+        file.write(conf.replace(f"tls_port = {server.tls_port}",
+                                f"tls_port = {one.port}"))
+    try:
+        one.start(pass_socket=True)
+        one.hear("READY=1")
+        with Client(one.port, tls=client_context()) as client:
+            assert client.command("DATE").startswith("111")
+    finally:
+        one.close()

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support.nntp import Client, post
+from support.nntp import Client, Closed, post
 from support.tls import client_context
 from support.wait import wait_until
 
@@ -206,3 +206,43 @@ def test_openssl_s_client_speaks_both_ways(server):
     for words, port in ((["-starttls", "nntp"], server.port), ([], None)):
         done = s_client(server, *words, port=port)
         assert b"\n111 " in done.stdout, done.stdout + done.stderr
+
+
+# --- ends ---
+
+def test_a_client_that_sends_no_more_gets_its_answers(server):
+    """It has said its last word (close_notify), and reads on."""
+    with server.connect_tls() as client:
+        client.send(b"DATE\r\nHELP\r\nQUIT\r\n")
+        assert client.reply().startswith("111")
+        assert client.reply().startswith("100")
+        client.block()
+        assert client.reply().startswith("205")
+        # The server's close_notify, then its end.
+        assert client.at_end()
+
+
+def test_a_half_closed_connection_is_answered_and_closed(server):
+    """FIN without close_notify: openssl's own clients do that."""
+    done = subprocess.run(
+        ["openssl", "s_client", "-quiet", "-connect",
+         f"127.0.0.1:{server.tls_port}"],
+        input=b"DATE\r\n" * 50 + b"QUIT\r\n", capture_output=True,
+        timeout=30)
+    assert done.stdout.count(b"\r\n111 ") == 50 - 1 + 1, done.stdout
+
+
+def test_a_slot_is_free_when_a_client_resets(start_server):
+    server = start_server("--group", "local.test", tls=True,
+                          conf=["maxconnections = 5"])
+    for _ in range(30):
+        client = wait_until(lambda: connected(server), what="a free slot")
+        client.reset()
+    assert "closed: " not in server.log()
+
+
+def connected(server):
+    try:
+        return server.connect_tls()
+    except (OSError, ssl.SSLError, Closed):
+        return None
