@@ -56,7 +56,7 @@ def server(certificates):
             f'tlscafile = "{certificates["authority"].file}"',
             section("second"), section("second-rsa"),
             'access "all" { readable = "local.*" postable = "!*" }',
-            'access "tls" { tls = true readable = "local.*" '
+            'access "tls" { tls = "yes" readable = "local.*" '
             'postable = "local.*" }',
             'access "reader" { certificates = {"*@example.org"} }',
         ])
