@@ -142,7 +142,7 @@ copy_accounts(struct backup *backup, struct buffer *why)
     static const char name[] = "accounts.sqlite";
     char *to = xasprintf("%s/%s/%s", backup->dir, backup->new.directory, name);
     struct stat st;
-    uint32_t sum;
+    uint32_t sum = 0;
     int status = accounts_copy(backup->config->pathdb, to, why);
 
     if (status > 0) {

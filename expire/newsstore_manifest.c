@@ -1,7 +1,9 @@
 #include "expire/newsstore_manifest.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,37 +55,85 @@ manifest_find_segment(const struct manifest *manifest, uint32_t number)
     return NULL;
 }
 
-/* One line, its LF cut off.  -1 when it is none of ours. */
-static int
-line_take(struct manifest *manifest, const char *line)
+/* Does the line go on with this word?  Then *at moves behind it. */
+static bool
+word_take(const char **at, const char *word)
 {
-    struct manifest_segment segment = {.number = 0};
-    uint64_t octets;
-    uint32_t sum;
-    int at = 0;
+    size_t octets = strlen(word);
 
-    if (sscanf(line, "made %" SCNd64, &manifest->made) == 1
-        || sscanf(line, "sequence %" SCNu64, &manifest->sequence) == 1)
-        return 0;
-    if (strncmp(line, "directory ", 10) == 0 && manifest->directory == NULL) {
-        manifest->directory = xstrdup(line + 10);
-        return 0;
+    if (strncmp(*at, word, octets) != 0)
+        return false;
+    *at += octets;
+    return true;
+}
+
+/* A number, up to a space or the end of the line. */
+static bool
+number_take(const char **at, int base, uint64_t max, uint64_t *number_r)
+{
+    char *end;
+
+    if (!isxdigit((unsigned char)**at))
+        return false;
+    errno = 0;
+    *number_r = strtoull(*at, &end, base);
+    if (errno != 0 || *number_r > max || (*end != ' ' && *end != '\0'))
+        return false;
+    *at = *end == ' ' ? end + 1 : end;
+    return true;
+}
+
+static bool
+segment_take(struct manifest *manifest, const char *at)
+{
+    uint64_t number, octets, sum;
+    struct manifest_segment segment;
+
+    if (!number_take(&at, 16, UINT32_MAX, &number) || number == 0
+        || !number_take(&at, 10, UINT32_MAX, &octets)
+        || !number_take(&at, 16, UINT32_MAX, &sum) || *at != '\0')
+        return false;
+    segment = (struct manifest_segment){
+        .number = (uint32_t)number, .octets = octets, .sum = (uint32_t)sum};
+    manifest_add_segment(manifest, &segment);
+    return true;
+}
+
+/* A path that stays below the directory. */
+static bool
+file_take(struct manifest *manifest, const char *at)
+{
+    uint64_t octets, sum;
+
+    if (!number_take(&at, 10, INT64_MAX, &octets)
+        || !number_take(&at, 16, UINT32_MAX, &sum) || *at == '\0' || *at == '/'
+        || strstr(at, "..") != NULL)
+        return false;
+    manifest_add_file(manifest, at, octets, (uint32_t)sum);
+    return true;
+}
+
+/* One line, its LF cut off.  False when it is none of ours. */
+static bool
+line_take(struct manifest *manifest, const char *at)
+{
+    uint64_t made;
+
+    if (word_take(&at, "made ")) {
+        if (!number_take(&at, 10, INT64_MAX, &made))
+            return false;
+        manifest->made = (int64_t)made;
+        return true;
     }
-    if (sscanf(line, "segment %" SCNx32 " %" SCNu64 " %" SCNx32,
-               &segment.number, &segment.octets, &segment.sum)
-            == 3
-        && segment.number != 0) {
-        manifest_add_segment(manifest, &segment);
-        return 0;
+    if (word_take(&at, "sequence "))
+        return number_take(&at, 10, UINT64_MAX, &manifest->sequence);
+    if (word_take(&at, "directory ") && manifest->directory == NULL) {
+        manifest->directory = xstrdup(at);
+        return true;
     }
-    if (sscanf(line, "file %" SCNu64 " %" SCNx32 " %n", &octets, &sum, &at)
-            == 2
-        && at > 0 && line[at] != '\0' && line[at] != '/'
-        && strstr(line + at, "..") == NULL) {
-        manifest_add_file(manifest, line + at, octets, sum);
-        return 0;
-    }
-    return -1;
+    if (word_take(&at, "segment "))
+        return segment_take(manifest, at);
+    return word_take(&at, "file ") && file_take(manifest, at);
 }
 
 int
@@ -109,7 +159,7 @@ manifest_read(struct manifest *manifest, const char *dir, struct buffer *why)
         number++;
         if (line[length - 1] == '\n')
             line[length - 1] = '\0';
-        if (line_take(manifest, line) < 0)
+        if (!line_take(manifest, line))
             status = why_set(why,
                              "%s:%u: found \"%s\", expected a line of a"
                              " manifest",

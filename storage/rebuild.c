@@ -48,11 +48,11 @@ static bool
 segments_are_there(const char *state, const struct spool *spool)
 {
     FILE *file = fopen(state, "re");
-    uint32_t number;
+    char line[32];
     bool all = file != NULL;
 
-    while (all && fscanf(file, "%" SCNx32, &number) == 1)
-        all = spool_has_segment(spool, number);
+    while (all && fgets(line, sizeof(line), file) != NULL)
+        all = spool_has_segment(spool, (uint32_t)strtoul(line, NULL, 16));
     if (file != NULL)
         fclose(file);
     return all;

@@ -90,38 +90,46 @@ lies_at(const struct verification *verification, const struct token *token,
 
 /* --- entries of the history --- */
 
+/* NULL: there is none. */
+static void
+entry_text(struct buffer *text, const struct history_entry *entry)
+{
+    if (entry == NULL)
+        buffer_append_text(text, "nothing");
+    else if (history_has_token(entry->fate))
+        token_text(text, entry->sequence, &entry->token);
+    else
+        fate_text(text, entry->fate, entry->sequence);
+}
+
 static void
 entry_report(struct verification *verification, enum verify_kind kind,
              const struct history_entry *entry, const struct inventory_id *id)
 {
-    uint64_t sequence = id != NULL ? id->sequence : entry->sequence;
-    buffer_append_format(&verification->place, "history: sequence %" PRIu64,
-                         sequence);
-    if (entry != NULL && history_has_token(entry->fate))
-        token_text(&verification->found, entry->sequence, &entry->token);
-    else if (entry != NULL)
-        fate_text(&verification->found, entry->fate, entry->sequence);
-    else
-        buffer_append_text(&verification->found, "nothing");
-    if (id != NULL && history_has_token((enum history_fate)id->fate))
-        token_text(&verification->expected, id->sequence, &id->token);
-    else if (id != NULL)
-        fate_text(&verification->expected, id->fate, id->sequence);
-    else
-        buffer_append_text(&verification->expected, "nothing");
-    if (id != NULL)
-        verify_report(verification, kind,
-                      &(struct mend_step){.kind = MEND_ENTRY,
+    struct history_entry expected = {.sequence = 0};
+    struct mend_step step = {.kind = MEND_ENTRY_DROP};
+
+    if (id != NULL) {
+        expected = (struct history_entry){.hash = id->hash,
+                                          .fate = (enum history_fate)id->fate,
                                           .sequence = id->sequence,
                                           .token = id->token,
-                                          .hash = id->hash,
-                                          .until = id->until,
-                                          .fate = id->fate});
-    else
-        verify_report(verification, kind,
-                      &(struct mend_step){.kind = MEND_ENTRY_DROP,
-                                          .sequence = entry->sequence,
-                                          .hash = entry->hash});
+                                          .until = id->until};
+        step = (struct mend_step){.kind = MEND_ENTRY,
+                                  .sequence = id->sequence,
+                                  .token = id->token,
+                                  .hash = id->hash,
+                                  .until = id->until,
+                                  .fate = id->fate};
+    } else if (entry != NULL) {
+        step.sequence = entry->sequence;
+        step.hash = entry->hash;
+    }
+    buffer_append_format(&verification->place, "history: sequence %" PRIu64,
+                         step.sequence);
+    entry_text(&verification->found, entry);
+    entry_text(&verification->expected, id != NULL ? &expected : NULL);
+    verify_report(verification, kind, &step);
 }
 
 /* An entry, and the log knows nothing of the ID. */
