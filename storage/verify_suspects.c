@@ -53,9 +53,10 @@ line_place(struct verification *verification, uint32_t group, uint64_t number)
         active_name(verification->verify->active, group, NULL), number);
 }
 
+/* segment: where it should lie, 0 when that is not known. */
 static void
 note_lost(struct verification *verification, uint64_t sequence,
-          const struct token *token)
+          uint32_t segment)
 {
     if (verification->lost_count == verification->lost_size) {
         verification->lost_size =
@@ -65,7 +66,7 @@ note_lost(struct verification *verification, uint64_t sequence,
                           sizeof(*verification->lost));
     }
     verification->lost[verification->lost_count++] =
-        (struct lost){.sequence = sequence, .segment = token->segment};
+        (struct lost){.sequence = sequence, .segment = segment};
 }
 
 /* Does the record of this article lie there, wherever the log has it? */
@@ -145,7 +146,7 @@ surplus_is_fine(struct verification *verification,
         return true;
     if (report && history_has_token(entry->fate)
         && verify_is_lost(verification, entry->sequence, applied))
-        note_lost(verification, entry->sequence, &entry->token);
+        note_lost(verification, entry->sequence, entry->token.segment);
     else if (report)
         entry_report(verification, VERIFY_ENTRY_SURPLUS, entry, NULL);
     return false;
@@ -273,7 +274,8 @@ line_is_fine(struct line_look *look, const struct overview_line *line,
         return true;
     if (look->report && kind == VERIFY_LINE_SURPLUS
         && verify_is_lost(verification, line->sequence, applied))
-        note_lost(verification, line->sequence, &line->token);
+        /* Its token is a hint, and may be an old one. */
+        note_lost(verification, line->sequence, 0);
     else if (look->report)
         line_report(verification, kind, look->suspect, line,
                     kind == VERIFY_LINE_SURPLUS ? NULL : article);
@@ -390,7 +392,7 @@ article_is_fine(struct verification *verification, uint64_t sequence,
              || lies_at(verification, token, sequence))
         return true;
     if (report && article == NULL)
-        note_lost(verification, sequence, token);
+        note_lost(verification, sequence, token->segment);
     else if (report)
         article_report(verification, kind, sequence, token,
                        kind == VERIFY_ARTICLE_SURPLUS ? NULL : article);
@@ -468,39 +470,68 @@ compare_lost(const void *left, const void *right)
     return a->sequence < b->sequence ? -1 : a->sequence > b->sequence;
 }
 
+static int
+compare_sequences(const void *left, const void *right)
+{
+    const struct lost *a = left;
+    const struct lost *b = right;
+
+    if (a->sequence != b->sequence)
+        return a->sequence < b->sequence ? -1 : 1;
+    return a->segment > b->segment ? -1 : a->segment < b->segment;
+}
+
 /* Both indices, and each group of an article, may have told of the same one:
-   it is reported once. */
+   once is enough, by who knows its segment. */
+static void
+lost_unite(struct verification *verification)
+{
+    struct lost *lost = verification->lost;
+    size_t kept = 0;
+
+    if (verification->lost_count == 0)
+        return;
+    qsort(lost, verification->lost_count, sizeof(*lost), compare_sequences);
+    for (size_t i = 0; i < verification->lost_count; i++)
+        if (kept == 0 || lost[kept - 1].sequence != lost[i].sequence)
+            lost[kept++] = lost[i];
+    verification->lost_count = kept;
+    qsort(lost, kept, sizeof(*lost), compare_lost);
+}
+
+/* Of a segment that is not there all articles are one finding. */
 static void
 report_lost(struct verification *verification)
 {
     const struct lost *lost = verification->lost;
-    size_t count = verification->lost_count;
 
-    if (count > 0)
-        qsort(verification->lost, count, sizeof(*lost), compare_lost);
-    for (size_t i = 0; i < count;) {
+    lost_unite(verification);
+    for (size_t i = 0, count; i < verification->lost_count; i += count) {
         uint32_t segment = lost[i].segment;
-        bool is_there =
-            spool_has_segment(verification->verify->spool, segment);
-        uint64_t first = lost[i].sequence, articles = 0;
+        bool is_missing =
+            segment != 0
+            && !spool_has_segment(verification->verify->spool, segment);
 
-        for (; i < count && lost[i].segment == segment
-               && (!is_there || lost[i].sequence == first);
-             i++)
-            articles +=
-                articles == 0 || lost[i].sequence != lost[i - 1].sequence;
-        buffer_append_format(&verification->place, "segment %08" PRIx32,
-                             segment);
-        if (is_there)
-            buffer_append_format(&verification->found,
-                                 "no record of sequence %" PRIu64, first);
+        count = 1;
+        while (is_missing && i + count < verification->lost_count
+               && lost[i + count].segment == segment)
+            count++;
+        if (segment != 0)
+            buffer_append_format(&verification->place, "segment %08" PRIx32,
+                                 segment);
         else
+            buffer_append_text(&verification->place, "overview");
+        if (is_missing)
             buffer_append_text(&verification->found, "no such file");
+        else
+            buffer_append_format(&verification->found,
+                                 "no record of sequence %" PRIu64,
+                                 lost[i].sequence);
         buffer_append_format(&verification->expected,
-                             "%" PRIu64 " article%s that the indices know",
-                             articles, articles == 1 ? "" : "s");
+                             "%zu article%s that the indices know", count,
+                             count == 1 ? "" : "s");
         verify_report(verification,
-                      is_there ? VERIFY_RECORD_LOST : VERIFY_MISSING_SEGMENT,
+                      is_missing ? VERIFY_MISSING_SEGMENT : VERIFY_RECORD_LOST,
                       NULL);
     }
 }

@@ -211,12 +211,17 @@ class Store:
         self.read_ends()
         self.records, self.articles = [], {}
         self.groups, self.removed_to, self.refused = {}, {}, {}
-        last = 0
-        for number in sorted(self.segments):
-            segment = self.segments[number]
-            if segment.storage_class == 0:
-                for record in segment.records(last):
+        last = last_taken = 0
+        # A compaction segment comes before the segment of the log with the
+        # same first sequence, or a higher one.
+        for segment in sorted(self.segments.values(), key=lambda one: (
+                one.first_sequence, one.storage_class == 0, one.number)):
+            in_log = segment.storage_class == 0
+            for record in segment.records(last if in_log else 0):
+                if record.type != ARTICLE or record.sequence > last_taken:
                     self.take(record)
+                last_taken = max(last_taken, record.sequence)
+                if in_log:
                     last = record.sequence
 
     def read_ends(self):
