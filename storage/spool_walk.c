@@ -300,7 +300,8 @@ first_sequence_find(struct spool *spool, struct found_segment *found,
         && batch_head_is_good(&head, found->number, 0, SEGMENT_HEAD_OCTETS))
         found->first_sequence = head.first_sequence;
     close(fd);
-    if (found->first_sequence == 0)
+    /* Who reads has been told of the head. */
+    if (found->first_sequence == 0 && spool->fault == NULL)
         warn("spool: segment %08" PRIx32 " IS DAMAGED at its beginning:"
              " its articles are lost to a rebuild",
              found->number);
@@ -319,14 +320,21 @@ compaction_walk(struct spool *spool, const struct found_segment *found,
         .after = after,
         .func = func,
         .context = context,
+        .fault = spool->fault,
+        .fault_context = spool->fault_context,
     };
+    struct stat st;
     int status;
 
     if (walk.fd < 0)
         return -1;
+    /* It was complete and synced when it got its name: it has no torn tail. */
+    if (fstat(walk.fd, &st) == 0)
+        walk.end = (uint32_t)st.st_size;
     status = segment_walk(&walk, why);
     close(walk.fd);
-    if (status == 0 && (walk.damaged || found->epoch == 0))
+    if (status == 0 && spool->fault == NULL
+        && (walk.damaged || found->epoch == 0))
         quarantine(spool, found->number);
     return status;
 }
@@ -450,19 +458,22 @@ spool_examine_segment(struct spool *spool, uint32_t number, uint32_t *end_r,
                       spool_walk_func *func, void *context, struct buffer *why)
 {
     struct found_segment *found = found_by_number(spool, number);
+    int status;
 
     if (found == NULL)
         return why_set(why, "%s has no segment %08" PRIx32, spool->path,
                        number);
     spool->last_sequence = 0;
     spool->last_arrival = 0;
-    if (ends_find(spool, 0, why) < 0
-        || walk_one(spool, (size_t)(found - spool->segments), 0, func, context,
-                    why)
-               < 0)
-        return -1;
-    *end_r = found->end;
-    return 0;
+    if (found->storage_class != CLASS_LOG)
+        status = compaction_walk(spool, found, 0, func, context, why);
+    else if (ends_find(spool, 0, why) < 0)
+        status = -1;
+    else
+        status = walk_one(spool, (size_t)(found - spool->segments), 0, func,
+                          context, why);
+    *end_r = (uint32_t)spool_segment_end(spool, number);
+    return status;
 }
 
 int

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from support import feed
-from support.damage import (GROUPS, change, contents, filled, flip, kept, made,
-                            segment, set_version, spool, view)
+from support.damage import (GROUPS, change, changed, contents, filled, flip,
+                            kept, made, segment, set_version, spool, view)
 from support.feed import give
 from support.server import Server, program
 from support.wait import wait_until
@@ -253,6 +253,21 @@ def another_version(server, before):
     server.start()
     assert is_sound(check(server))
     assert view(server) == before
+
+
+def test_damage_of_a_compaction_segment_is_named(start_server):
+    server, _ = changed(start_server)
+    assert is_sound(check(server))
+    server.stop()
+    record = next(record for record in contents(server).articles.values()
+                  if record.segment > 0x80000000)
+    flip(segment(server, record.segment),
+         record.offset + 88 + 32 + record.body_offset)
+    done = check(server)
+    assert done.returncode == 1
+    assert ("damaged", f"segment {record.segment:08x}") in {
+        (row[0], row[1].split(" at ")[0]) for row in findings(done)}
+    assert "record lost" in kinds(done), done.stdout
 
 
 # --- the overview wrong ---

@@ -61,11 +61,17 @@ def changed(start_server):
         assert done.returncode == 0, done.stdout + done.stderr
 
     # Of local.other all expire, but their articles stay in local.test; those
-    # of local.old go.
+    # of local.old go, and with them segments, what is left of one is compacted.
     do("newgroup", "local.old")
-    give(server, made(7, "old", "local.old"))
-    refused += [f"<old-{number}@example.com>" for number in range(7)]
+    give(server, made(400, "old", "local.old"))
+    give(server, made(3, "survives", "local.test"))
+    give(server, made(400, "older", "local.old"))
+    refused += [f"<{prefix}-{number}@example.com>"
+                for prefix in ("old", "older") for number in range(400)]
+    do("cancel", "<old-9@example.com>")
+    give(server, made(200, "rest"))
     expire(server, 15)
+    assert gone_segments(server), "no segment was taken away"
     give(server, made(3, "two-new", "local.test,local.other"))
     give(server, made(2, "old-new", "local.old"))
     for name in ("<one-0@example.com>", "<one-1@example.com>",
@@ -84,6 +90,14 @@ def changed(start_server):
 
 
 ALL_GROUPS = ("local.test", "local.other", "local.old", "local.again")
+
+
+def gone_segments(server):
+    """Numbers that were given, of the log, and are not there any more."""
+    there = {int(name[:8], 16) for name in os.listdir(spool(server))
+             if name.endswith(".seg")}
+    log = {number for number in there if number < 0x80000000}
+    return set(range(1, max(log))) - log
 
 
 def expire(server, days):
