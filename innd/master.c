@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -20,6 +21,7 @@
 #include "innd/daemon.h"
 #include "innd/feed.h"
 #include "innd/listener.h"
+#include "innd/local.h"
 #include "innd/moderation.h"
 #include "innd/outside.h"
 #include "innd/place.h"
@@ -104,35 +106,56 @@ refusal_log(struct master *master, const char *address, const char *why)
     master->refusals_told_ns = now_ns;
 }
 
+/* To a worker, or away.  client has all but its number. */
 static void
-client_hand(struct master *master, int fd, const char *address, unsigned port,
-            enum ipc_listener listener)
+client_hand(struct master *master, int fd, struct ipc_client *client)
 {
-    struct ipc_client client = {.listener = listener, .port = port};
     struct process *worker = worker_choose(master);
     struct buffer why = BUFFER_EMPTY;
 
     if (worker == NULL)
         why_set(&why, "Server is busy, try again");
     if (worker == NULL
-        || clients_refuse(master->clients, master->config, address, &why)) {
-        refusal_log(master, address, buffer_text(&why));
-        client_refuse(fd, listener, buffer_text(&why));
+        || (client->trusted == 0
+            && clients_refuse(master->clients, master->config,
+                              client->address, &why))) {
+        refusal_log(master, client->address, buffer_text(&why));
+        client_refuse(fd, (enum ipc_listener)client->listener,
+                      buffer_text(&why));
         buffer_free(&why);
         return;
     }
-    client.client =
-        clients_add(master->clients, master->config, address, worker->worker);
-    memcpy(client.address, address, strlen(address));
+    client->client = clients_add(master->clients, master->config,
+                                 client->address, worker->worker);
     worker->clients++;
-    ipc_send(worker->control, IPC_CLIENT, &client, sizeof(client), fd);
+    ipc_send(worker->control, IPC_CLIENT, client, sizeof(*client), fd);
 }
 
 static void
 on_client(void *context, int fd, bool tls, const char *address, unsigned port)
 {
-    client_hand(context, fd, address, port,
-                tls ? LISTENER_TLS : LISTENER_PLAIN);
+    struct ipc_client client = {
+        .listener = tls ? LISTENER_TLS : LISTENER_PLAIN,
+        .port = port,
+    };
+
+    memcpy(client.address, address, strlen(address));
+    client_hand(context, fd, &client);
+}
+
+/* A program of this machine: as one that comes over the loopback, but known.
+ */
+static void
+on_local(void *context, int fd, const struct local_user *user)
+{
+    struct ipc_client client = {
+        .listener = LISTENER_LOCAL,
+        .address = "127.0.0.1",
+        .trusted = user->trusted,
+    };
+
+    memcpy(client.user, user->name, sizeof(client.user));
+    client_hand(context, fd, &client);
 }
 
 static void
@@ -140,6 +163,8 @@ on_bridge(void *context, struct process *process,
           const struct ipc_bridge *client, int fd)
 {
     struct master *master = context;
+    struct ipc_client ours = {.listener = LISTENER_BRIDGE,
+                              .port = client->port};
 
     if (!bridge_client_is_good(client, fd)) {
         warn("%s: pid %d sent no client but something else, and is killed",
@@ -148,11 +173,11 @@ on_bridge(void *context, struct process *process,
         process_kill(process, SIGKILL);
         return;
     }
+    memcpy(ours.address, client->address, sizeof(ours.address));
     if (master->stopping)
         client_refuse(fd, LISTENER_BRIDGE, "Server is stopping");
     else
-        client_hand(master, fd, client->address, client->port,
-                    LISTENER_BRIDGE);
+        client_hand(master, fd, &ours);
 }
 
 /* Clients wait in the kernel while no worker is there. */
@@ -161,8 +186,10 @@ accept_update(struct master *master)
 {
     bool accept = !master->stopping && worker_choose(master) != NULL;
 
-    if (accept != master->accepting)
+    if (accept != master->accepting) {
         listeners_accept(master->listeners, accept);
+        local_accept(master->local, accept);
+    }
     master->accepting = accept;
 }
 
@@ -174,6 +201,8 @@ on_load(void *context, struct process *process, uint64_t closed)
     if (closed != 0
         && clients_remove(master->clients, closed, process->worker))
         process->clients--;
+    if (process->state == PROCESS_DRAINING)
+        accept_update(master);
 }
 
 /* --- children --- */
@@ -499,6 +528,7 @@ master_stop(struct master *master, const char *why)
     /* A client that comes now is refused at once and goes elsewhere; in the
        kernel's queue it would wait for our end. */
     listeners_close(&master->listeners);
+    local_free(&master->local);
     listeners_close(&master->bridge_listeners);
     master->processes.bridge_fd_count = 0;
     master->accepting = false;
@@ -827,6 +857,19 @@ credentials_read(struct master *master)
         die(EXIT_CONFIG, "%s", buffer_text(&why));
 }
 
+/* Who may enter pathrun may speak NNTP, whatever group he is in. */
+static int
+local_socket_open(const struct master *master)
+{
+    int fd = socket_open(master, "nntp");
+    char *path = xasprintf("%s/nntp", master->config->pathrun);
+
+    if (chmod(path, 0666) < 0)
+        sysdie(EXIT_SYSTEM, "%s", path);
+    free(path);
+    return fd;
+}
+
 void
 master_claim(struct master *master)
 {
@@ -853,6 +896,8 @@ master_claim(struct master *master)
     table->context = master;
     process_table_open(table, workers_count(master->config));
     listeners_join(master->listeners, master->base, on_client, master);
+    master->local = local_new(master->base, local_socket_open(master),
+                              on_local, master);
 }
 
 void
@@ -877,6 +922,7 @@ master_close(struct master *master)
     struct process_table *table = &master->processes;
 
     listeners_close(&master->listeners);
+    local_free(&master->local);
     listeners_close(&master->bridge_listeners);
     process_table_close(table);
     control_close(&master->control);

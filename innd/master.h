@@ -24,6 +24,7 @@ struct control;
 struct event;
 struct event_base;
 struct listeners;
+struct local;
 struct shared;
 struct watch;
 
@@ -45,6 +46,7 @@ struct master {
     struct event_base *base;
     struct listeners *listeners;
     struct listeners *bridge_listeners; /* held for the next bridge */
+    struct local *local;                /* PATHRUN/nntp */
     int pid_fd;                         /* holds the lock on the pid file */
     struct shared *shared;
     struct active *active; /* read-only, for status */

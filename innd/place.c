@@ -22,7 +22,7 @@
 
 static const char pid_name[] = "innd.pid";
 /* What the server leaves in pathrun beside it. */
-static const char *const socket_names[] = {"control", "tools"};
+static const char *const socket_names[] = {"control", "tools", "nntp"};
 
 enum { DESCRIPTORS_BESIDE_CLIENTS = 512 };
 

@@ -50,7 +50,7 @@ enum process_state {
     PROCESS_AWAY,     /* not running: to be started, or never again */
     PROCESS_STARTING, /* no IPC_READY yet */
     PROCESS_READY,
-    PROCESS_DRAINING, /* told to end */
+    PROCESS_DRAINING, /* told to end, or about to by itself */
 };
 
 /* What the master does when something happens to a child. */
@@ -59,7 +59,8 @@ struct process_hooks {
     /* It has ended with wait(2)'s status, its row is PROCESS_AWAY.  Says
        whether it is to be started again. */
     bool (*ended)(void *context, struct process *process, int status);
-    /* IPC_LOAD, from a worker: client number `closed` is gone (0: none). */
+    /* IPC_LOAD, from a worker: client number `closed` is gone (0: none), or
+       it takes no more (its state says so). */
     void (*load)(void *context, struct process *process, uint64_t closed);
     /* IPC_REPLY, from the writer or auth. */
     void (*reply)(void *context, const struct ipc_frame *frame);

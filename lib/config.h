@@ -204,6 +204,7 @@ struct config {
     int64_t maxconnections_per_network; /* 0: any number */
     int64_t maxconnections_per_user;    /* 0: any number */
     int64_t limits[LIMIT_KINDS][LIMIT_SCOPES]; /* lib/limit.h; 0: none */
+    int64_t worker_memory_octets; /* of its own; above it is replaced */
     int64_t groups_max; /* room in the table of groups; restart */
     /* articles */
     int64_t artcutoff;       /* days, 0: no limit */

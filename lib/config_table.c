@@ -256,6 +256,11 @@ const struct config_row config_rows[] = {
     {"workers", KIND_NUMBER, MEMBER(config, workers), .fallback = "0",
      .minimum = 0, .maximum = 128, .unit = "", .restart = true,
      .text = "Reader processes; 0: two for each core."},
+    {"worker_memory_octets", KIND_NUMBER,
+     MEMBER(config, worker_memory_octets), .fallback = "1073741824",
+     .minimum = 64 * MIB, .maximum = 1024 * GIB, .unit = "octets",
+     .text = "Memory of its own that a reader process may have; one that has "
+             "more lets its clients go (400) and is replaced."},
     {"maxconnections", KIND_NUMBER, MEMBER(config, maxconnections),
      .fallback = "10000", .minimum = 1, .maximum = 1000000,
      .unit = "connections",

@@ -97,7 +97,8 @@ _Static_assert(sizeof(struct ipc_hello) == 8, "payload");
 enum ipc_listener {
     LISTENER_PLAIN = 1,
     LISTENER_TLS = 2,
-    LISTENER_BRIDGE = 3
+    LISTENER_BRIDGE = 3,
+    LISTENER_LOCAL = 4 /* in the file system: the kernel says who it is */
 };
 
 struct ipc_client {
@@ -105,13 +106,16 @@ struct ipc_client {
     uint32_t listener; /* enum ipc_listener */
     uint32_t port;     /* the client's */
     char address[48];  /* numeric, NUL-terminated */
+    char user[40];     /* LISTENER_LOCAL: "local:NAME"; else "" */
+    uint32_t trusted;  /* LISTENER_LOCAL: 1 for root and the server's user */
+    uint32_t zero;
 };
-_Static_assert(sizeof(struct ipc_client) == 64, "payload");
+_Static_assert(sizeof(struct ipc_client) == 112, "payload");
 
 struct ipc_load {
     uint64_t closed;  /* the client that has gone, 0: none */
     uint32_t clients; /* that this worker holds now */
-    uint32_t zero;
+    uint32_t retires; /* 1: it takes no more, and ends soon */
 };
 _Static_assert(sizeof(struct ipc_load) == 16, "payload");
 

@@ -137,10 +137,10 @@ access_apply_peers(struct access *access, const struct config *config,
 
 static void
 access_apply_section(struct access *access,
-                     const struct config_access *section)
+                     const struct config_access *section, bool has_role)
 {
     unsigned most =
-        access->user == NULL ? anonymous_rights[ACCESS_POST] : access->rights;
+        has_role ? access->rights : anonymous_rights[ACCESS_POST];
     unsigned reading = RIGHT_READ | RIGHT_NEWNEWS;
     unsigned posting = RIGHT_POST | RIGHT_APPROVE;
 
@@ -178,13 +178,16 @@ access_unset_peer(struct access *access)
 static void
 access_apply_account(struct access *access, const struct access_client *client)
 {
+    unsigned role =
+        client->role == ACCESS_LOCAL_TRUSTED ? ACCOUNT_ADMIN : client->role;
+
     access->user = xstrdup(client->user);
-    if (client->role >= ACCOUNT_ROLES)
+    if (role >= ACCOUNT_ROLES)
         return;
-    access->rights = role_rights[client->role];
-    if (client->role == ACCOUNT_ADMIN)
+    access->rights = role_rights[role];
+    if (role == ACCOUNT_ADMIN)
         access->moderates = xstrdup("*");
-    else if (client->role == ACCOUNT_MODERATOR)
+    else if (role == ACCOUNT_MODERATOR)
         access->moderates = xstrdup(client->moderates);
 }
 
@@ -193,17 +196,22 @@ access_evaluate(struct access *access, const struct config *config,
                 const struct access_client *client)
 {
     const struct config_access *section = section_find(config, client);
+    bool has_role = client->user != NULL && client->role != ACCESS_LOCAL;
 
     access_free(access);
     if (client->user != NULL)
         access_apply_account(access, client);
-    else
+    if (client->user != NULL && client->role == ACCESS_LOCAL_TRUSTED) {
+        access_set_peer(access, client->user, "*", 0);
+        return;
+    }
+    if (!has_role)
         access->rights = anonymous_rights[config->anonymous];
     if ((access->rights & RIGHT_FEED) != 0)
         access_set_peer(access, client->user, "*", 0);
     access_apply_peers(access, config, client);
     if (section != NULL)
-        access_apply_section(access, section);
+        access_apply_section(access, section, has_role);
     if (client->is_page)
         access_unset_peer(access);
     if (!config->allownewnews)

@@ -7,7 +7,10 @@
  * what it is made of has changed (nnrpd/session.h: session_evaluate()).
  *
  * The rights are, in this order:
- *  1. without an account, what `anonymous` says; with one, its role's;
+ *  1. without an account, what `anonymous` says; with one, its role's.  Who
+ *     comes over the local socket has the name "local:NAME" without having
+ *     logged in: a trusted one (root, the server's user) may do anything,
+ *     whatever follows; others what `anonymous` says;
  *  2. feeding, where the address is a peer section's, or the role peer;
  *  3. the last access section that is for this client: which groups it may
  *     read, post to and approve, and whether it may feed.  It gives these
@@ -50,8 +53,15 @@ struct access_client {
     bool secure;                            /* its octets are encrypted */
     const struct tls_identity *certificate; /* NULL: it has shown none */
     const char *user;      /* the account; NULL: not logged in */
-    unsigned role;         /* the account's (lib/account.h) */
+    unsigned role;         /* the account's (lib/account.h), or of enum
+                              access_local */
     const char *moderates; /* the account's wildmat, of role moderator */
+};
+
+/* What "local:NAME" has in place of an account's role. */
+enum access_local {
+    ACCESS_LOCAL = 100,
+    ACCESS_LOCAL_TRUSTED,
 };
 
 /* All strings are owned, since a reload frees the configuration. */

@@ -181,7 +181,9 @@ takethis_received(struct session *session, struct receive *receive)
     const char *fault = receive_fault(receive, &why);
     struct message_hash hash;
 
-    if (fault != NULL) {
+    if (fault == NULL && receive_deferral(receive) != NULL) {
+        takethis_defer(reply, receive_deferral(receive));
+    } else if (fault != NULL) {
         takethis_refuse(reply, fault);
     } else if (id_is_known(session, receive->id, &hash)) {
         count_duplicate(session);
@@ -291,6 +293,11 @@ ihave_received(struct session *session, struct receive *receive)
     struct buffer why = BUFFER_EMPTY, payload = BUFFER_EMPTY;
     const char *fault = receive_fault(receive, &why);
 
+    if (fault == NULL && receive_deferral(receive) != NULL) {
+        count_deferred(session);
+        session_reply(session, "436 %s", receive_deferral(receive));
+        return;
+    }
     if (fault == NULL
         && incoming_relayed(session, receive, &payload, &why) < 0)
         fault = buffer_text(&why);

@@ -188,6 +188,10 @@ post_received(struct session *session, struct receive *receive)
     const char *fault = receive_fault(receive, &why);
     char *id = NULL;
 
+    if (fault == NULL && receive_deferral(receive) != NULL) {
+        post_defer(session, receive_deferral(receive));
+        return;
+    }
     if (fault == NULL && post_build(session, receive, &payload, &id, &why) < 0)
         fault = buffer_text(&why);
     if (fault != NULL)

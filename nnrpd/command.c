@@ -226,6 +226,12 @@ command_may_begin(struct session *session, const struct command_line *line)
     bool known;
 
     command = command_find(line, &known);
+    if (command_offer(command) == OFFER_IHAVE
+        && session->worker->submitted_octets >= WORKER_SUBMITTED_OCTETS_MAX) {
+        session->starved = true;
+        session->worker->feeders_wait = true;
+        return false;
+    }
     if (command_offer(command) < OFFER_CHECK
         || line->fault != COMMAND_LINE_GOOD || line->count != 2)
         return session->pending.count == 0;

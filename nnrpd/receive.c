@@ -21,9 +21,19 @@ receive_begin(struct session *session, const char *id, size_t octets_max,
     receive->done = done;
     receive->id = id == NULL ? NULL : xstrdup(id);
     receive->octets_max = octets_max;
+    receive->worker = session->worker;
     receive->begun_ms = receive->progress_ms = session->worker->now_ms;
     session->receive = receive;
     return receive;
+}
+
+/* What it holds is counted with its worker, and bounded there. */
+static void
+receive_forget(struct receive *receive)
+{
+    buffer_free(&receive->octets);
+    worker_submitted(receive->worker, 0, receive->counted);
+    receive->counted = 0;
 }
 
 void
@@ -31,7 +41,7 @@ receive_free(struct receive **receive)
 {
     if (*receive == NULL)
         return;
-    buffer_free(&(*receive)->octets);
+    receive_forget(*receive);
     free((*receive)->id);
     free((*receive)->refusal);
     free(*receive);
@@ -41,14 +51,18 @@ receive_free(struct receive **receive)
 static void
 receive_keep(struct receive *receive, const char *octets, size_t length)
 {
-    if (receive->refusal != NULL || receive->too_large)
+    if (receive->refusal != NULL || receive->too_large || receive->no_room)
         return;
-    if (receive->scanner.octets > receive->octets_max) {
-        receive->too_large = true;
-        buffer_free(&receive->octets);
+    receive->too_large = receive->scanner.octets > receive->octets_max;
+    receive->no_room = receive->worker->submitted_octets + length
+                       > WORKER_RECEIVED_OCTETS_MAX;
+    if (receive->too_large || receive->no_room) {
+        receive_forget(receive);
         return;
     }
     buffer_append(&receive->octets, octets, length);
+    receive->counted += length;
+    worker_submitted(receive->worker, length, 0);
 }
 
 bool
@@ -80,6 +94,15 @@ receive_is_stalled(struct receive *receive, uint64_t now_ms)
         receive->progress_ms = now_ms;
     }
     return now_ms > receive->progress_ms + RECEIVE_PROGRESS_MS;
+}
+
+const char *
+receive_deferral(const struct receive *receive)
+{
+    /* Too large, it is too large later too. */
+    return receive->no_room && !receive->too_large
+               ? "Too many articles at once"
+               : NULL;
 }
 
 const char *

@@ -17,6 +17,7 @@
 struct evbuffer;
 struct session;
 struct receive;
+struct worker;
 
 enum {
     /* A sender that is slower than 1 KiB in 30 s, or takes 10 min in all,
@@ -42,6 +43,9 @@ struct receive {
     struct buffer octets; /* empty when it is thrown away */
     size_t octets_max;
     bool too_large;
+    bool no_room; /* the worker has too much at hand: later */
+    struct worker *worker;
+    size_t counted; /* octets, in the worker's sum */
     uint64_t begun_ms;
     uint64_t progress_ms;
     uint64_t progress_octets;
@@ -55,6 +59,9 @@ void receive_free(struct receive **receive);
 bool receive_take(struct receive *receive, struct evbuffer *input);
 /* Is the sender too slow? */
 bool receive_is_stalled(struct receive *receive, uint64_t now_ms);
+/* NULL, or why the article was thrown away though nothing is wrong with it: its
+   sender may try again. */
+const char *receive_deferral(const struct receive *receive);
 /*
  * What is wrong with the article as it came, in words for the sender: NULL
  * when nothing is.  text is used where the words are not ready-made.

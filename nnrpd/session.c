@@ -170,6 +170,15 @@ session_handshake_failed(struct session *session)
     session->state = SESSION_DEAD;
 }
 
+/* The kernel has said who it is. */
+static void
+session_admit_local(struct session *session, const struct ipc_client *client)
+{
+    session->account.user = xstrdup(client->user);
+    session->account.role =
+        client->trusted != 0 ? ACCESS_LOCAL_TRUSTED : ACCESS_LOCAL;
+}
+
 void
 session_new(struct worker *worker, const struct ipc_client *client, int fd)
 {
@@ -188,6 +197,8 @@ session_new(struct worker *worker, const struct ipc_client *client, int fd)
     socket_set_options(fd);
     session->stream =
         stream_new(worker->base, fd, session_stream_changed, session);
+    if (client->listener == LISTENER_LOCAL)
+        session_admit_local(session, client);
     if (client->listener != LISTENER_TLS)
         session_greet(session);
     else if (worker->tls != NULL)

@@ -1,6 +1,8 @@
 /*
  * worker -- see worker.h.
  */
+#include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +228,48 @@ worker_open_store(evutil_socket_t fd, short events, void *context)
     debug("ready");
 }
 
+/* Octets that are this process's alone; 0 when the kernel does not tell. */
+static uint64_t
+memory_own_octets(void)
+{
+    static const char name[] = "\nRssAnon:";
+    char text[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    const char *at;
+
+    if (fd >= 0)
+        (void)close(fd); /* nothing was written to it */
+    if (got <= 0)
+        return 0;
+    text[got] = '\0';
+    at = strstr(text, name);
+    return at == NULL ? 0 : strtoull(at + strlen(name), NULL, 10) * 1024;
+}
+
+/* Whatever has taken it, a leak or a flood: it ends with the process, and
+   another one serves on. */
+static void
+worker_watch_memory(struct worker *worker)
+{
+    struct ipc_load load = {.clients = worker->clients, .retires = 1};
+    uint64_t octets;
+
+    if (worker->draining || worker->control == NULL
+        || worker->now_ms
+               < worker->memory_seen_ms + WORKER_MEMORY_SECONDS * 1000)
+        return;
+    worker->memory_seen_ms = worker->now_ms;
+    octets = memory_own_octets();
+    if (octets <= (uint64_t)worker->config->worker_memory_octets)
+        return;
+    warn("has %" PRIu64 " octets of memory, more than worker_memory_octets, "
+         "and makes room for another process clients=%u",
+         octets, worker->clients);
+    ipc_send(worker->control, IPC_LOAD, &load, sizeof load, -1);
+    worker_drain(worker, WORKER_DRAIN_MS);
+}
+
 static void
 worker_tick(evutil_socket_t fd, short events, void *context)
 {
@@ -242,6 +286,7 @@ worker_tick(evutil_socket_t fd, short events, void *context)
         next = TAILQ_NEXT(session, all);
         session_tick(session);
     }
+    worker_watch_memory(worker);
 }
 
 static void

@@ -37,9 +37,12 @@ enum {
        no master left it must be gone within 5 s. */
     WORKER_DRAIN_MS = 10 * 1000,
     WORKER_ORPHAN_MS = 3 * 1000,
-    /* Articles on their way to the writer, over all sessions: above it no
-       feeding socket is read. */
+    /* Articles that are being received or on their way to the writer, over
+       all sessions: above it no peer begins another one, and at twice that
+       (they are many, and large) what comes is answered "later". */
     WORKER_SUBMITTED_OCTETS_MAX = 64 * 1024 * 1024,
+    WORKER_RECEIVED_OCTETS_MAX = 2 * WORKER_SUBMITTED_OCTETS_MAX,
+    WORKER_MEMORY_SECONDS = 5, /* its memory is looked at so often */
 };
 
 TAILQ_HEAD(session_list, session);
@@ -69,6 +72,7 @@ struct worker {
     uint64_t now_ms; /* CLOCK_MONOTONIC at the turn's begin */
     size_t submitted_octets;
     bool feeders_wait; /* some session waits for submitted_octets to fall */
+    uint64_t memory_seen_ms;
     bool draining;
     uint64_t drain_until_ms;
 };
@@ -85,7 +89,8 @@ void worker_close(struct worker *worker);
 
 /* Now (CLOCK_MONOTONIC). */
 uint64_t worker_clock_ms(void);
-/* Submitted octets that have an outcome: feeding sessions may go on. */
+/* Octets of articles come, and go: where these fall, feeding sessions may go
+   on. */
 void worker_submitted(struct worker *worker, size_t more, size_t less);
 /* A session is gone: the master may hand out its place again. */
 void worker_client_gone(struct worker *worker, uint64_t client);
