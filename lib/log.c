@@ -106,6 +106,38 @@ syswarn(const char *format, ...)
     va_end(args);
 }
 
+/* Appends text to a line that has room for it. */
+static size_t
+line_add(char *line, size_t used, size_t size, const char *text)
+{
+    while (*text != '\0' && used < size)
+        line[used++] = *text++;
+    return used;
+}
+
+void
+warn_from_signal(const char *text, unsigned number)
+{
+    char line[256];
+    char digits[12];
+    size_t at = sizeof(digits) - 1;
+    size_t used;
+    ssize_t written;
+
+    digits[at] = '\0';
+    do
+        digits[--at] = (char) ('0' + number % 10);
+    while ((number /= 10) > 0);
+    used = line_add(line, 0, sizeof(line) - 1, process_name);
+    used = line_add(line, used, sizeof(line) - 1, ": ");
+    used = line_add(line, used, sizeof(line) - 1, text);
+    used = line_add(line, used, sizeof(line) - 1, " ");
+    used = line_add(line, used, sizeof(line) - 1, digits + at);
+    line[used++] = '\n';
+    written = write(STDERR_FILENO, line, used);
+    (void) written; /* as above */
+}
+
 void
 notice(const char *format, ...)
 {

@@ -37,6 +37,9 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void syswarn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* For a handler of a signal, which may have come in the midst of anything:
+   text and number as they are, to standard error alone. */
+void warn_from_signal(const char *text, unsigned number);
 void die(enum exit_status status, const char *format, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
 void sysdie(enum exit_status status, const char *format, ...)

@@ -18,11 +18,12 @@
 #include "lib/config.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/sandbox_calls.h"
 
 /* What a process may do below one path. */
 enum reach { REACH_NONE, REACH_READ, REACH_MAP, REACH_WRITE };
 
-/* One role: what it may do with the store's directories. */
+/* One role: what it may do with the store's directories, and which calls. */
 static const struct {
     enum reach spool;
     enum reach overview;
@@ -31,19 +32,33 @@ static const struct {
     bool holds_keys;     /* no core file may show them */
     bool runs_programs; /* that have rights of their own: no_new_privs would
                            take them, and Landlock wants that */
+    bool asks_overview; /* over the network, where it is a database */
+    unsigned calls;     /* sets of lib/sandbox_calls.h */
 } roles[] = {
-    [SANDBOX_WRITER] = {REACH_WRITE, REACH_WRITE, REACH_WRITE, REACH_NONE,
-                        false},
+    [SANDBOX_WRITER] = {.spool = REACH_WRITE,
+                        .overview = REACH_WRITE,
+                        .db = REACH_WRITE,
+                        .asks_overview = true,
+                        .calls = CALLS_FILES | CALLS_ACCEPT},
     /*
      * A reader opens the overview mode=ro, but SQLite's readers mark in the
      * file of shared memory (-shm) what they read, and write to it for that;
      * they create and remove nothing.
      */
-    [SANDBOX_NNRPD] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, true},
-    [SANDBOX_FEEDER] = {REACH_READ, REACH_MAP, REACH_NONE, REACH_NONE, true},
-    [SANDBOX_AUTH] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_MAP, true},
+    [SANDBOX_NNRPD] = {.spool = REACH_READ,
+                       .overview = REACH_MAP,
+                       .holds_keys = true,
+                       .asks_overview = true},
+    [SANDBOX_FEEDER] = {.spool = REACH_READ,
+                        .overview = REACH_MAP,
+                        .holds_keys = true,
+                        .asks_overview = true,
+                        .calls = CALLS_FILES | CALLS_NETWORK},
+    [SANDBOX_AUTH] = {.accounts = REACH_MAP,
+                      .holds_keys = true,
+                      .calls = CALLS_FILES},
     /* It holds its page in memory. */
-    [SANDBOX_BRIDGE] = {REACH_NONE, REACH_NONE, REACH_NONE, REACH_NONE, false},
+    [SANDBOX_BRIDGE] = {.calls = CALLS_ACCEPT},
     [SANDBOX_MODERATION] = {.runs_programs = true},
     /* PAM's modules, and the site's helper. */
     [SANDBOX_OUTSIDE] = {.holds_keys = true, .runs_programs = true},
@@ -182,6 +197,7 @@ void
 sandbox_enter(enum sandbox_role role, const struct config *config)
 {
     struct rlimit none = {0, 0};
+    unsigned calls = roles[role].calls;
 
     if (roles[role].holds_keys && setrlimit(RLIMIT_CORE, &none) < 0)
         sysdie(EXIT_SYSTEM, "sandbox: core files");
@@ -190,4 +206,7 @@ sandbox_enter(enum sandbox_role role, const struct config *config)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         sysdie(EXIT_SYSTEM, "sandbox: no_new_privs");
     landlock_enter(role, config);
+    if (roles[role].asks_overview && strcmp(config->overview, "sqlite") != 0)
+        calls |= CALLS_NETWORK;
+    sandbox_calls_enter(calls);
 }

@@ -2,10 +2,11 @@
  * sandbox -- what a process may still do after it has opened what it needs.
  *
  * One table of roles: no_new_privs, no core files for key holders, Landlock
- * paths (a worker reads spool and overview and writes nothing).  Where the
- * kernel has no Landlock a warning is logged once, and the process goes on.
- * The one exception is moderation, which runs the site's mail program: what
- * that needs (a set-group-ID, its spool) cannot be given back to it.
+ * paths (a worker reads spool and overview and writes nothing), system calls
+ * (lib/sandbox_calls.h).  Where the kernel has no Landlock a warning is logged
+ * once, and the process goes on.  The one exception is moderation, which runs
+ * the site's mail program: what that needs (a set-group-ID, its spool) cannot
+ * be given back to it.
  */
 #ifndef LIB_SANDBOX_H
 #define LIB_SANDBOX_H

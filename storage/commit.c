@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/memory.h"
+#include "lib/thread.h"
 #include "storage/active.h"
 
 int64_t
@@ -382,7 +383,7 @@ static int
 thread_start(pthread_t *thread, void *(*run)(void *), struct store *store,
              struct buffer *why)
 {
-    int error = pthread_create(thread, NULL, run, store);
+    int error = thread_begin(thread, run, store);
 
     if (error == 0)
         return 0;
@@ -395,17 +396,12 @@ commit_start(struct store *store, struct buffer *why)
 {
     static void *(*const run[STORE_THREADS])(void *) = {
         flush_run, index_run, checkpoint_run, history_run, reclaim_run};
-    sigset_t all, old;
 
-    /* Signals are the loop's. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     while (store->thread_count < STORE_THREADS
            && thread_start(&store->threads[store->thread_count],
                            run[store->thread_count], store, why)
                   == 0)
         store->thread_count++;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (store->thread_count == STORE_THREADS)
         return 0;
     commit_stop(store);

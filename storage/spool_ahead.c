@@ -14,6 +14,7 @@
 #include "lib/buffer.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/thread.h"
 #include "storage/segment.h"
 
 enum {
@@ -221,7 +222,6 @@ struct ahead *
 ahead_start(int dir_fd, uint64_t segment_octets, uint64_t epoch)
 {
     struct ahead *ahead = xcalloc(1, sizeof(*ahead));
-    sigset_t all, old;
 
     ahead->dir_fd = dir_fd;
     ahead->segment_octets = segment_octets;
@@ -230,12 +230,9 @@ ahead_start(int dir_fd, uint64_t segment_octets, uint64_t epoch)
     pthread_mutex_init(&ahead->mutex, NULL);
     pthread_cond_init(&ahead->work, NULL);
     pthread_cond_init(&ahead->done, NULL);
-    /* Signals belong to the process's loop. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    if (pthread_create(&ahead->thread, NULL, ahead_run, ahead) != 0)
+    errno = thread_begin(&ahead->thread, ahead_run, ahead);
+    if (errno != 0)
         sysdie(EXIT_SYSTEM, "spool: no thread");
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return ahead;
 }
 

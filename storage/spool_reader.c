@@ -18,6 +18,7 @@
 #include "lib/buffer.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/thread.h"
 #include "storage/segment.h"
 
 enum {
@@ -331,17 +332,11 @@ thread_run(void *context)
 static void
 threads_start(struct spool_reader *reader)
 {
-    sigset_t all, old;
-
-    /* Signals belong to the process's loop. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     for (int i = 0; i < THREADS; i++) {
-        errno = pthread_create(&reader->threads[i], NULL, thread_run, reader);
+        errno = thread_begin(&reader->threads[i], thread_run, reader);
         if (errno != 0)
             sysdie(EXIT_SYSTEM, "spool reader: no thread");
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     reader->started = true;
 }
 

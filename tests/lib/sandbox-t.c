@@ -10,7 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,6 +25,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/sandbox.h"
+#include "lib/thread.h"
 
 /* Directories of a server, each with one file in it. */
 struct fixture {
@@ -166,7 +171,8 @@ deed_try(const struct fixture *fixture, const char *where, enum deed deed)
             open(file, O_WRONLY | (deed == DEED_MAKE ? O_CREAT : 0), 0600);
     if (result >= 0)
         return 0;
-    return errno == EACCES ? 1 : 2;
+    /* Refused by Landlock, or as a call. */
+    return errno == EACCES || errno == ENOSYS ? 1 : 2;
 }
 
 static void
@@ -197,12 +203,171 @@ test_a_role_reaches_what_it_needs_and_no_more(void **state)
     }
 }
 
+/* --- system calls --- */
+
+static long
+call_execute(void)
+{
+    static char program[] = "/bin/true";
+    char *words[] = {program, NULL};
+
+    return execve(program, words, words + 1);
+}
+
+static long
+call_fork(void)
+{
+    long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+    if (child == 0)
+        _exit(0);
+    return child;
+}
+
+static long
+call_internet(void)
+{
+    return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static long
+call_unix(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static long
+call_accept(void)
+{
+    long result = accept(-1, NULL, NULL);
+
+    return result < 0 && errno == EBADF ? 0 : result;
+}
+
+static long
+call_unlink(void)
+{
+    long result = unlink("/nowhere/at all");
+
+    return result < 0 && errno != ENOSYS ? 0 : result;
+}
+
+static long
+call_kill(void)
+{
+    return kill(getppid(), 0);
+}
+
+static long
+call_limit(void)
+{
+    struct rlimit limit = {4096, 4096};
+
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static long
+call_trace(void)
+{
+    return syscall(SYS_ptrace, 0, 0, 0, 0);
+}
+
+static void *
+thread_run(void *context)
+{
+    *(long *)context = call_execute() < 0 && errno == ENOSYS;
+    return NULL;
+}
+
+/* A thread may begin, and is confined as its process is. */
+static long
+call_thread(void)
+{
+    pthread_t thread;
+    long confined = 0;
+
+    errno = thread_begin(&thread, thread_run, &confined);
+    if (errno != 0)
+        return -1;
+    pthread_join(thread, NULL);
+    errno = EPERM;
+    return confined ? 0 : -1;
+}
+
+static const struct {
+    enum sandbox_role role;
+    long (*call)(void);
+    bool allowed;
+    const char *promise;
+} calls[] = {
+    {SANDBOX_NNRPD, call_execute, false, "a worker runs no program"},
+    {SANDBOX_NNRPD, call_fork, false, "and makes no process"},
+    {SANDBOX_NNRPD, call_thread, true, "but threads, confined like it"},
+    {SANDBOX_NNRPD, call_internet, false, "it calls nobody"},
+    {SANDBOX_NNRPD, call_unix, true, "but syslog"},
+    {SANDBOX_NNRPD, call_accept, false, "the master accepts for it"},
+    {SANDBOX_NNRPD, call_unlink, false, "it removes nothing"},
+    {SANDBOX_NNRPD, call_kill, false, "it ends nobody"},
+    {SANDBOX_NNRPD, call_limit, false, "and cannot raise its limits"},
+    {SANDBOX_NNRPD, call_trace, false, "nor look into others"},
+    {SANDBOX_WRITER, call_unlink, true, "the writer removes segments"},
+    {SANDBOX_WRITER, call_accept, true, "and accepts tools"},
+    {SANDBOX_WRITER, call_internet, false, "but calls nobody"},
+    {SANDBOX_WRITER, call_execute, false, "and runs no program"},
+    {SANDBOX_FEEDER, call_internet, true, "a feeder calls peers"},
+    {SANDBOX_FEEDER, call_execute, false, "and runs no program"},
+    {SANDBOX_AUTH, call_internet, false, "auth calls nobody"},
+    {SANDBOX_AUTH, call_execute, false, "and runs no program"},
+    {SANDBOX_BRIDGE, call_accept, true, "the bridge accepts browsers"},
+    {SANDBOX_BRIDGE, call_unlink, false, "and removes nothing"},
+    {SANDBOX_BRIDGE, call_execute, false, "and runs no program"},
+};
+
+static void
+test_a_role_makes_the_calls_it_needs_and_no_others(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        char said[512] = "";
+        int ends[2];
+        int status;
+        pid_t child;
+
+        assert_int_equal(pipe(ends), 0);
+        child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            dup2(ends[1], STDERR_FILENO);
+            sandbox_enter(calls[i].role, fixture->config);
+            if (calls[i].call() >= 0)
+                _exit(0);
+            _exit(errno == ENOSYS ? 1 : 2);
+        }
+        close(ends[1]);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (!WIFEXITED(status)
+            || WEXITSTATUS(status) != (calls[i].allowed ? 0 : 1))
+            fail_msg("%s: status %x", calls[i].promise, (unsigned)status);
+        assert_true(read(ends[0], said, sizeof(said) - 1) >= 0);
+        close(ends[0]);
+        /* What was refused is no mystery. */
+        if (calls[i].call != call_thread
+            && (strstr(said, "sandbox: refused system call number ") != NULL)
+                   == calls[i].allowed)
+            fail_msg("%s: said \"%s\"", calls[i].promise, said);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_a_role_reaches_what_it_needs_and_no_more, fixture_open,
+            fixture_close),
+        cmocka_unit_test_setup_teardown(
+            test_a_role_makes_the_calls_it_needs_and_no_others, fixture_open,
             fixture_close),
     };
 
