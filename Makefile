@@ -167,6 +167,11 @@ $(B)/tests/wsbridge/%-t: $(B)/tests/wsbridge/%-t.o $(B)/wsbridge/%.o \
 $(B)/tests/%-t: $(B)/tests/%-t.o $(B)/storage.a $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
 
+# What this one reads is a worker's.
+$(B)/tests/fuzz/overview_line-fuzz: $(B)/tests/fuzz/overview_line-fuzz.o \
+    $(B)/nnrpd/overview_line.o $(B)/storage.a $(B)/lib.a
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+
 $(B)/tests/fuzz/%-fuzz: $(B)/tests/fuzz/%-fuzz.o $(B)/storage.a $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
 
