@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from support.load import Load
 from support.nntp import post
 from support.wait import wait_until
 
@@ -146,3 +147,48 @@ def test_a_session_has_the_new_rights_at_its_next_command(own):
                    "the end of the right to read the group")
         assert client.command("GROUP local.test").startswith("411 ")
         assert client.command("POST").startswith("440 ")
+
+
+def test_a_hundred_reloads_under_load(start_server, is_long):
+    """Articles come, readers read and log in, and nobody is dropped; the last
+    settings are in force, and the wrong file among them changed nothing."""
+    count = 100 if is_long else 30
+    server = start_server("--group", "local.test", "--peer", "127.0.0.1",
+                          "--user", "alice:secret", conf=["workers = 2"])
+    with open(server.conf) as file:
+        text = file.read()
+    load = Load(server.port).start("takethis", "ihave", "post")
+    readers = [server.connect() for _ in range(20)]
+    for client in readers[:10]:
+        assert client.command("AUTHINFO USER alice").startswith("381 ")
+        assert client.command("AUTHINFO PASS secret").startswith("281 ")
+    pids = server.workers(), server.children("writer")
+    try:
+        for number in range(count):
+            wrong = number == count // 2
+            with open(server.conf + ".next", "w") as file:
+                file.write(text + f"clienttimeout = {600 + number}\n"
+                           + ("port = many\n" if wrong else "")
+                           + f"postrate_per_user = {1000 + number}\n"
+                           'access "of the day" { users = {alice} readable = '
+                           f'"local.*,!none{number}" }}\n')
+            os.rename(server.conf + ".next", server.conf)
+            done = server.ctlinnd("reload")
+            assert done.returncode == (78 if wrong else 0), done.stderr
+            assert wrong or "access" in done.stdout
+            for client in readers:
+                assert client.command("GROUP local.test").startswith("211 ")
+    finally:
+        load.stop()
+    assert load.odd == [] and load.breaks == 0
+    assert len(load.answered) > count
+    assert (server.workers(), server.children("writer")) == pids
+    for client in readers:
+        assert client.command("DATE").startswith("111 ")
+    # In force: alice may read no group of this name any more.
+    with open(server.conf, "a") as file:
+        file.write('access "end" { users = {alice} readable = "!*" }\n')
+    assert server.ctlinnd("reload").returncode == 0
+    wait_until(lambda: readers[0].command("GROUP local.test")[:3] == "502",
+               5, "the last settings")
+    assert readers[-1].command("GROUP local.test").startswith("211 ")
