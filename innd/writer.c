@@ -1,5 +1,6 @@
 #include "innd/writer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -729,6 +730,21 @@ ignore_signals(void)
         signal(ignored[i], SIG_IGN);
 }
 
+/* A damaged history was moved aside; the one that was made in its place is
+   beyond what this process is confined to, and the next one opens it. */
+static bool
+history_is_out_of_reach(const struct config *config)
+{
+    char *path = xasprintf("%s/history", config->pathdb);
+    DIR *directory = opendir(path);
+    bool out = directory == NULL && errno == EACCES;
+
+    if (directory != NULL)
+        closedir(directory);
+    free(path);
+    return out;
+}
+
 static void
 writer_open_store(struct writer *writer)
 {
@@ -741,6 +757,7 @@ writer_open_store(struct writer *writer)
     if (writer->store == NULL)
         die(spool_is_locked(writer->config->pathspool)
                     || !store_paths_have_space(writer->config)
+                    || history_is_out_of_reach(writer->config)
                 ? EXIT_TEMPORARY
                 : EXIT_IO,
             "store: %s", buffer_text(&why));
@@ -802,10 +819,13 @@ int
 writer_run(const struct child_arguments *arguments)
 {
     struct writer writer = {0};
+    struct buffer why = BUFFER_EMPTY;
 
     ignore_signals();
     memory_keep();
     writer_inherit(&writer, arguments);
+    if (store_prepare(writer.config, &why) < 0)
+        die(EXIT_IO, "store: %s", buffer_text(&why));
     /* Before the store: its threads are confined by what is in force when
        they begin.  The directories are there, the master has made them. */
     sandbox_enter(SANDBOX_WRITER, writer.config);

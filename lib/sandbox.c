@@ -21,13 +21,13 @@
 #include "lib/sandbox_calls.h"
 
 /* What a process may do below one path. */
-enum reach { REACH_NONE, REACH_READ, REACH_MAP, REACH_WRITE };
+enum reach { REACH_NONE, REACH_MOVE, REACH_READ, REACH_MAP, REACH_WRITE };
 
 /* One role: what it may do with the store's directories, and which calls. */
 static const struct {
     enum reach spool;
     enum reach overview;
-    enum reach db;
+    bool keeps_history; /* in pathdb, beside what is not its own */
     enum reach accounts; /* the two files of lib/account.h */
     bool holds_keys;     /* no core file may show them */
     bool runs_programs; /* that have rights of their own: no_new_privs would
@@ -37,7 +37,7 @@ static const struct {
 } roles[] = {
     [SANDBOX_WRITER] = {.spool = REACH_WRITE,
                         .overview = REACH_WRITE,
-                        .db = REACH_WRITE,
+                        .keeps_history = true,
                         .asks_overview = true,
                         .calls = CALLS_FILES | CALLS_ACCEPT},
     /*
@@ -97,6 +97,8 @@ static uint64_t
 reach_rights(enum reach reach)
 {
     switch (reach) {
+    case REACH_MOVE:
+        return LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR;
     case REACH_READ:
         return RIGHTS_READ;
     case REACH_MAP:
@@ -149,6 +151,25 @@ accounts_allow(int ruleset, const struct config *config, enum reach reach)
     }
 }
 
+/*
+ * The history and the store's key, and of pathdb so much that a damaged
+ * history can be moved aside: the accounts are not the writer's.  The one that
+ * is made in its place is out of reach for this process, and the next one
+ * opens it.
+ */
+static void
+history_allow(int ruleset, const struct config *config)
+{
+    char *history = xasprintf("%s/history", config->pathdb);
+    char *key = xasprintf("%s/key", config->pathdb);
+
+    ruleset_allow(ruleset, config->pathdb, REACH_MOVE);
+    ruleset_allow(ruleset, history, REACH_WRITE);
+    ruleset_allow(ruleset, key, REACH_READ);
+    free(history);
+    free(key);
+}
+
 static void
 landlock_enter(enum sandbox_role role, const struct config *config)
 {
@@ -171,7 +192,8 @@ landlock_enter(enum sandbox_role role, const struct config *config)
     ruleset_allow((int)ruleset, "/dev/null", REACH_MAP);
     ruleset_allow((int)ruleset, config->pathspool, roles[role].spool);
     ruleset_allow((int)ruleset, config->pathoverview, roles[role].overview);
-    ruleset_allow((int)ruleset, config->pathdb, roles[role].db);
+    if (roles[role].keeps_history)
+        history_allow((int)ruleset, config);
     accounts_allow((int)ruleset, config, roles[role].accounts);
     /* A feeder keeps how far it is there, and has no other place to write. */
     feeds = xasprintf("%s/feeds", config->pathdb);

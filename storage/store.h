@@ -64,6 +64,12 @@ typedef void store_changed_func(void *context, uint64_t cookie, int status,
  */
 struct store *store_open(const struct config *config, struct active *active,
                          int wait_seconds, struct buffer *why);
+/*
+ * Make what a store finds in PATHDB and may not make for itself when it is
+ * confined (lib/sandbox.h): the directory of its history and, where nothing is
+ * stored yet, its key.  Needs no lock.  0, or -1 with why.
+ */
+int store_prepare(const struct config *config, struct buffer *why);
 /* Commits what was submitted, ends the threads, closes. */
 void store_close(struct store **store);
 

@@ -1,15 +1,20 @@
 #include "storage/store_key.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/buffer.h"
+#include "lib/config.h"
+#include "lib/memory.h"
 #include "lib/message_id.h"
 #include "storage/directory.h"
+#include "storage/store.h"
 
 /* The file: the secret in hexadecimal and a newline, so that it can be kept
    and put back by hand. */
@@ -71,27 +76,30 @@ file_write(const char *path, const char *text, size_t octets,
     return close(fd) < 0 ? why_set_errno(why, "cannot write %s", path) : 0;
 }
 
-/* Written beside and renamed: a key that is there is a whole one. */
+/* Written beside and linked: a key that is there is a whole one, and of two
+   that make one at the same time the first one's stays. */
 static int
-key_make(struct message_key *key, const char *pathdb, const char *path,
-         struct buffer *why)
+key_make(const char *pathdb, const char *path, struct buffer *why)
 {
+    struct message_key key;
     struct buffer new = BUFFER_EMPTY;
     char text[KEY_TEXT_OCTETS + 1];
     int result = -1;
 
-    randombytes_buf(key->octets, sizeof(key->octets));
-    sodium_bin2hex(text, KEY_TEXT_OCTETS, key->octets, sizeof(key->octets));
+    randombytes_buf(key.octets, sizeof(key.octets));
+    sodium_bin2hex(text, KEY_TEXT_OCTETS, key.octets, sizeof(key.octets));
     text[KEY_TEXT_OCTETS - 1] = '\n';
-    buffer_append_format(&new, "%s.new", path);
+    buffer_append_format(&new, "%s.new-%ld", path, (long)getpid());
     if (file_write(new.data, text, KEY_TEXT_OCTETS, why) == 0) {
-        if (rename(new.data, path) < 0)
-            why_set_errno(why, "cannot rename %s", new.data);
+        if (link(new.data, path) < 0 && errno != EEXIST)
+            why_set_errno(why, "cannot make %s", path);
         else
             result = directory_sync(pathdb, why);
+        (void)unlink(new.data); /* what is left of it does no harm */
     }
     buffer_free(&new);
     sodium_memzero(text, sizeof(text));
+    sodium_memzero(&key, sizeof(key));
     return result;
 }
 
@@ -105,7 +113,9 @@ store_key_read(struct message_key *key, const char *pathdb,
     buffer_append_format(&path, "%s/key", pathdb);
     result = key_load(key, path.data, why);
     if (result == 0 && spool_is_empty)
-        result = key_make(key, pathdb, path.data, why);
+        result = key_make(pathdb, path.data, why) == 0
+                     ? key_load(key, path.data, why)
+                     : -1;
     else if (result == 0)
         /* Under another key every article would look new. */
         result = why_set(why,
@@ -115,4 +125,41 @@ store_key_read(struct message_key *key, const char *pathdb,
                          path.data);
     buffer_free(&path);
     return result < 0 ? -1 : 0;
+}
+
+/* Is there a segment in the spool?  1, 0, -1 with why. */
+static int
+spool_has_segments(const char *pathspool, struct buffer *why)
+{
+    DIR *directory = opendir(pathspool);
+    const struct dirent *entry;
+    int found = 0;
+
+    if (directory == NULL)
+        return why_set_errno(why, "cannot read %s", pathspool);
+    while (found == 0 && (entry = readdir(directory)) != NULL) {
+        const char *dot = strrchr(entry->d_name, '.');
+
+        found = dot != NULL && strcmp(dot, ".seg") == 0;
+    }
+    closedir(directory);
+    return found;
+}
+
+int
+store_prepare(const struct config *config, struct buffer *why)
+{
+    char *history = xasprintf("%s/history", config->pathdb);
+    char *key = xasprintf("%s/key", config->pathdb);
+    int stored = spool_has_segments(config->pathspool, why);
+    int result = stored < 0 ? -1 : 0;
+
+    if (result == 0 && mkdir(history, 0700) < 0 && errno != EEXIST)
+        result = why_set_errno(why, "cannot make %s", history);
+    /* A key that is missing beside articles is store_open()'s to tell of. */
+    if (result == 0 && stored == 0 && access(key, F_OK) < 0)
+        result = key_make(config->pathdb, key, why);
+    free(history);
+    free(key);
+    return result;
 }

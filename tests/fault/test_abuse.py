@@ -4,6 +4,7 @@ Bounds of time are for the middle of many answers and relative to what the same
 client measured alone just before, since the machine has others to serve too;
 with --long they are the figures that a release must reach."""
 import concurrent.futures
+import socket
 import time
 
 import pytest
@@ -192,7 +193,9 @@ class Neighbour:
         self.client = Client(port, timeout=30)
         self.kind = kind
         if kind == "stalled":  # asks for much, and reads nothing
-            self.client.send(b"GROUP local.test\r\n" + b"OVER 1-\r\n" * 20)
+            self.client.socket.setsockopt(socket.SOL_SOCKET,
+                                          socket.SO_RCVBUF, 4096)
+            self.client.send(b"GROUP local.test\r\n" + b"OVER 1-\r\n" * 60)
         elif kind == "body":  # an article that does not end
             self.client.command("POST")
             self.client.send(b"Subject: never\r\nX: ")

@@ -39,7 +39,8 @@ path_of(const struct fixture *fixture, const char *name)
     return xasprintf("%s/%s", fixture->directory, name);
 }
 
-static const char *const names[] = {"spool", "ov", "db", "other"};
+static const char *const names[] = {"spool", "ov", "db", "db/history",
+                                    "other"};
 
 static int
 fixture_open(void **state)
@@ -88,7 +89,7 @@ fixture_close(void **state)
 {
     struct fixture *fixture = *state;
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = sizeof(names) / sizeof(names[0]); i-- > 0;) {
         char *path = path_of(fixture, names[i]);
         char *file = xasprintf("%s/file", path);
         char *made = xasprintf("%s/new", path);
@@ -133,7 +134,16 @@ static const struct {
     {SANDBOX_WRITER, "spool", DEED_WRITE, true, "the writer writes"},
     {SANDBOX_WRITER, "spool", DEED_MAKE, true, "and makes segments"},
     {SANDBOX_WRITER, "spool", DEED_REMOVE, true, "and removes them"},
-    {SANDBOX_WRITER, "db", DEED_MAKE, true, "and keeps a history"},
+    {SANDBOX_WRITER, "db/history/file", DEED_WRITE, true,
+     "and keeps a history"},
+    {SANDBOX_WRITER, "db/history/new", DEED_MAKE, true, "whose files it makes"},
+    {SANDBOX_WRITER, "db/accounts.sqlite", DEED_READ, false,
+     "but does not read the accounts"},
+    {SANDBOX_WRITER, "db/accounts.sqlite", DEED_WRITE, false,
+     "nor write to them"},
+    {SANDBOX_WRITER, "db/accounts.sqlite", DEED_REMOVE, false,
+     "nor remove them"},
+    {SANDBOX_WRITER, "db", DEED_MAKE, false, "and makes no files there"},
     {SANDBOX_WRITER, "other", DEED_READ, false, "and reads nothing else"},
     {SANDBOX_WRITER, "other", DEED_WRITE, false, "nor writes elsewhere"},
     {SANDBOX_AUTH, "db/accounts.sqlite", DEED_READ, true,
