@@ -512,10 +512,26 @@ on_mend(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 
 /* --- who understands what --- */
 
+static void
+on_refused(void *context, struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct link *link = context;
+    struct writer *writer = link->writer;
+    const struct ipc_refused *refused = frame->payload;
+
+    (void)ipc; /* no answer is waited for */
+    if (writer->draining
+        || atomic_load(&writer->shared->mode) != MODE_RUNNING)
+        return;
+    store_remember(writer->store, &refused->hash);
+    turn_end_soon(writer);
+}
+
 static const struct ipc_handler worker_handlers[] = {
     /* type        payload                      exact  fd     handler */
     {IPC_ARTICLE, sizeof(struct submission), false, false, on_article},
     {IPC_CHECK, sizeof(struct ipc_check), false, false, on_check},
+    {IPC_REFUSED, sizeof(struct ipc_refused), true, false, on_refused},
     {IPC_FIND, sizeof(struct ipc_find), true, false, on_find},
 };
 

@@ -210,6 +210,7 @@ struct config {
     int64_t artcutoff;       /* days, 0: no limit */
     int64_t maxartsize;      /* octets, relayed */
     int64_t localmaxartsize; /* octets, posted */
+    bool remembertrash;      /* the IDs of refused articles too */
     char **group_sizes;      /* "WILDMAT:OCTETS", config_group_octets_max() */
     size_t group_size_count;
     /* INN's back-off (lib/limit.h) */

@@ -349,6 +349,11 @@ const struct config_row config_rows[] = {
     {"localmaxartsize", KIND_NUMBER, MEMBER(config, localmaxartsize),
      .fallback = "1000000", .minimum = 1000, .maximum = INT64_C(16) * MIB,
      .unit = "octets", .text = "The longest article that may be posted."},
+    {"remembertrash", KIND_FLAG, MEMBER(config, remembertrash),
+     .fallback = "true",
+     .text = "Is the ID of an article that a peer sent and that was refused "
+             "for what it is (too old, too large, of newsgroups that are not "
+             "here) remembered, so that no other peer needs to send it."},
     {"groupmaxartsize", KIND_SIZES,
      LIST(config, group_sizes, group_size_count), .fallback = "",
      .text = "The longest article of some newsgroups, where it is less than "

@@ -55,6 +55,8 @@ enum ipc_type {
     IPC_OUTCOME, /* writer ->: what became of an IPC_ARTICLE */
     IPC_CHECK,   /* -> writer: do you want these (up to 1,024 hashes)? */
     IPC_CHECKED, /* writer ->: the answers, in order */
+    IPC_REFUSED, /* nnrpd -> writer: this ID was refused, for what its article
+                    is */
     IPC_FIND,    /* -> writer: where is this message-ID? */
     IPC_FOUND,   /* writer ->: there, or nowhere */
     IPC_MEND,    /* tool -> writer: put these rows of the indices right */
@@ -207,6 +209,10 @@ struct ipc_found {
     uint64_t sequence; /* 0: we do not have it */
     struct token token;
 };
+struct ipc_refused {
+    struct message_hash hash;
+};
+_Static_assert(sizeof(struct ipc_refused) == 16, "payload");
 _Static_assert(sizeof(struct ipc_check) == 16, "payload");
 _Static_assert(sizeof(struct ipc_checked) == 16, "payload");
 _Static_assert(sizeof(struct ipc_find) == 24, "payload");

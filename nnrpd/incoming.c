@@ -197,6 +197,24 @@ check_offered(const struct article *article, const char *id,
     return 0;
 }
 
+/*
+ * The article was refused for what it is: no other peer needs to offer it.
+ * Nothing is said of an ID that another article may have, and nothing where
+ * our own name in Path says that it has been here.
+ */
+static void
+remember_refused(const struct session *session, const struct article *article,
+                 const char *id)
+{
+    struct worker *worker = session->worker;
+    struct message_key key = active_key(worker->active);
+    struct message_hash hash = message_id_hash(&key, id, strlen(id));
+
+    if (worker->config->remembertrash && check_offered(article, id, NULL) == 0
+        && !path_has(&article->fields[FIELD_PATH], worker->config->pathhost))
+        writer_refused(worker->writer, &hash);
+}
+
 int
 incoming_relayed(const struct session *session, const struct receive *receive,
                  struct buffer *payload, struct buffer *why)
@@ -210,12 +228,16 @@ incoming_relayed(const struct session *session, const struct receive *receive,
 
     if (article_parse(&article, receive->octets.data, receive->octets.used,
                       why)
-            < 0
-        || article_check_relayed(&article, &rules, why) < 0
+        < 0)
+        return -1;
+    if (article_check_relayed(&article, &rules, why) < 0
         || check_offered(&article, receive->id, why) < 0
         || incoming_check_size(session, &article, receive->octets.used, why)
-               < 0
-        || incoming_check_site(session, &article, why) < 0
+               < 0) {
+        remember_refused(session, &article, receive->id);
+        return -1;
+    }
+    if (incoming_check_site(session, &article, why) < 0
         || check_peer_groups(session, &article, why) < 0)
         return -1;
     if (article.fields[FIELD_APPROVED].octets != NULL)
@@ -224,8 +246,10 @@ incoming_relayed(const struct session *session, const struct receive *receive,
     result = submission_build(payload, &article, worker->active, prefix.data,
                               true, flags, 0, why);
     buffer_free(&prefix);
-    if (result < 0)
+    if (result < 0) {
+        remember_refused(session, &article, receive->id);
         return -1;
+    }
     memcpy(payload->data + offsetof(struct submission, peer),
            &session->access.peer_number, sizeof session->access.peer_number);
     return 0;

@@ -404,6 +404,16 @@ writer_check(struct writer_link *link, const struct message_hash *hash,
     return request;
 }
 
+void
+writer_refused(struct writer_link *link, const struct message_hash *hash)
+{
+    struct ipc_refused refused = {.hash = *hash};
+    struct ipc *ipc = link_socket(link, LINK_FEED)->ipc;
+
+    if (ipc != NULL)
+        ipc_send(ipc, IPC_REFUSED, &refused, sizeof refused, -1);
+}
+
 struct writer_request *
 writer_find(struct writer_link *link, const struct message_hash *hash,
             writer_done_func *done, void *context)

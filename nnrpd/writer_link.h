@@ -63,6 +63,9 @@ struct writer_request *writer_submit(struct writer_link *link,
 struct writer_request *writer_check(struct writer_link *link,
                                     const struct message_hash *hash,
                                     writer_done_func *done, void *context);
+/* An article with this ID was refused for what it is; without a writer nobody
+   remembers it. */
+void writer_refused(struct writer_link *link, const struct message_hash *hash);
 /* Where is the article with this ID? */
 struct writer_request *writer_find(struct writer_link *link,
                                    const struct message_hash *hash,

@@ -88,6 +88,14 @@ history_collect(struct index_scratch *scratch, const struct commit *commit)
                     .sequence = change->sequence,
                     .until = change->until,
                 };
+        else if (change->kind == CHANGE_REMEMBER)
+            scratch->history[scratch->history_count++] =
+                (struct history_entry){
+                    .hash = change->hash,
+                    .fate = HISTORY_REFUSED,
+                    .sequence = change->sequence,
+                    .until = change->until,
+                };
         else if (change->kind == CHANGE_EXPIRE)
             expire_collect(scratch, change);
     }
@@ -169,6 +177,8 @@ overview_put_change(struct store *store, const struct change *change,
                    : overview_remove(store->overview, change->target,
                                      change->groups, change->group_count, true,
                                      why);
+    if (change->kind == CHANGE_REMEMBER)
+        return 0; /* there is nothing to read */
     if (change->kind == CHANGE_EXPIRE)
         return expire_overview(store, change, why);
     if (change->kind == CHANGE_CARRIED)

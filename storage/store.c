@@ -52,6 +52,7 @@ store_reconfigure(struct store *store, const struct config *config)
 
     free(store->pathhost);
     store->pathhost = xstrdup(config->pathhost);
+    store->remembers_trash = config->remembertrash;
     store->remember_seconds = days * SECONDS_PER_DAY;
     store->docancels = (enum canlock_policy)config->docancels;
 }

@@ -73,7 +73,8 @@ int store_prepare(const struct config *config, struct buffer *why);
 /* Commits what was submitted, ends the threads, closes. */
 void store_close(struct store **store);
 
-/* A reload changed what the store goes by: pathhost, artcutoff. */
+/* A reload changed what the store goes by: pathhost, artcutoff,
+   remembertrash. */
 void store_reconfigure(struct store *store, const struct config *config);
 
 /* Readable whenever store_reap() has something to do; for the caller's loop.
@@ -127,6 +128,13 @@ bool store_is_away(struct store *store);
 
 /* Transactions so far, each of one commit group or several. */
 uint64_t store_commits(struct store *store);
+
+/*
+ * An article of this ID was refused for good, here or by who received it: it
+ * is not wanted again, where the configuration says so (remembertrash).  What
+ * is known of the ID, or on its way, stays as it is.
+ */
+void store_remember(struct store *store, const struct message_hash *hash);
 
 enum ipc_check_answer store_check(struct store *store,
                                   const struct message_hash *hash);

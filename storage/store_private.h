@@ -151,6 +151,7 @@ enum change_kind {
     CHANGE_EXPIRE,
     CHANGE_MEND,
     CHANGE_CARRIED, /* what an older segment said: the indices have it */
+    CHANGE_REMEMBER,
 };
 
 /* A change other than an article. */
@@ -165,13 +166,14 @@ struct change {
     uint32_t group;
     struct group after;  /* texts owned */
     struct group before; /* texts owned; name NULL: there was none */
-    /* CHANGE_CANCEL */
+    /* CHANGE_CANCEL, CHANGE_REMEMBER */
     struct message_hash hash;
     struct pending *pending;
+    int64_t until;
+    /* CHANGE_CANCEL */
     uint64_t target; /* sequence of the article; 0: we never had it */
     struct record_group *groups; /* owned: its groups */
     size_t group_count;
-    int64_t until;
     /* CHANGE_EXPIRE */
     struct buffer expiry; /* owned: the record's payload */
     struct buffer steps;  /* owned: CHANGE_MEND */
@@ -239,6 +241,7 @@ struct store {
     size_t groups_max;
     size_t article_octets_max; /* what a segment can hold */
     size_t commit_octets_max;
+    bool remembers_trash;     /* the IDs of refused articles */
     int64_t remember_seconds; /* how long the ID of a cancelled article */
     enum canlock_policy docancels;
     /* of store_rebuild(): */

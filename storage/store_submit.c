@@ -190,6 +190,13 @@ choose_groups(struct store *store, const struct submission_view *view)
     }
     if (store->chosen_count == 0)
         return why_set(&store->why, "none of its newsgroups is carried here");
+    return 0;
+}
+
+/* -1 with the answer in store->why when one of them has no number left. */
+static int
+check_numbers(struct store *store)
+{
     for (size_t i = 0; i < store->chosen_count; i++) {
         const struct group *group = &store->groups[store->chosen[i].group - 1];
 
@@ -461,6 +468,16 @@ intake_refuse_early(struct store *store, const struct intake *intake)
     intake_answer(intake, STORE_REFUSED, "cancelled");
 }
 
+/* For what the article is: another peer need not send it.  A poster may put it
+   right and try again. */
+static void
+intake_refuse(struct store *store, const struct intake *intake)
+{
+    intake_answer(intake, STORE_REFUSED, buffer_text(&store->why));
+    if ((intake->view.head.flags & SUBMISSION_POSTED) == 0)
+        store_remember(store, &intake->view.head.hash);
+}
+
 void
 store_submit(struct store *store, const void *payload, size_t octets,
              store_done_func *done, void *context)
@@ -503,6 +520,8 @@ store_submit(struct store *store, const void *payload, size_t octets,
     else if (store_is_away(store))
         intake_answer(&intake, STORE_LATER, "the overview is away");
     else if (choose_groups(store, &intake.view) < 0)
+        intake_refuse(store, &intake);
+    else if (check_numbers(store) < 0)
         intake_answer(&intake, STORE_REFUSED, buffer_text(&store->why));
     else if (removal_was_early(store, &intake.view))
         intake_refuse_early(store, &intake);
