@@ -15,6 +15,8 @@ from support.nntp import Client, Closed, article, post
 from support.wait import wait_until
 
 MIB = 1024 * 1024
+# Two workers keep so much for the next large article (lib/memory.h).
+KEPT = 2 * 16 * MIB
 GROUPS = 40
 SERVER_OPTIONS = ["--peer", "127.0.0.1"] + [
     word for number in range(GROUPS)
@@ -79,7 +81,7 @@ def test_malformed_sessions(unharmed, is_long):
     is_unharmed(base, beside, is_long)
 
     def is_back():
-        return memory_octets(workers) - memory <= 8 * MIB
+        return memory_octets(workers) - memory <= 8 * MIB + KEPT
 
     wait_until(is_back, 30, "private memory within 8 MiB of before")
 
@@ -269,7 +271,7 @@ def test_slow_neighbours(start_server, is_long):
             one.client.close()
 
     def memory_is_back():
-        return memory_octets(workers) - memory <= 16 * MIB
+        return memory_octets(workers) - memory <= 16 * MIB + KEPT
 
     wait_until(memory_is_back, 30, "memory within 16 MiB of before")
 
@@ -348,7 +350,10 @@ def test_a_worker_with_too_much_memory_is_replaced(start_server):
     before = server.workers()
     clients = [server.connect(timeout=60) for _ in range(12)]
     for client in clients:
-        half_article(client, 15 * MIB)
+        try:
+            half_article(client, 15 * MIB)
+        except (AssertionError, Closed, OSError):
+            break  # a worker lets its clients go
     wait_until(lambda: "more than worker_memory_octets" in server.log(), 20,
                "a worker that notices")
     # Clients are served all the time: by the other one, then by a new one.

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,12 +22,39 @@
 
 static unsigned served;
 
+/* A client whose machine has vanished is found out: asked after a minute of
+   silence, given up when it takes nothing for two. */
 static void
-serve(void *context, int fd, const char *address, unsigned port)
+check_options(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 60},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, 120 * 1000},
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        int value = -1;
+        socklen_t octets = sizeof(value);
+
+        assert_int_equal(
+            getsockopt(fd, options[i].level, options[i].name, &value, &octets),
+            0);
+        assert_int_equal(value, options[i].value);
+    }
+}
+
+static void
+serve(void *context, int fd, bool tls, const char *address, unsigned port)
 {
     (void)context;
     (void)port;
+    assert_false(tls);
     assert_string_equal(address, "127.0.0.1");
+    check_options(fd);
     served++;
     close(fd);
 }

@@ -1,10 +1,12 @@
 """renews.conf: an error names file, line, key, what was found and what was
 expected; one bad line and nothing starts."""
+import os
+import re
 import subprocess
 
 import pytest
 
-from support.server import program
+from support.server import TOP, program
 
 
 def check(path):
@@ -103,3 +105,15 @@ def test_usage(words, status):
                           text=True, timeout=20)
     assert done.returncode == status
     assert (done.stderr if status else done.stdout) != ""
+
+
+@pytest.mark.parametrize("name", ("peers.conf", "limits.conf"))
+def test_what_a_sample_suggests_can_be_used(tmp_path, name, monkeypatch):
+    monkeypatch.setenv("LEAF_PASSWORD", "x")
+    with open(os.path.join(TOP, "samples", name)) as file:
+        # Keys are right behind the "#", or four spaces behind it.
+        text = re.sub(r"(?m)^#(?=\S|    )", "", file.read())
+    assert text.count(" = ") > 5
+    (tmp_path / "renews.conf").write_text(text)
+    done = check(tmp_path / "renews.conf")
+    assert done.returncode == 0, done.stderr
