@@ -112,10 +112,10 @@ static struct limit_row *
 row_find(struct limit_table *table, uint64_t key)
 {
     for (uint64_t i = 0; i < PROBES; i++) {
-        struct limit_row *row = &table->rows[(key + i) % LIMIT_ROWS];
+        size_t at = (key + i) % LIMIT_ROWS;
 
-        if (atomic_load(&row->key) == key)
-            return row;
+        if (atomic_load(&table->keys[at]) == key)
+            return &table->rows[at];
     }
     return NULL;
 }
@@ -132,12 +132,12 @@ row_make(struct limit_table *table, uint64_t key, uint64_t now_ns)
     struct limit_row *row = row_find(table, key);
 
     for (uint64_t i = 0; row == NULL && i < PROBES; i++) {
-        struct limit_row *other = &table->rows[(key + i) % LIMIT_ROWS];
-        uint64_t old = atomic_load(&other->key);
+        size_t at = (key + i) % LIMIT_ROWS;
+        uint64_t old = atomic_load(&table->keys[at]);
 
-        if ((old == 0 || !row_is_used(other, now_ns))
-            && atomic_compare_exchange_strong(&other->key, &old, key))
-            row = other;
+        if ((old == 0 || !row_is_used(&table->rows[at], now_ns))
+            && atomic_compare_exchange_strong(&table->keys[at], &old, key))
+            row = &table->rows[at];
     }
     return row;
 }
@@ -308,7 +308,7 @@ limit_forget_worker(struct limit_table *table, unsigned worker)
 {
     assert(worker < LIMIT_WORKERS);
     for (size_t i = 0; i < LIMIT_ROWS; i++)
-        if (atomic_load(&table->rows[i].key) != 0)
+        if (atomic_load(&table->keys[i]) != 0)
             atomic_store(&table->rows[i].sessions[worker], 0);
 }
 

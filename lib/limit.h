@@ -49,7 +49,6 @@ enum limit_kind {
 };
 
 struct limit_row {
-    _Atomic uint64_t key;                        /* 0: free */
     _Atomic uint64_t given_back_ns[LIMIT_KINDS]; /* when nothing counts any
                                                     more of what was used */
     _Atomic uint64_t posted_ns; /* the last post, for the back-off */
@@ -60,6 +59,9 @@ struct limit_row {
 
 struct limit_table {
     _Atomic uint64_t secret[2]; /* so that nobody can choose who shares rows */
+    _Atomic uint64_t keys[LIMIT_ROWS]; /* whose a row is; 0: nobody's.  By
+                                          themselves, so that looking for one
+                                          touches little memory */
     struct limit_row rows[LIMIT_ROWS];
 };
 

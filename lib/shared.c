@@ -11,7 +11,7 @@
 
 #include "lib/log.h"
 
-enum { SHARED_MAGIC = 0x52656e77, SHARED_VERSION = 3 };
+enum { SHARED_MAGIC = 0x52656e77, SHARED_VERSION = 4 };
 
 static const char *const counter_names[COUNTER_COUNT] = {
     [COUNTER_CLIENTS_NOW] = "clients_now",

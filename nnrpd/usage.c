@@ -108,7 +108,6 @@ usage_limit(const struct session *session, enum limit_kind kind,
 uint64_t
 usage_wait(struct session *session, enum limit_kind kind, struct buffer *why)
 {
-    uint64_t now_ns = limit_now_ns();
     struct limit limit;
 
     for (enum limit_scope scope = 0; scope < LIMIT_SCOPES; scope++) {
@@ -117,7 +116,7 @@ usage_wait(struct session *session, enum limit_kind kind, struct buffer *why)
         if (!usage_limit(session, kind, scope, &limit))
             continue;
         wait_ns = limit_wait(usage_table(session), session->usage.keys[scope],
-                             &limit, now_ns);
+                             &limit, limit_now_ns());
         if (wait_ns == 0)
             continue;
         buffer_append_format(why, "Too much %s: ", scope_words[scope]);
@@ -130,13 +129,12 @@ usage_wait(struct session *session, enum limit_kind kind, struct buffer *why)
 void
 usage_charge(struct session *session, enum limit_kind kind, uint64_t amount)
 {
-    uint64_t now_ns = limit_now_ns();
     struct limit limit;
 
     for (enum limit_scope scope = 0; scope < LIMIT_SCOPES; scope++)
         if (usage_limit(session, kind, scope, &limit))
             limit_charge(usage_table(session), session->usage.keys[scope],
-                         &limit, amount, now_ns);
+                         &limit, amount, limit_now_ns());
 }
 
 uint64_t
