@@ -74,8 +74,7 @@ event_concerns(const struct watch *watch, const struct inotify_event *event)
 static void
 on_events(evutil_socket_t fd, short what, void *context)
 {
-    static const struct timeval quiet = {WATCH_QUIET_MS / 1000,
-                                         WATCH_QUIET_MS % 1000 * 1000};
+    static const struct timeval quiet = {WATCH_QUIET_SECONDS, 0};
     struct watch *watch = context;
     _Alignas(struct inotify_event) char octets[EVENTS_OCTETS];
     ssize_t got = read(fd, octets, sizeof(octets));

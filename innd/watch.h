@@ -2,9 +2,9 @@
  * watch -- the files of the configuration, watched for a finished change.
  *
  * An editor that saves, a tool that renames a new file over the old one or
- * points a symbolic link elsewhere: WATCH_QUIET_MS after the last of these
- * the function is called, once.  A file that is still open for writing is
- * nobody's news.  The directories are watched, not the files, since a file
+ * points a symbolic link elsewhere: WATCH_QUIET_SECONDS after the last of
+ * these the function is called, once.  A file that is still open for writing
+ * is nobody's news.  The directories are watched, not the files, since a file
  * that was renamed away takes its watch with it.
  */
 #ifndef INND_WATCH_H
@@ -17,7 +17,7 @@ struct watch;
 
 /* Several files that are saved together are one change; and who saves and then
    says "ctlinnd reload" gets the answer himself. */
-enum { WATCH_QUIET_MS = 1000 };
+enum { WATCH_QUIET_SECONDS = 1 };
 
 typedef void watch_changed_func(void *context);
 

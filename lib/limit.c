@@ -14,6 +14,8 @@
 enum { PROBES = 16, BACK_OFF_MAX_SECONDS = 60 * 60 };
 
 #define SECOND_NS UINT64_C(1000000000)
+#define MINUTE    UINT64_C(60) /* seconds */
+#define HOUR      (60 * MINUTE)
 
 static const struct {
     unsigned seconds;
@@ -320,9 +322,9 @@ limit_print_wait(uint64_t wait_ns, struct buffer *text)
     static const struct {
         uint64_t seconds;
         const char *name;
-    } units[] = {{60 * 60, "hour"}, {60, "minute"}, {1, "second"}};
+    } units[] = {{HOUR, "hour"}, {MINUTE, "minute"}, {1, "second"}};
     uint64_t seconds = (wait_ns + SECOND_NS - 1) / SECOND_NS;
-    size_t i = seconds > 2 * 60 * 60 ? 0 : seconds > 2 * 60 ? 1 : 2;
+    size_t i = seconds > 2 * HOUR ? 0 : seconds > 2 * MINUTE ? 1 : 2;
     uint64_t count = (seconds + units[i].seconds - 1) / units[i].seconds;
 
     buffer_append_format(text, "%" PRIu64 " %s%s", count, units[i].name,

@@ -27,13 +27,13 @@ enum reach { REACH_NONE, REACH_MOVE, REACH_READ, REACH_MAP, REACH_WRITE };
 static const struct {
     enum reach spool;
     enum reach overview;
-    bool keeps_history; /* in pathdb, beside what is not its own */
+    bool keeps_history;  /* in pathdb, beside what is not its own */
     enum reach accounts; /* the two files of lib/account.h */
     bool holds_keys;     /* no core file may show them */
-    bool runs_programs; /* that have rights of their own: no_new_privs would
+    bool runs_programs;  /* that have rights of their own: no_new_privs would
                            take them, and Landlock wants that */
-    bool asks_overview; /* over the network, where it is a database */
-    unsigned calls;     /* sets of lib/sandbox_calls.h */
+    bool asks_overview;  /* over the network, where it is a database */
+    unsigned calls;      /* sets of lib/sandbox_calls.h */
 } roles[] = {
     [SANDBOX_WRITER] = {.spool = REACH_WRITE,
                         .overview = REACH_WRITE,

@@ -256,8 +256,7 @@ worker_watch_memory(struct worker *worker)
     uint64_t octets;
 
     if (worker->draining || worker->control == NULL
-        || worker->now_ms
-               < worker->memory_seen_ms + WORKER_MEMORY_SECONDS * 1000)
+        || worker->now_ms < worker->memory_seen_ms + WORKER_MEMORY_MS)
         return;
     worker->memory_seen_ms = worker->now_ms;
     octets = memory_own_octets();

@@ -42,7 +42,7 @@ enum {
        (they are many, and large) what comes is answered "later". */
     WORKER_SUBMITTED_OCTETS_MAX = 64 * 1024 * 1024,
     WORKER_RECEIVED_OCTETS_MAX = 2 * WORKER_SUBMITTED_OCTETS_MAX,
-    WORKER_MEMORY_SECONDS = 5, /* its memory is looked at so often */
+    WORKER_MEMORY_MS = 5 * 1000, /* its memory is looked at so often */
 };
 
 TAILQ_HEAD(session_list, session);
