@@ -174,9 +174,19 @@ session_handshake_failed(struct session *session)
 static void
 session_admit_local(struct session *session, const struct ipc_client *client)
 {
+    struct buffer why = BUFFER_EMPTY;
+
     session->account.user = xstrdup(client->user);
     session->account.role =
         client->trusted != 0 ? ACCESS_LOCAL_TRUSTED : ACCESS_LOCAL;
+    session_evaluate(session);
+    if (client->trusted == 0 && usage_login(session, &why) < 0) {
+        session_reply(session, "400 %s", buffer_text(&why));
+        session_end(session);
+    } else {
+        session_greet(session);
+    }
+    buffer_free(&why);
 }
 
 void
@@ -199,7 +209,7 @@ session_new(struct worker *worker, const struct ipc_client *client, int fd)
         stream_new(worker->base, fd, session_stream_changed, session);
     if (client->listener == LISTENER_LOCAL)
         session_admit_local(session, client);
-    if (client->listener != LISTENER_TLS)
+    else if (client->listener != LISTENER_TLS)
         session_greet(session);
     else if (worker->tls != NULL)
         session_start_tls(session);

@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/login_link.h"
+#include "lib/memory.h"
 #include "lib/sandbox.h"
 #include "lib/tls_context.h"
 #include "nnrpd/finder.h"
@@ -247,6 +249,23 @@ memory_own_octets(void)
     return at == NULL ? 0 : strtoull(at + strlen(name), NULL, 10) * 1024;
 }
 
+/*
+ * Many have gone, and what they had lies in pieces all over the heap: only so
+ * does the system get it back.  It takes a few milliseconds, so it is not done
+ * for a few.
+ */
+static void
+worker_give_memory_back(struct worker *worker)
+{
+    if (worker->clients > worker->clients_most)
+        worker->clients_most = worker->clients;
+    if (worker->clients_most < WORKER_CLIENTS_MANY
+        || worker->clients > worker->clients_most / 2)
+        return;
+    (void)malloc_trim(MEMORY_KEPT_OCTETS); /* nothing to give: nothing lost */
+    worker->clients_most = worker->clients;
+}
+
 /* Whatever has taken it, a leak or a flood: it ends with the process, and
    another one serves on. */
 static void
@@ -285,6 +304,7 @@ worker_tick(evutil_socket_t fd, short events, void *context)
         next = TAILQ_NEXT(session, all);
         session_tick(session);
     }
+    worker_give_memory_back(worker);
     worker_watch_memory(worker);
 }
 

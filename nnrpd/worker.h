@@ -42,6 +42,8 @@ enum {
        (they are many, and large) what comes is answered "later". */
     WORKER_SUBMITTED_OCTETS_MAX = 64 * 1024 * 1024,
     WORKER_RECEIVED_OCTETS_MAX = 2 * WORKER_SUBMITTED_OCTETS_MAX,
+    WORKER_CLIENTS_MANY = 64, /* when half of them have gone, their memory is
+                                 given back to the system */
     WORKER_MEMORY_MS = 5 * 1000, /* its memory is looked at so often */
 };
 
@@ -69,7 +71,8 @@ struct worker {
     struct session_list sessions;
     struct session_list ready; /* have something to do */
     unsigned clients;
-    uint64_t now_ms; /* CLOCK_MONOTONIC at the turn's begin */
+    unsigned clients_most; /* since memory was last given back */
+    uint64_t now_ms;       /* CLOCK_MONOTONIC at the turn's begin */
     size_t submitted_octets;
     bool feeders_wait; /* some session waits for submitted_octets to fall */
     uint64_t memory_seen_ms;

@@ -100,16 +100,21 @@ def test_others_have_the_rights_of_their_name(own):
 
 def test_limits_count_a_local_user_too(own):
     with open(own.conf, "a") as file:
-        file.write('access "nobody" { users = {"local:nobody"} postrate = 1 }\n'
-                   "anonymous = post\n")
+        file.write('access "nobody" { users = {"local:nobody"} postrate = 1 '
+                   'maxconnections = 2 }\nanonymous = post\n')
     assert own.ctlinnd("reload").returncode == 0
 
     def posted():
         client = Local(path_of(own))
         return [client.post(post("local.test"))[:3] for _ in range(2)]
 
+    def three():
+        clients = [Local(path_of(own)) for _ in range(3)]
+        return [client.greeting[:3] for client in clients]
+
     if os.geteuid() == 0:
         assert as_nobody(posted) == "['240', '440']"
+        assert as_nobody(three) == "['200', '200', '400']"
     client = Local(path_of(own))
     assert [client.post(post("local.test"))[:3] for _ in range(2)] == [
         "240", "240"]
