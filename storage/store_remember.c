@@ -30,7 +30,7 @@ store_remember(struct store *store, const struct message_hash *hash)
     record.until = store_now(store) + store->remember_seconds;
     change.until = record.until;
     change.pending = store_pending_add(&store->pending, hash);
-    store_append(store, RECORD_REMEMBER, hash, NULL, 0, &record,
+    store_append(store, RECORD_REMEMBER, NULL, NULL, 0, &record,
                  sizeof(record));
     store_change(store, &change);
 }
