@@ -104,6 +104,7 @@ static const struct {
     {SCMP_SYS(madvise), CALLS_ALWAYS},
     {SCMP_SYS(msync), CALLS_ALWAYS},
     {SCMP_SYS(mlock), CALLS_ALWAYS},
+    {SCMP_SYS(mlock2), CALLS_ALWAYS},
     {SCMP_SYS(munlock), CALLS_ALWAYS},
     {SCMP_SYS(membarrier), CALLS_ALWAYS},
     /* threads, and what glibc does when one begins */

@@ -14,12 +14,11 @@ NOBODY = pwd.getpwnam("nobody")
 class Local(Client):
     """A client on PATHRUN/nntp."""
 
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)
-        self.timeout = 20
-        self.buffer = b""
-        self.greeting = self.reply()
+    def connect(self, host, path, timeout, source):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(timeout)
+        connection.connect(path)
+        return connection
 
 
 def path_of(server):

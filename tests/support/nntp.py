@@ -18,15 +18,19 @@ class Client:
         """tls: an ssl.SSLContext for a port that speaks it at once; session:
         one to resume; name: what to ask for (SNI); source: the address that it
         connects from."""
-        self.socket = socket.create_connection(
-            (host, port), timeout, (source, 0) if source else None)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = self.connect(host, port, timeout, source)
         self.timeout = timeout
         self.buffer = b""
         self.packer = self.unpacker = None
         if tls is not None:
             self.secure(tls, session, name)
         self.greeting = self.reply() if greet else None
+
+    def connect(self, host, port, timeout, source):
+        connection = socket.create_connection(
+            (host, port), timeout, (source, 0) if source else None)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
     def __enter__(self):
         return self
