@@ -1,12 +1,15 @@
 """A reload changes everything or nothing, and drops nobody."""
 import os
+import re
 import signal
+import ssl
 import time
 
 import pytest
 
 from support.load import Load
 from support.nntp import post
+from support.tls import Certificate
 from support.wait import wait_until
 
 
@@ -149,23 +152,44 @@ def test_a_session_has_the_new_rights_at_its_next_command(own):
         assert client.command("POST").startswith("440 ")
 
 
-def test_a_hundred_reloads_under_load(start_server, is_long):
-    """Articles come, readers read and log in, and nobody is dropped; the last
-    settings are in force, and the wrong file among them changed nothing."""
+def certificate_put(text, certificate):
+    """In place of the server's, owner and mode as they were."""
+    for key, source in (("tlscertfile", certificate.file),
+                        ("tlskeyfile", certificate.key)):
+        with open(source, "rb") as new, open(
+                re.search(rf'^{key} = "(.*)"', text, re.M)[1], "r+b") as old:
+            old.truncate()
+            old.write(new.read())
+
+
+def certificate_shown(server):
+    with server.connect_tls() as client:
+        return client.socket.getpeercert(binary_form=True)
+
+
+def test_a_hundred_reloads_under_load(start_server, is_long, tmp_path):
+    """Articles come, readers read and log in, in the clear and by TLS, and
+    nobody is dropped; the last settings and certificate are in force, and the
+    wrong file among them changed nothing."""
     count = 100 if is_long else 30
+    certificates = [Certificate(str(tmp_path), name) for name in ("one", "two")]
     server = start_server("--group", "local.test", "--peer", "127.0.0.1",
-                          "--user", "alice:secret", conf=["workers = 2"])
+                          "--user", "alice:secret", conf=["workers = 2"],
+                          tls=True)
     with open(server.conf) as file:
         text = file.read()
     load = Load(server.port).start("takethis", "ihave", "post")
-    readers = [server.connect() for _ in range(20)]
-    for client in readers[:10]:
+    readers = ([server.connect() for _ in range(10)]
+               + [server.connect_tls() for _ in range(10)])
+    for client in readers[::2]:
         assert client.command("AUTHINFO USER alice").startswith("381 ")
         assert client.command("AUTHINFO PASS secret").startswith("281 ")
     pids = server.workers(), server.children("writer")
     try:
         for number in range(count):
             wrong = number == count // 2
+            if number % 10 == 5:
+                certificate_put(text, certificates[number // 10 % 2])
             with open(server.conf + ".next", "w") as file:
                 file.write(text + f"clienttimeout = {600 + number}\n"
                            + ("port = many\n" if wrong else "")
@@ -185,7 +209,12 @@ def test_a_hundred_reloads_under_load(start_server, is_long):
     assert (server.workers(), server.children("writer")) == pids
     for client in readers:
         assert client.command("DATE").startswith("111 ")
-    # In force: alice may read no group of this name any more.
+    # In force: the certificate, and alice may read no group any more.
+    last = certificates[(count - 5) // 10 % 2]
+    with open(last.file) as file:
+        expected = ssl.PEM_cert_to_DER_cert(file.read())
+    wait_until(lambda: certificate_shown(server) == expected, 5,
+               "the last certificate")
     with open(server.conf, "a") as file:
         file.write('access "end" { users = {alice} readable = "!*" }\n')
     assert server.ctlinnd("reload").returncode == 0
