@@ -115,6 +115,7 @@ static const struct {
     {SCMP_SYS(set_tid_address), CALLS_ALWAYS},
     {SCMP_SYS(rseq), CALLS_ALWAYS},
     {SCMP_SYS(sched_yield), CALLS_ALWAYS},
+    {SCMP_SYS(setpriority), CALLS_FILES}, /* work that may take its time */
     {SCMP_SYS(sched_getaffinity), CALLS_ALWAYS},
     {SCMP_SYS(sched_getparam), CALLS_ALWAYS},
     {SCMP_SYS(sched_getscheduler), CALLS_ALWAYS},
