@@ -188,15 +188,16 @@ on_turn(evutil_socket_t fd, short what, void *context)
 
 /*
  * The store gave up.  On a full disk that is nobody's fault and goes over by
- * itself; anything else the master counts, and after three in ten minutes it
- * lets no more be written.
+ * itself, and an index that failed is made good by the next writer.  A log
+ * that cannot be written the master counts, and after three times in ten
+ * minutes it lets no more be written.
  */
 static void
 store_broken(const struct writer *writer, const struct buffer *why)
 {
     bool full = !store_paths_have_space(writer->config);
 
-    die(full ? EXIT_TEMPORARY : EXIT_IO,
+    die(full || !store_write_failed(writer->store) ? EXIT_TEMPORARY : EXIT_IO,
         "the store is broken%s: %s; the next writer recovers",
         full ? ", for the disk is full" : "", buffer_text(why));
 }
@@ -400,7 +401,8 @@ on_find(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     if (store_find(link->writer->store, &find->hash, &found.sequence,
                    &found.token, &why)
         < 0)
-        die(EXIT_IO, "the history is broken: %s; the next writer recovers",
+        die(EXIT_TEMPORARY,
+            "the history is broken: %s; the next writer recovers",
             buffer_text(&why));
     buffer_free(&why);
     ipc_send(ipc, IPC_FOUND, &found, sizeof(found), -1);
@@ -429,7 +431,8 @@ on_history(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     count = store_history(link->writer->store, &asked->from, found,
                           asked->count, &why);
     if (count < 0)
-        die(EXIT_IO, "the history is broken: %s; the next writer recovers",
+        die(EXIT_TEMPORARY,
+            "the history is broken: %s; the next writer recovers",
             buffer_text(&why));
     buffer_free(&why);
     for (int i = 0; i < count; i++)

@@ -417,6 +417,8 @@ int spool_seal(struct spool *spool, struct batch *batch, uint32_t *segment_r,
  */
 int spool_write(struct spool *spool, struct batch *const *batches,
                 size_t count, struct buffer *why);
+/* Did a spool_write() fail?  Any thread. */
+bool spool_is_broken(const struct spool *spool);
 /* Is there room for articles (free space against the reserve, with
    hysteresis)?  Cheap; asks the system at most once a second, and keeps the
    ballast or gives it back.  Called by the thread that calls spool_seal(). */

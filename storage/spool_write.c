@@ -247,6 +247,12 @@ spool_write(struct spool *spool, struct batch *const *batches, size_t count,
     return 0;
 }
 
+bool
+spool_is_broken(const struct spool *spool)
+{
+    return spool->broken;
+}
+
 void
 spool_durable(const struct spool *spool, uint32_t *segment_r, uint32_t *end_r)
 {

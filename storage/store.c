@@ -284,6 +284,12 @@ store_is_broken(struct store *store)
     return broken;
 }
 
+bool
+store_write_failed(const struct store *store)
+{
+    return spool_is_broken(store->spool);
+}
+
 /* --- room --- */
 
 static bool

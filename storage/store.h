@@ -110,6 +110,9 @@ size_t store_pending(const struct store *store);
    itself when there is room again. */
 bool store_is_full(struct store *store);
 
+/* Did the store break because the log could not be written, and not for an
+   index? */
+bool store_write_failed(const struct store *store);
 /*
  * Did the store break, or could it not be opened, because a disk is full?
  * Then there is nearly nothing free where its parts lie, and it goes over by
