@@ -352,8 +352,12 @@ connection_is_full(struct connection *connection)
 void
 connection_flush(struct connection *connection)
 {
-    if (connection->stream != NULL)
-        stream_flush(connection->stream);
+    if (connection->stream == NULL)
+        return;
+    stream_flush(connection->stream);
+    /* No event tells of a write that failed: the next run does. */
+    if (stream_has_failed(connection->stream))
+        connection->woken = true;
 }
 
 void
