@@ -3,7 +3,7 @@
  * in memory: for who verifies them (storage/verify.h).
  *
  * Filled by a walk through the log, from its beginning and in order; may be
- * filled further later.  It takes about 200 octets an article.
+ * filled further later.  It takes up to 300 octets an article.
  *
  * An index stands at some sequence number, `applied`, while the log may go
  * further.  So a thing of the log can have to be in an index, may be in it
