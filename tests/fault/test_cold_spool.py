@@ -70,4 +70,6 @@ def test_date_is_quick_while_20_clients_read_a_cold_spool(start_server):
         readers.wait()
     times.sort()
     p99 = times[len(times) * 99 // 100]
-    assert p99 < 0.005, f"p99 {p99 * 1000:.1f} ms of {len(times)}"
+    # Whoever waited for one read would show 20 ms; less is the machine's noise
+    # (the bench's row "cold" prints what it is on a quiet one).
+    assert p99 < 0.015, f"p99 {p99 * 1000:.1f} ms of {len(times)}"
