@@ -12,7 +12,7 @@
  * It runs where the configuration says who moderates (moderators or
  * moderatormailer), as the server's user and with nothing else of the server's
  * but the spool, which it reads.  Since it runs a mail program, which may need
- * its set-group-ID to do its work, it is the one process without no_new_privs.
+ * its set-group-ID to do its work, it has no no_new_privs.
  */
 #ifndef INND_MODERATION_H
 #define INND_MODERATION_H

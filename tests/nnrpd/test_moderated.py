@@ -1,7 +1,9 @@
 """Posts to moderated newsgroups: to the moderator, by mail (RFC 5537, 3.5.1).
 """
+import grp
 import os
 import re
+import shutil
 import signal
 
 import pytest
@@ -84,6 +86,28 @@ def test_no_address_no_post(own):
     with own.connect() as client:
         reply = client.post(post("other.mod"))
         assert reply.startswith("441 other.mod is moderated, and no address")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can give a group")
+def test_a_mail_program_keeps_its_set_group_id(start_server, mailer):
+    """Postfix's sendmail cannot queue a mail without it."""
+    program = os.path.join(mailer.dir, "setgid")
+    shutil.copy("/usr/bin/id", program)
+    os.chown(program, 0, grp.getgrnam("mail").gr_gid)
+    os.chmod(program, 0o2755)
+    script = os.path.join(mailer.dir, "who")
+    with open(script, "w") as file:
+        file.write(f"#!/bin/sh\ncat >/dev/null\n"
+                   f"{program} -gn >{mailer.dir}/group\n")
+    os.chmod(script, 0o755)
+    server = start_server("--moderated", "local.moderated", conf=[
+        *mailer.conf()[1:], f'mta = "{script} %s"'])
+    with server.connect() as client:
+        assert client.post(post("local.moderated"))[:3] == "240"
+    path = os.path.join(mailer.dir, "group")
+    wait_until(lambda: os.path.exists(path) and os.path.getsize(path), 20)
+    with open(path) as file:
+        assert file.read() == "mail\n"
 
 
 def test_a_peer_may_not_send_what_is_not_approved(start_server, mailer):
