@@ -242,22 +242,24 @@ static const struct {
      "a type beyond all"},
     {IPC_DRAIN, 1, false, "message of type 3 has 1 octets",
      "more than the exact size"},
-    {IPC_CLIENT, 63, true, "message of type 5 has 63 octets",
+    {IPC_CLIENT, 111, true, "message of type 5 has 111 octets",
      "less than the exact size"},
     {IPC_COMMAND, 15, false, "message of type 9 has 15 octets",
      "less than the fixed head"},
-    {IPC_CLIENT, 64, false, "message of type 5 has not a descriptor",
+    {IPC_CLIENT, sizeof(struct ipc_client), false,
+     "message of type 5 has not a descriptor",
      "a descriptor promised by the table, not by the head"},
     {IPC_DRAIN, 0, true, "message of type 3 has a descriptor",
      "a descriptor that the table does not know"},
-    {IPC_CLIENT, 64, true, "message of type 5 came without its descriptor",
+    {IPC_CLIENT, sizeof(struct ipc_client), true,
+     "message of type 5 came without its descriptor",
      "a descriptor promised and not sent"},
 };
 
 static void
 test_a_malformed_frame_ends_its_senders_connection(void **state)
 {
-    static const char zeroes[64];
+    static const char zeroes[sizeof(struct ipc_client)];
 
     for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
         struct buffer wire = BUFFER_EMPTY;
