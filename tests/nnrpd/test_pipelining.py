@@ -14,6 +14,9 @@ GENERATED = [
     (rb"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000", b"TIME"),
     (rb"\b111 \d{14}", b"111 TIME"),
     (rb"(local\.\w+) \d{9,}", rb"\1 TIME"),
+    # A refused ID is remembered a moment later: until then each offer of it
+    # hears the reason again.
+    (rb"\b439 (<[^>]+>) [^\r]*", rb"439 \1 WHY"),
 ]
 
 
