@@ -66,7 +66,7 @@ def test_a_disk_filled_to_the_brim_under_a_feed(seed):
             fill(room, 160 * MEGABYTE)
             load.start(*KINDS)
             watcher.start()
-            wait_until(lambda: is_full(server), 60, "the reserve reached")
+            wait_until(lambda: is_full(server), 200, "the reserve reached")
             reader = Readers(server)
             # What is under way has its answers; then nothing more is taken.
             before = load.deferred
