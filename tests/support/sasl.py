@@ -24,12 +24,16 @@ class Scram:
     """One exchange.  Each part may be changed before it is sent."""
 
     def __init__(self, name, password, header="n,,", channel=b""):
+        self.name = name
         self.password = password.encode()
         self.header = header
         self.channel = channel
         self.nonce = secrets.token_urlsafe(18)
         safe = name.replace("=", "=3D").replace(",", "=2C")
         self.bare = f"n={safe},r={self.nonce}"
+
+    def __repr__(self):
+        return f"Scram({self.name}, {self.header})"
 
     def first(self):
         return encode((self.header + self.bare).encode())
