@@ -20,8 +20,10 @@
 #include "expire/expire_rules.h"
 #include "expire/expire_tally.h"
 #include "expire/expire_walk.h"
+#include "expire/interrupt.h"
 #include "expire/target.h"
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -47,37 +49,6 @@ struct expire {
     int64_t now;               /* one moment for all of a run */
     int64_t started_ms;
 };
-
-/* Set by a signal; looked at after each article. */
-static volatile sig_atomic_t stopping;
-
-static void
-stop(int number)
-{
-    (void)number; /* all of them say the same */
-    stopping = 1;
-}
-
-/* A second signal ends us at once: the handler is gone then. */
-static void
-signals_catch(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = stop, .sa_flags = SA_RESETHAND};
-
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        sigaction(numbers[i], &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- options --- */
 
@@ -218,7 +189,7 @@ expire_articles(struct expire *expire, struct buffer *why)
     uint64_t done;
     int result = 0;
 
-    while (!stopping && shortest != CONFIG_NEVER
+    while (!interrupted && shortest != CONFIG_NEVER
            && (result = walk_next(expire->walk, &article, why)) > 0) {
         /* Those behind it came later still. */
         if (article.arrival > expire->now - shortest) {
@@ -256,7 +227,7 @@ expire_open(struct expire *expire)
     struct buffer why = BUFFER_EMPTY;
 
     expire->now = time(NULL);
-    expire->started_ms = now_ms();
+    expire->started_ms = clock_ms();
     expire->config = config_load(expire->config_path, &why);
     if (expire->config == NULL)
         die(EXIT_CONFIG, "%s", buffer_text(&why));
@@ -300,8 +271,8 @@ expire_end(struct expire *expire, int result, const struct buffer *why)
     if (!expire->quiet)
         tally_print(&expire->tally, target_active(expire->target),
                     expire->dry_run,
-                    (double)(now_ms() - expire->started_ms) / 1000);
-    if (result < 0 || stopping) {
+                    (double)(clock_ms() - expire->started_ms) / 1000);
+    if (result < 0 || interrupted) {
         warn("%s; the next run goes on with what is there",
              result < 0 ? buffer_text(why) : "interrupted");
         return EXIT_TEMPORARY;
@@ -321,13 +292,13 @@ main(int argc, char **argv)
     options_parse(&expire, argc, argv);
     if (expire.quiet)
         log_set_level(LOG_LEVEL_WARN);
-    signals_catch();
+    interrupt_catch();
     expire_open(&expire);
     result = expire_articles(&expire, &why);
-    if (result == 0 && !expire.dry_run && !stopping)
+    if (result == 0 && !expire.dry_run && !interrupted)
         result = reclaim_segments(expire.target, expire.config, expire.walk,
-                                  &expire.tally, &stopping, &why);
-    if (result == 0 && !expire.dry_run && !stopping)
+                                  &expire.tally, &interrupted, &why);
+    if (result == 0 && !expire.dry_run && !interrupted)
         result = reclaim_upkeep(expire.target, &expire.tally, &why);
     status = expire_end(&expire, result, &why);
     expire_close(&expire);

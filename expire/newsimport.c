@@ -15,12 +15,14 @@
 #include <unistd.h>
 
 #include "expire/newsimport_flight.h"
+#include "expire/interrupt.h"
 #include "expire/newsimport_source.h"
 #include "expire/newsimport_state.h"
 #include "expire/newsimport_summary.h"
 #include "expire/target.h"
 #include "lib/article.h"
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -62,37 +64,6 @@ struct import {
     int64_t started_ms;
     int64_t state_ms; /* when the state was written */
 };
-
-/* Set by a signal; looked at after each article and each wait. */
-static volatile sig_atomic_t stopping;
-
-static void
-stop(int number)
-{
-    (void)number; /* all of them say the same */
-    stopping = 1;
-}
-
-/* A second signal ends us at once: the handler is gone then. */
-static void
-signals_catch(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = stop, .sa_flags = SA_RESETHAND};
-
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        sigaction(numbers[i], &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- options --- */
 
@@ -204,7 +175,7 @@ state_keep(struct import *import)
     struct source_position position = {.file = NULL};
     const struct source_position *undecided = flight_position(&import->flight);
 
-    import->state_ms = now_ms();
+    import->state_ms = clock_ms();
     if (import->state_path == NULL || import->summary.read == 0)
         return;
     source_position_copy(&position, undecided != NULL
@@ -392,7 +363,7 @@ import_articles(struct import *import, struct buffer *why)
 {
     int result;
 
-    while (!stopping
+    while (!interrupted
            && (result = source_next(import->source, &import->text, why))
                   != 0) {
         import->summary.read++;
@@ -402,7 +373,7 @@ import_articles(struct import *import, struct buffer *why)
         else if (article_import(import, why) < 0)
             return -1;
         progress_show(import);
-        if (now_ms() - import->state_ms >= STATE_INTERVAL_MS)
+        if (clock_ms() - import->state_ms >= STATE_INTERVAL_MS)
             state_keep(import);
     }
     return flight_drain(&import->flight, why);
@@ -442,7 +413,7 @@ import_open(struct import *import)
         free(import->state_path);
         import->state_path = NULL;
     }
-    import->started_ms = now_ms();
+    import->started_ms = clock_ms();
     import->state_ms = import->started_ms - STATE_INTERVAL_MS;
     if (!import->quiet)
         import->progress = progress_new("import", "articles", 0);
@@ -479,13 +450,14 @@ import_end(struct import *import, int result, const struct buffer *why)
     /* No guess any more. */
     if (import->progress != NULL) {
         progress_set_total(import->progress,
-                           result < 0 || stopping ? 0 : summary->read);
+                           result < 0 || interrupted ? 0 : summary->read);
         progress_update(import->progress, summary->read);
     }
     progress_end(&import->progress);
     if (!import->quiet)
-        summary_print(summary, (double)(now_ms() - import->started_ms) / 1000);
-    if (result < 0 || stopping) {
+        summary_print(summary,
+                      (double)(clock_ms() - import->started_ms) / 1000);
+    if (result < 0 || interrupted) {
         warn("%s%s", result < 0 ? buffer_text(why) : "interrupted",
              import->state_path != NULL ? "; --resume goes on from here" : "");
         return EXIT_TEMPORARY;
@@ -509,10 +481,10 @@ main(int argc, char **argv)
         log_set_level(LOG_LEVEL_WARN);
     import.summary.quiet = import.quiet;
     paths_take(&import, argc - optind, argv + optind);
-    signals_catch();
+    interrupt_catch();
     import_open(&import);
     result = import_articles(&import, &why);
-    if (result < 0 || stopping)
+    if (result < 0 || interrupted)
         state_keep(&import);
     status = import_end(&import, result, &why);
     import_close(&import);

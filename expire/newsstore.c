@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "expire/interrupt.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/log.h"
-
-volatile sig_atomic_t newsstore_stopping;
 
 struct command {
     const char *name;
@@ -133,25 +132,6 @@ options_parse(struct newsstore *newsstore, int argc, char **argv)
     return NULL;
 }
 
-static void
-stop(int number)
-{
-    (void)number; /* all of them say the same */
-    newsstore_stopping = 1;
-}
-
-/* A second signal ends us at once: the handler is gone then. */
-static void
-signals_catch(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = stop, .sa_flags = SA_RESETHAND};
-
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        sigaction(numbers[i], &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -167,7 +147,7 @@ main(int argc, char **argv)
     newsstore.config = config_load(newsstore.config_path, &why);
     if (newsstore.config == NULL)
         die(EXIT_CONFIG, "%s", buffer_text(&why));
-    signals_catch();
+    interrupt_catch();
     status = command->run(&newsstore);
     config_free(&newsstore.config);
     buffer_free(&why);

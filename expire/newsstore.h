@@ -4,7 +4,6 @@
 #ifndef EXPIRE_NEWSSTORE_H
 #define EXPIRE_NEWSSTORE_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,9 +20,6 @@ struct newsstore {
     int words;        /* behind the command */
     char **word;
 };
-
-/* Set by SIGINT, SIGTERM or SIGHUP: end as soon as it can be done. */
-extern volatile sig_atomic_t newsstore_stopping;
 
 /* Each returns the exit status. */
 int newsstore_backup(struct newsstore *newsstore);

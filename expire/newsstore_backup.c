@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "expire/interrupt.h"
 #include "expire/newsstore.h"
 #include "expire/newsstore_copy.h"
 #include "expire/newsstore_manifest.h"
@@ -528,5 +529,5 @@ newsstore_backup(struct newsstore *newsstore)
     manifest_free(&backup.new);
     free(backup.spool_dir);
     buffer_free(&why);
-    return status == 0 ? 0 : newsstore_stopping ? EXIT_TEMPORARY : EXIT_IO;
+    return status == 0 ? 0 : interrupted ? EXIT_TEMPORARY : EXIT_IO;
 }

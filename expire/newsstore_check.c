@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "expire/interrupt.h"
 #include "expire/newsstore.h"
 #include "expire/newsstore_view.h"
 #include "expire/target.h"
@@ -120,7 +121,7 @@ check_store(struct check *check, struct buffer *why)
         .overview_applied = view->overview_applied,
         .online = view->online,
         .quiet = check->newsstore->quiet,
-        .stopping = &newsstore_stopping,
+        .stopping = &interrupted,
         .report = take_finding,
         .context = check,
     };
@@ -228,7 +229,7 @@ send_steps(const struct check *check, struct buffer *why)
             status = target_reopen(target, why);
         else
             i += count;
-        if (newsstore_stopping && status == 0)
+        if (interrupted && status == 0)
             status = why_set(why, "interrupted");
     }
     target_close(&target);
@@ -260,7 +261,7 @@ repair(const struct check *check, struct buffer *why)
 {
     if (needs_rebuild(check))
         return rebuild(check->newsstore->config, check->newsstore->quiet,
-                       &newsstore_stopping, why);
+                       &interrupted, why);
     if (check->step_count == 0)
         return 0;
     qsort(check->steps, check->step_count, sizeof(*check->steps),
@@ -298,6 +299,6 @@ newsstore_check(struct newsstore *newsstore)
     free(check.steps);
     buffer_free(&why);
     if (status < 0)
-        return newsstore_stopping ? EXIT_TEMPORARY : EXIT_IO;
+        return interrupted ? EXIT_TEMPORARY : EXIT_IO;
     return check.all > 0 ? EXIT_FOUND : 0;
 }

@@ -1,3 +1,4 @@
+#include "expire/interrupt.h"
 #include "expire/newsstore_copy.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ copy_octets(struct copy *copy, int in, int out, uint64_t from, uint64_t to,
                                                  : (size_t)PIECE_OCTETS;
         ssize_t got = pread(in, piece, wanted, (off_t)from);
 
-        if (newsstore_stopping)
+        if (interrupted)
             status = why_set(why, "interrupted");
         else if (got < 0)
             status = why_set_errno(why, "read");

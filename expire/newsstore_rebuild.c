@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "expire/interrupt.h"
 #include "expire/newsstore.h"
 #include "expire/tools.h"
 #include "lib/buffer.h"
@@ -20,11 +21,10 @@ newsstore_rebuild(struct newsstore *newsstore)
     /* Root's files in the store would keep the server from starting. */
     if (user_become(newsstore->config, &why) < 0)
         die(EXIT_SYSTEM, "%s", buffer_text(&why));
-    if (rebuild(newsstore->config, newsstore->quiet, &newsstore_stopping, &why)
-        < 0) {
-        status = newsstore_stopping ? EXIT_TEMPORARY : EXIT_IO;
+    if (rebuild(newsstore->config, newsstore->quiet, &interrupted, &why) < 0) {
+        status = interrupted ? EXIT_TEMPORARY : EXIT_IO;
         warn("rebuild: %s%s", buffer_text(&why),
-             newsstore_stopping ? "; the next one goes on from here" : "");
+             interrupted ? "; the next one goes on from here" : "");
     }
     buffer_free(&why);
     return status;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "expire/interrupt.h"
 #include "expire/newsstore.h"
 #include "expire/newsstore_copy.h"
 #include "expire/newsstore_manifest.h"
@@ -319,5 +320,5 @@ newsstore_restore(struct newsstore *newsstore)
                restore.manifest.sequence, restore.manifest.segment_count);
     manifest_free(&restore.manifest);
     buffer_free(&why);
-    return status == 0 ? 0 : newsstore_stopping ? EXIT_TEMPORARY : EXIT_DATA;
+    return status == 0 ? 0 : interrupted ? EXIT_TEMPORARY : EXIT_DATA;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "expire/interrupt.h"
 #include "expire/newsstore.h"
 #include "expire/newsstore_view.h"
 #include "lib/article.h"
@@ -378,7 +379,7 @@ dump_record(void *context, const struct record *record, struct buffer *why)
     const struct record_head *head = &record->head;
     struct field_value id;
 
-    if (newsstore_stopping)
+    if (interrupted)
         return why_set(why, "interrupted");
     printf("%10" PRIu32 " %-10s sequence %" PRIu64 " arrival %" PRId64
            " octets %" PRIu32,

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "feeder/backlog.h"
@@ -18,6 +17,7 @@
 #include "feeder/submit.h"
 #include "lib/buffer.h"
 #include "lib/child.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/config_credentials.h"
 #include "lib/ipc.h"
@@ -28,15 +28,6 @@
 #include "storage/active.h"
 #include "storage/overview.h"
 #include "storage/spool_reader.h"
-
-static uint64_t
-clock_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 uint64_t
 feeder_pause_ms(unsigned failures)
@@ -214,10 +205,7 @@ feeder_map(struct feeder *feeder, const struct child_arguments *arguments)
 {
     struct buffer why = BUFFER_EMPTY;
 
-    feeder->config = config_from_memfd(CHILD_CONFIG_FD, &why);
-    if (feeder->config == NULL)
-        die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
-    log_set_level((enum log_level)feeder->config->log_level);
+    feeder->config = child_config_inherit();
     feeder->name = xstrdup(arguments->peer);
     feeder->peer = config_find_peer(feeder->config, feeder->name);
     if (feeder->peer == NULL)

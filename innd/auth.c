@@ -326,18 +326,10 @@ static void
 on_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct auth *auth = context;
-    struct buffer why = BUFFER_EMPTY;
-    struct config *config = config_from_memfd(frame->descriptor, &why);
 
     (void)ipc;
-    if (config == NULL) {
-        warn("a new configuration cannot be read: %s", buffer_text(&why));
-        buffer_free(&why);
-        return;
-    }
-    config_free(&auth->config);
-    auth->config = config;
-    log_set_level((enum log_level)config->log_level);
+    (void)child_config_renew(&auth->config,
+                             frame->descriptor); /* or it stays */
 }
 
 /* The workers have ended before: nobody waits for an answer. */
@@ -389,11 +381,8 @@ auth_inherit(struct auth *auth, const struct child_arguments *arguments)
 {
     struct buffer why = BUFFER_EMPTY;
 
-    auth->config = config_from_memfd(CHILD_CONFIG_FD, &why);
-    if (auth->config == NULL)
-        die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
+    auth->config = child_config_inherit();
     log_open("auth", auth->config->syslog);
-    log_set_level((enum log_level)auth->config->log_level);
     auth->shared = shared_map(CHILD_SHARED_FD);
     auth->slot = &auth->shared->slots[arguments->slot];
     auth->checker =

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/limit.h"
 #include "lib/memory.h"
@@ -236,7 +237,7 @@ static bool
 rate_is_over(const struct clients *clients, const struct config *config,
              const char *address, struct buffer *why)
 {
-    uint64_t now_ns = limit_now_ns();
+    uint64_t now_ns = clock_ns();
 
     for (size_t i = 0; i < SCOPES; i++) {
         enum limit_scope scope = scopes[i].scope;

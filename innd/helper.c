@@ -11,11 +11,11 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "innd/process.h"
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/password.h"
@@ -47,15 +47,6 @@ struct helper {
     struct event *restart;
 };
 
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* --- questions --- */
 
 static void
@@ -79,7 +70,7 @@ question_send(struct helper *helper, struct question *question)
                           question->line.used)
         < 0)
         die(EXIT_TEMPORARY, "out of memory: a question to the helper");
-    question->asked_ms = now_ms();
+    question->asked_ms = clock_ms();
 }
 
 void
@@ -90,7 +81,7 @@ helper_ask(struct helper *helper, const struct ipc_login_request *request,
 
     question->id = ++helper->last_id;
     question->context = context;
-    question->came_ms = now_ms();
+    question->came_ms = clock_ms();
     source_login_build(&question->line, question->id, request);
     TAILQ_INSERT_TAIL(&helper->questions, question, next);
     if (helper->ready)
@@ -195,7 +186,7 @@ start_later(struct helper *helper)
 
     if (ms > PAUSE_MS_MAX)
         ms = PAUSE_MS_MAX;
-    ms -= now_ms() - helper->started_ms;
+    ms -= clock_ms() - helper->started_ms;
     if (ms > 0)
         pause = (struct timeval){ms / 1000, (ms % 1000) * 1000};
     event_add(helper->restart, &pause);
@@ -206,7 +197,7 @@ program_start(struct helper *helper)
 {
     int pair[2];
 
-    helper->started_ms = now_ms();
+    helper->started_ms = clock_ms();
     helper->killed = false;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         syswarn("helper %s: socketpair", helper->path);
@@ -271,7 +262,7 @@ void
 helper_tick(struct helper *helper)
 {
     static const struct source_answer failed = {.verdict = SOURCE_FAILED};
-    int64_t now = now_ms();
+    int64_t now = clock_ms();
     struct question *question;
     struct question *next;
     bool hangs = helper->pid > 0 && !helper->ready

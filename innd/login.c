@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "innd/check.h"
 #include "innd/checker.h"
 #include "innd/failure.h"
 #include "innd/verified.h"
 #include "lib/account.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
@@ -55,15 +55,6 @@ struct logins {
     struct failures *failures;
     login_answer_func *answer;
 };
-
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Somebody tries a secret: only such logins have turns and delays. */
 static bool
@@ -147,7 +138,7 @@ static void
 login_refuse(struct login *login, int64_t delay_ms)
 {
     struct check *check = &login->check;
-    int64_t left_ms = login->begun_ms + delay_ms - now_ms();
+    int64_t left_ms = login->begun_ms + delay_ms - clock_ms();
 
     if (check->kind == LOGIN_AGAIN) {
         login_answer(login, LOGIN_REFUSED, NULL);
@@ -215,7 +206,7 @@ login_wrong(struct login *login)
 
     if (login_is_try(login))
         delay_ms = failures_note(login->logins->failures, login->address,
-                                 check->name, check->name_octets, now_ms());
+                                 check->name, check->name_octets, clock_ms());
     login_settle(login, LOGIN_REFUSED, NULL, delay_ms);
 }
 
@@ -226,7 +217,7 @@ login_right(struct login *login, const struct verified_account *account)
     const struct check *check = &login->check;
 
     if (check->kind == LOGIN_PASSWORD)
-        verified_add(logins->verified, &login->tag, account, now_ms());
+        verified_add(logins->verified, &login->tag, account, clock_ms());
     if (login_is_try(login))
         failures_forget_account(logins->failures, check->name,
                                 check->name_octets);
@@ -337,7 +328,7 @@ login_is_remembered(struct login *login)
     if (login->check.kind == LOGIN_PASSWORD)
         found = verified_find(
             logins->verified, &login->tag,
-            atomic_load(&logins->shared->accounts_generation), now_ms());
+            atomic_load(&logins->shared->accounts_generation), clock_ms());
     if (found == NULL)
         return false;
     account = *found;
@@ -353,7 +344,7 @@ login_check(struct login *login)
 
     if (login_is_remembered(login))
         return;
-    login->begun_ms = now_ms();
+    login->begun_ms = clock_ms();
     login->state = LOGIN_CHECK;
     if (login->check.kind == LOGIN_PASSWORD && !login->logins->database)
         login_ask_outside(login);
@@ -404,13 +395,13 @@ login_try(struct login *login)
         login->state = LOGIN_JOIN;
         return;
     }
-    if (failures_are_full(failures, login->address, now_ms())) {
+    if (failures_are_full(failures, login->address, clock_ms())) {
         login_answer(login, LOGIN_BUSY, NULL);
         return;
     }
     if (login_is_remembered(login))
         return;
-    wait_ms = failures_turn_ms(failures, login->address, now_ms());
+    wait_ms = failures_turn_ms(failures, login->address, clock_ms());
     if (wait_ms > 0)
         login_wait(login, LOGIN_TURN, wait_ms, on_turn);
     else

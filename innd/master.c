@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "innd/admin_master.h"
@@ -27,6 +26,7 @@
 #include "innd/place.h"
 #include "innd/watch.h"
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/config_credentials.h"
 #include "lib/ipc.h"
@@ -93,7 +93,7 @@ worker_choose(struct master *master)
 static void
 refusal_log(struct master *master, const char *address, const char *why)
 {
-    uint64_t now_ns = limit_now_ns();
+    uint64_t now_ns = clock_ns();
 
     master->refused++;
     if (now_ns < master->refusals_told_ns
@@ -117,8 +117,8 @@ client_hand(struct master *master, int fd, struct ipc_client *client)
         why_set(&why, "Server is busy, try again");
     if (worker == NULL
         || (client->trusted == 0
-            && clients_refuse(master->clients, master->config,
-                              client->address, &why))) {
+            && clients_refuse(master->clients, master->config, client->address,
+                              &why))) {
         refusal_log(master, client->address, buffer_text(&why));
         client_refuse(fd, (enum ipc_listener)client->listener,
                       buffer_text(&why));
@@ -375,15 +375,6 @@ on_ready(void *context, struct process *process)
     announce_ready(master);
 }
 
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /*
  * A writer gave up because the store could not be written, or the next one
  * could not begin for the same reason.  Once may be chance.  Readers do
@@ -397,7 +388,7 @@ store_failed(struct master *master)
 
     master->store_fails = true;
     memmove(failed_ms, failed_ms + 1, last * sizeof(*failed_ms));
-    failed_ms[last] = now_ms();
+    failed_ms[last] = clock_ms();
     if (failed_ms[0] == 0
         || failed_ms[last] - failed_ms[0] > MASTER_STORE_FAILURES_MS
         || atomic_load(&master->shared->mode) == MODE_THROTTLED)
@@ -896,8 +887,8 @@ master_claim(struct master *master)
     table->context = master;
     process_table_open(table, workers_count(master->config));
     listeners_join(master->listeners, master->base, on_client, master);
-    master->local = local_new(master->base, local_socket_open(master),
-                              on_local, master);
+    master->local =
+        local_new(master->base, local_socket_open(master), on_local, master);
 }
 
 void

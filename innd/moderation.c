@@ -14,6 +14,7 @@
 #include "innd/moderation_queue.h"
 #include "lib/buffer.h"
 #include "lib/child.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/listing.h"
@@ -57,15 +58,6 @@ moderation_is_wanted(const struct config *config)
 {
     return config->moderators.path[0] != '\0'
            || config->moderatormailer[0] != '\0';
-}
-
-static int64_t
-clock_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* --- what ctlinnd status shows --- */
@@ -358,18 +350,11 @@ on_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct moderation *moderation = context;
     struct buffer why = BUFFER_EMPTY;
-    struct config *config = config_from_memfd(frame->descriptor, &why);
     struct waiting *waiting;
 
     (void)ipc;
-    if (config == NULL) {
-        warn("a new configuration cannot be read: %s", buffer_text(&why));
-        buffer_free(&why);
+    if (!child_config_renew(&moderation->config, frame->descriptor))
         return;
-    }
-    config_free(&moderation->config);
-    moderation->config = config;
-    log_set_level((enum log_level)config->log_level);
     /* It may know the address that was missing. */
     TAILQ_FOREACH (waiting, &moderation->queue.waiting, entry)
         waiting->due_ms = 0;
@@ -412,11 +397,8 @@ moderation_inherit(struct moderation *moderation,
     struct buffer why = BUFFER_EMPTY;
     char *path;
 
-    moderation->config = config_from_memfd(CHILD_CONFIG_FD, &why);
-    if (moderation->config == NULL)
-        die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
+    moderation->config = child_config_inherit();
     log_open("moderation", moderation->config->syslog);
-    log_set_level((enum log_level)moderation->config->log_level);
     moderation->shared = shared_map(CHILD_SHARED_FD);
     moderation->slot = &moderation->shared->slots[arguments->slot];
     moderation->active = active_map(CHILD_ACTIVE_FD, false, &why);

@@ -201,18 +201,10 @@ static void
 on_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct outside *outside = context;
-    struct buffer why = BUFFER_EMPTY;
-    struct config *config = config_from_memfd(frame->descriptor, &why);
 
     (void)ipc;
-    if (config == NULL) {
-        warn("a new configuration cannot be read: %s", buffer_text(&why));
-        buffer_free(&why);
-        return;
-    }
-    config_free(&outside->config);
-    outside->config = config;
-    log_set_level((enum log_level)config->log_level);
+    (void)child_config_renew(&outside->config,
+                             frame->descriptor); /* or it stays */
 }
 
 static void
@@ -259,15 +251,9 @@ static void
 outside_inherit(struct outside *outside,
                 const struct child_arguments *arguments)
 {
-    struct buffer why = BUFFER_EMPTY;
-
-    outside->config = config_from_memfd(CHILD_CONFIG_FD, &why);
-    if (outside->config == NULL)
-        die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
+    outside->config = child_config_inherit();
     log_open("outside", outside->config->syslog);
-    log_set_level((enum log_level)outside->config->log_level);
     outside->slot = &shared_map(CHILD_SHARED_FD)->slots[arguments->slot];
-    buffer_free(&why);
 }
 
 static bool

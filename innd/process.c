@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/buffer.h"
 #include "lib/child.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
@@ -29,15 +29,6 @@ enum {
     PAUSE_SERVED_MS_MAX = 500,
     SHORT_LIFE_MS = 1000,
 };
-
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 const char *
 process_name(const struct process *process)
@@ -65,10 +56,9 @@ process_name(const struct process *process)
 static int
 config_of(const struct process *process)
 {
-    enum config_keys keys = process->role == ROLE_NNRPD ? CONFIG_KEYS_SERVER
-                            : process->role == ROLE_FEEDER
-                                ? CONFIG_KEYS_PEERS
-                                : CONFIG_KEYS_NONE;
+    enum config_keys keys = process->role == ROLE_NNRPD    ? CONFIG_KEYS_SERVER
+                            : process->role == ROLE_FEEDER ? CONFIG_KEYS_PEERS
+                                                           : CONFIG_KEYS_NONE;
 
     return process->table->config_fds[keys];
 }
@@ -206,7 +196,7 @@ on_ready(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     if (process->state != PROCESS_STARTING)
         return;
     process->state = PROCESS_READY;
-    process->ready_ms = now_ms();
+    process->ready_ms = clock_ms();
     process->served = true;
     process->table->hooks->ready(process->table->context, process);
 }
@@ -296,7 +286,7 @@ start_later(struct process *process)
 
     /* Between two starts, not between an end and a start: one that is killed
        each second is back at once. */
-    ms -= now_ms() - process->started_ms;
+    ms -= clock_ms() - process->started_ms;
     if (ms < 0)
         ms = 0;
     pause = (struct timeval){ms / 1000, (ms % 1000) * 1000};
@@ -314,7 +304,7 @@ child_adopt(struct process *process, pid_t pid, int control)
 
     process->pid = pid;
     process->state = PROCESS_STARTING;
-    process->started_ms = now_ms();
+    process->started_ms = clock_ms();
     process->ready_ms = 0;
     process->still_seconds = 0;
     process->lost_seconds = 0;
@@ -416,7 +406,7 @@ process_ended(struct process *process, int status)
 {
     struct process_table *table = process->table;
     struct shared_slot *slot = &table->shared->slots[process->slot];
-    int64_t now = now_ms();
+    int64_t now = clock_ms();
 
     end_log(process, status);
     if (process->ready_ms == 0 || now - process->ready_ms < SHORT_LIFE_MS)

@@ -523,8 +523,7 @@ on_refused(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     const struct ipc_refused *refused = frame->payload;
 
     (void)ipc; /* no answer is waited for */
-    if (writer->draining
-        || atomic_load(&writer->shared->mode) != MODE_RUNNING)
+    if (writer->draining || atomic_load(&writer->shared->mode) != MODE_RUNNING)
         return;
     store_remember(writer->store, &refused->hash);
     turn_end_soon(writer);
@@ -612,19 +611,11 @@ on_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct link *link = context;
     struct writer *writer = link->writer;
-    struct buffer why = BUFFER_EMPTY;
-    struct config *config = config_from_memfd(frame->descriptor, &why);
 
     (void)ipc;
-    if (config == NULL) {
-        warn("a new configuration cannot be read: %s", buffer_text(&why));
-        buffer_free(&why);
+    if (!child_config_renew(&writer->config, frame->descriptor))
         return;
-    }
-    config_free(&writer->config);
-    writer->config = config;
-    log_set_level((enum log_level)config->log_level);
-    store_reconfigure(writer->store, config);
+    store_reconfigure(writer->store, writer->config);
 }
 
 static void
@@ -715,11 +706,8 @@ writer_inherit(struct writer *writer, const struct child_arguments *arguments)
     struct buffer why = BUFFER_EMPTY;
     char path[64];
 
-    writer->config = config_from_memfd(CHILD_CONFIG_FD, &why);
-    if (writer->config == NULL)
-        die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
+    writer->config = child_config_inherit();
     log_open("writer", writer->config->syslog);
-    log_set_level((enum log_level)writer->config->log_level);
     if (arguments->slot >= SHARED_SLOTS)
         die(EXIT_USAGE, "slot %u is out of range", arguments->slot);
     writer->shared = shared_map(CHILD_SHARED_FD);

@@ -8,6 +8,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "lib/buffer.h"
+#include "lib/config.h"
+#include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/shared.h"
 
@@ -72,6 +75,36 @@ title_end(int argc, char **argv)
         if (*name == end)
             end = *name + strlen(*name) + 1;
     return end;
+}
+
+struct config *
+child_config_inherit(void)
+{
+    struct buffer why = BUFFER_EMPTY;
+    struct config *config = config_from_memfd(CHILD_CONFIG_FD, &why);
+
+    if (config == NULL)
+        die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
+    log_set_level((enum log_level)config->log_level);
+    buffer_free(&why);
+    return config;
+}
+
+bool
+child_config_renew(struct config **config, int descriptor)
+{
+    struct buffer why = BUFFER_EMPTY;
+    struct config *new = config_from_memfd(descriptor, &why);
+
+    if (new == NULL) {
+        warn("a new configuration cannot be read: %s", buffer_text(&why));
+        buffer_free(&why);
+        return false;
+    }
+    config_free(config);
+    *config = new;
+    log_set_level((enum log_level) new->log_level);
+    return true;
 }
 
 void

@@ -8,7 +8,10 @@
 #ifndef LIB_CHILD_H
 #define LIB_CHILD_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+struct config;
 
 enum {
     CHILD_CONTROL_FD = 3, /* socketpair with the master (lib/ipc.h) */
@@ -20,8 +23,8 @@ enum {
 
 /*
  * argv of every child: PROGRAM [--role=ROLE] --slot=N --worker=N
- * [--peer=NAME --since=SEQUENCE].  Returns 0, or -1 when these are not what the
- * master passes (somebody ran it by hand).
+ * [--peer=NAME --since=SEQUENCE].  Returns 0, or -1 when these are not what
+ * the master passes (somebody ran it by hand).
  */
 struct child_arguments {
     const char *role; /* NULL for a program with one role only */
@@ -32,6 +35,18 @@ struct child_arguments {
 };
 int child_arguments_parse(struct child_arguments *arguments, int argc,
                           char **argv);
+
+/*
+ * The configuration that the process begins with, whose log_level holds from
+ * now on.  Dies when it cannot be read.
+ */
+struct config *child_config_inherit(void);
+/*
+ * The same for the one that came with IPC_CONFIG, which takes the place of
+ * *config; descriptor is closed.  False when it cannot be read: the old one
+ * stays, and a warning says why.
+ */
+bool child_config_renew(struct config **config, int descriptor);
 
 /* Set the process title shown by ps: "renews: nnrpd 2". */
 void child_set_title(int argc, char **argv, const char *title);

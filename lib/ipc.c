@@ -13,10 +13,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 
@@ -732,15 +732,6 @@ ipc_write(int fd, enum ipc_type type, const struct iovec *pieces, int count,
     return result;
 }
 
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /*
  * As recv(), but a descriptor that comes along goes to *fd_r, which must be
  * -1 for that; any other is closed.
@@ -788,7 +779,7 @@ read_octets(int fd, char *octets, size_t length, int64_t deadline, int *fd_r,
 {
     while (length > 0) {
         struct pollfd waiting = {.fd = fd, .events = POLLIN};
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - clock_ms();
         int ready = poll(&waiting, 1, left < 0 ? 0 : (int)left);
         ssize_t got;
 
@@ -841,7 +832,7 @@ ipc_read(int fd, enum ipc_type *type_r, struct buffer *payload,
 {
     struct ipc_head head = {0};
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
-    int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+    int64_t deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
     int descriptor = -1;
     int result;
 
@@ -849,7 +840,7 @@ ipc_read(int fd, enum ipc_type *type_r, struct buffer *payload,
     /* The caller's time counts until a frame begins: to give up within one
        would lose its place in the stream. */
     do {
-        int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+        int64_t left = deadline < 0 ? -1 : deadline - clock_ms();
 
         result = poll(&waiting, 1, left < 0 && deadline >= 0 ? 0 : (int)left);
     } while (result < 0 && errno == EINTR);
@@ -857,7 +848,7 @@ ipc_read(int fd, enum ipc_type *type_r, struct buffer *payload,
         return why_set_errno(why, "connection to the server: poll");
     if (result == 0)
         return 0;
-    deadline = now_ms() + FRAME_MS_MAX;
+    deadline = clock_ms() + FRAME_MS_MAX;
     result = read_octets(fd, (char *)&head, sizeof(head), deadline,
                          &descriptor, why);
     if (result == 0)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 /* So many rows a key may be in, from the one that its own octets name. */
@@ -30,15 +31,6 @@ static const struct {
 _Static_assert(sizeof(((struct limit_table *)NULL)->secret)
                    == crypto_shorthash_KEYBYTES,
                "SipHash's key");
-
-uint64_t
-limit_now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
 
 unsigned
 limit_period_seconds(enum limit_kind kind)
@@ -293,7 +285,7 @@ limit_count_session(struct limit_table *table, uint64_t key, unsigned worker,
                     int by)
 {
     struct limit_row *row =
-        by > 0 ? row_make(table, key, limit_now_ns()) : row_find(table, key);
+        by > 0 ? row_make(table, key, clock_ns()) : row_find(table, key);
 
     assert(worker < LIMIT_WORKERS);
     if (row == NULL)

@@ -122,7 +122,5 @@ void limit_explain(const struct limit *limit, uint64_t wait_ns,
                    struct buffer *text);
 /* Append "3 minutes", rounded up. */
 void limit_print_wait(uint64_t wait_ns, struct buffer *text);
-/* CLOCK_MONOTONIC's now. */
-uint64_t limit_now_ns(void);
 
 #endif

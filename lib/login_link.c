@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/password.h"
@@ -27,15 +27,6 @@ struct login_link {
     uint64_t last_cookie;
     int64_t there_ms; /* when the process was last seen to be there */
 };
-
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void
 question_free(struct login_link *link, struct login_question *question)
@@ -130,7 +121,7 @@ login_link_give_up(struct login_link *link)
 void
 login_link_tick(struct login_link *link)
 {
-    int64_t now = now_ms();
+    int64_t now = clock_ms();
 
     if (link->ipc != NULL)
         link->there_ms = now;
@@ -172,7 +163,7 @@ login_link_new(struct event_base *base, const char *peer)
 
     link->base = base;
     link->peer = peer;
-    link->there_ms = now_ms();
+    link->there_ms = clock_ms();
     TAILQ_INIT(&link->questions);
     return link;
 }

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/memory.h"
 
 enum {
@@ -26,15 +26,6 @@ struct progress {
     bool terminal;
 };
 
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 struct progress *
 progress_new(const char *what, const char *unit, uint64_t total)
 {
@@ -44,7 +35,7 @@ progress_new(const char *what, const char *unit, uint64_t total)
     progress->unit = xstrdup(unit);
     progress->total = total;
     progress->terminal = isatty(STDERR_FILENO) != 0;
-    progress->started_ms = now_ms();
+    progress->started_ms = clock_ms();
     progress->drawn_ms = progress->started_ms;
     return progress;
 }
@@ -72,7 +63,7 @@ bar_draw(const struct progress *progress)
 static void
 line_draw(struct progress *progress, bool last)
 {
-    double seconds = (double)(now_ms() - progress->started_ms) / 1000;
+    double seconds = (double)(clock_ms() - progress->started_ms) / 1000;
     double rate = seconds > 0 ? (double)progress->done / seconds : 0;
 
     if (progress->terminal)
@@ -97,7 +88,7 @@ line_draw(struct progress *progress, bool last)
 void
 progress_update(struct progress *progress, uint64_t done)
 {
-    int64_t now = now_ms();
+    int64_t now = clock_ms();
 
     progress->done = done;
     if (now - progress->drawn_ms

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "nnrpd/session.h"
 #include "nnrpd/usage.h"
@@ -116,7 +117,7 @@ usage_wait(struct session *session, enum limit_kind kind, struct buffer *why)
         if (!usage_limit(session, kind, scope, &limit))
             continue;
         wait_ns = limit_wait(usage_table(session), session->usage.keys[scope],
-                             &limit, limit_now_ns());
+                             &limit, clock_ns());
         if (wait_ns == 0)
             continue;
         buffer_append_format(why, "Too much %s: ", scope_words[scope]);
@@ -134,7 +135,7 @@ usage_charge(struct session *session, enum limit_kind kind, uint64_t amount)
     for (enum limit_scope scope = 0; scope < LIMIT_SCOPES; scope++)
         if (usage_limit(session, kind, scope, &limit))
             limit_charge(usage_table(session), session->usage.keys[scope],
-                         &limit, amount, limit_now_ns());
+                         &limit, amount, clock_ns());
 }
 
 uint64_t
@@ -153,7 +154,7 @@ usage_back_off(struct session *session, struct buffer *why)
 {
     uint64_t key = session->usage.keys[usage_own_scope(session)];
     uint64_t wait_ns =
-        limit_back_off_wait(usage_table(session), key, limit_now_ns());
+        limit_back_off_wait(usage_table(session), key, clock_ns());
 
     if (wait_ns == 0)
         return 0;
@@ -185,7 +186,6 @@ usage_post(struct session *session, struct buffer *why)
         return wait_ns;
     wait_ns = usage_take(session, LIMIT_POSTS, 1, why);
     if (wait_ns == 0)
-        limit_back_off_count(usage_table(session), key, &back_off,
-                             limit_now_ns());
+        limit_back_off_count(usage_table(session), key, &back_off, clock_ns());
     return wait_ns;
 }

@@ -7,13 +7,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include "lib/buffer.h"
 #include "lib/child.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/config_credentials.h"
 #include "lib/ipc.h"
@@ -31,22 +31,13 @@
 #include "storage/overview.h"
 #include "storage/spool_reader.h"
 
-uint64_t
-worker_clock_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* --- ending --- */
 
 static void
 worker_drain(struct worker *worker, unsigned at_most_ms)
 {
     struct session *session;
-    uint64_t until_ms = worker_clock_ms() + at_most_ms;
+    uint64_t until_ms = clock_ms() + at_most_ms;
 
     if (!worker->draining || until_ms < worker->drain_until_ms)
         worker->drain_until_ms = until_ms;
@@ -71,7 +62,7 @@ worker_has_ended(const struct worker *worker)
 {
     return worker->draining
            && (TAILQ_EMPTY(&worker->sessions)
-               || worker_clock_ms() > worker->drain_until_ms);
+               || (uint64_t)clock_ms() > worker->drain_until_ms);
 }
 
 /* --- TLS --- */
@@ -103,18 +94,10 @@ static void
 control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct worker *worker = context;
-    struct buffer why = BUFFER_EMPTY;
-    struct config *config = config_from_memfd(frame->descriptor, &why);
 
     (void)ipc; /* there is one */
-    if (config == NULL) {
-        warn("new configuration: %s", buffer_text(&why));
-        buffer_free(&why);
+    if (!child_config_renew(&worker->config, frame->descriptor))
         return;
-    }
-    config_free(&worker->config);
-    worker->config = config;
-    log_set_level((enum log_level)config->log_level);
     worker_take_tls(worker);
 }
 
@@ -296,7 +279,7 @@ worker_tick(evutil_socket_t fd, short events, void *context)
 
     (void)fd;
     (void)events; /* a timer has neither */
-    worker->now_ms = worker_clock_ms();
+    worker->now_ms = clock_ms();
     writer_link_tick(worker->writer);
     login_link_tick(worker->auth);
     for (session = TAILQ_FIRST(&worker->sessions); session != NULL;
@@ -313,10 +296,7 @@ worker_map(struct worker *worker, const struct child_arguments *arguments)
 {
     struct buffer why = BUFFER_EMPTY;
 
-    worker->config = config_from_memfd(CHILD_CONFIG_FD, &why);
-    if (worker->config == NULL)
-        die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
-    log_set_level((enum log_level)worker->config->log_level);
+    worker->config = child_config_inherit();
     worker->shared = shared_map(CHILD_SHARED_FD);
     worker->slot = &worker->shared->slots[arguments->slot % SHARED_SLOTS];
     worker->number = arguments->worker % LIMIT_WORKERS;
@@ -341,7 +321,7 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
     sandbox_enter(SANDBOX_NNRPD, worker->config);
     tls_secure_memory();
     worker_take_tls(worker);
-    worker->now_ms = worker_clock_ms();
+    worker->now_ms = clock_ms();
     worker->base = event_base_new();
     if (worker->base == NULL)
         die(EXIT_SYSTEM, "no event loop");
@@ -410,7 +390,7 @@ worker_turn(struct worker *worker, bool wait)
         flags |= EVLOOP_NONBLOCK;
     if (event_base_loop(worker->base, flags) < 0)
         die(EXIT_SYSTEM, "event loop failed");
-    worker->now_ms = worker_clock_ms();
+    worker->now_ms = clock_ms();
     worker_run_sessions(worker);
     writer_link_turn_ended(worker->writer);
     packed_turn_ended(worker->packed);

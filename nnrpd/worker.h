@@ -90,8 +90,6 @@ void worker_turn(struct worker *worker, bool wait);
 /* In the reverse order of worker_open(). */
 void worker_close(struct worker *worker);
 
-/* Now (CLOCK_MONOTONIC). */
-uint64_t worker_clock_ms(void);
 /* Octets of articles come, and go: where these fall, feeding sessions may go
    on. */
 void worker_submitted(struct worker *worker, size_t more, size_t less);

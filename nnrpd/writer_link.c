@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "nnrpd/worker.h"
@@ -73,7 +74,7 @@ writer_link_new(struct worker *worker)
     size_t i;
 
     link->worker = worker;
-    link->there_ms = worker_clock_ms();
+    link->there_ms = clock_ms();
     TAILQ_INIT(&link->messages);
     for (i = 0; i < MESSAGE_BUCKETS; i++)
         LIST_INIT(&link->buckets[i]);
@@ -149,7 +150,7 @@ message_free(struct message *message)
 static void
 message_end(struct writer_link *link, struct message *message)
 {
-    link->there_ms = worker_clock_ms();
+    link->there_ms = clock_ms();
     TAILQ_REMOVE(&link->messages, message, order);
     LIST_REMOVE(message, bucket);
 }
@@ -288,7 +289,7 @@ writer_link_connect(struct writer_link *link, enum ipc_link_kind kind, int fd)
 bool
 writer_is_away(const struct writer_link *link)
 {
-    return worker_clock_ms() > link->there_ms + WRITER_AWAY_MS;
+    return (uint64_t)clock_ms() > link->there_ms + WRITER_AWAY_MS;
 }
 
 /* Take what is given up out of the messages: articles, or everything. */
@@ -317,7 +318,7 @@ writer_link_tick(struct writer_link *link)
     size_t i;
 
     if (link_has_writer(link))
-        link->there_ms = worker_clock_ms();
+        link->there_ms = clock_ms();
     if (!writer_is_away(link) && !store_away)
         return;
     /* A writer that waits for the overview answers questions all the same.

@@ -1,5 +1,6 @@
 #include "storage/commit.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 enum {

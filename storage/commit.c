@@ -6,18 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/memory.h"
 #include "lib/thread.h"
 #include "storage/active.h"
-
-int64_t
-clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void
 wait_until(pthread_cond_t *wake, pthread_mutex_t *lock, int64_t ms)

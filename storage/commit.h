@@ -17,7 +17,6 @@
 /* Small commit groups that go together in one write and one transaction. */
 enum { FLUSH_COMMITS_MAX = 256 };
 
-int64_t clock_ms(void); /* CLOCK_MONOTONIC */
 /* Wait for wake, at the most until clock_ms() is ms; lock is held. */
 void wait_until(pthread_cond_t *wake, pthread_mutex_t *lock, int64_t ms);
 

@@ -1,4 +1,5 @@
 #include "storage/commit.h"
+#include "lib/clock.h"
 
 enum {
     /*

@@ -1,5 +1,6 @@
 #include "storage/commit.h"
 
+#include "lib/clock.h"
 #include "lib/memory.h"
 
 static void
@@ -71,8 +72,7 @@ history_collect(struct index_scratch *scratch, const struct commit *commit)
 
         scratch->history[scratch->history_count++] = (struct history_entry){
             .hash = article->hash,
-            .fate =
-                article->submitted ? HISTORY_SUBMITTED : HISTORY_STORED,
+            .fate = article->submitted ? HISTORY_SUBMITTED : HISTORY_STORED,
             .sequence = article->sequence,
             .token = article->token,
         };

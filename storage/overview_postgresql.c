@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 
@@ -82,15 +82,6 @@ static const char schema[] =
 static const char emptying[] =
     "TRUNCATE groups, recent, block, article, removed;"
     "UPDATE meta SET applied = 0, moved = 0, damaged = 0;";
-
-static int64_t
-clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void
 pause_ms(int ms)

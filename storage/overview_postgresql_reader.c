@@ -4,8 +4,8 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "storage/active.h"
@@ -61,15 +61,6 @@ static struct postgresql_reader *
 postgresql_reader(struct overview_reader *reader)
 {
     return (struct postgresql_reader *)reader;
-}
-
-static int64_t
-clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* While anything is awaited, the clock ticks. */

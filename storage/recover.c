@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "lib/article.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -728,10 +729,9 @@ store_recover(struct store *store, const struct config *config,
               struct buffer *why)
 {
     struct recovery recovery;
-    struct timespec begin, end;
+    int64_t begin_ms = clock_ms();
     int result;
 
-    clock_gettime(CLOCK_MONOTONIC, &begin);
     recovery_init(&recovery, store);
     result = replay_log(store, &recovery, why);
     recovery_free(&recovery);
@@ -747,11 +747,9 @@ store_recover(struct store *store, const struct config *config,
     active_note_removal(store->active);
     if (settle_groups(store, why) < 0)
         return -1;
-    clock_gettime(CLOCK_MONOTONIC, &end);
     notice("store: recovered: records=%llu sequence=%llu groups=%u ms=%lld",
            (unsigned long long)recovery.replayed,
            (unsigned long long)store->sequence, (unsigned)store->group_count,
-           (long long)(end.tv_sec - begin.tv_sec) * 1000
-               + (end.tv_nsec - begin.tv_nsec) / 1000000);
+           (long long)(clock_ms() - begin_ms));
     return 0;
 }

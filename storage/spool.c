@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "storage/ballast.h"
@@ -32,15 +33,6 @@ enum {
     INDEX_RESERVE_OCTETS = 64 * 1024 * 1024,
     BALLAST_SHARE = 4, /* a quarter of a segment, 64 MB */
 };
-
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- the directory and its lock --- */
 
@@ -82,7 +74,7 @@ lock_take(struct spool *spool, int wait_seconds, struct buffer *why)
 {
     const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000};
     int64_t deadline =
-        monotonic_ms() + (int64_t)wait_seconds * 1000 + LOCK_PATIENCE_MS;
+        clock_ms() + (int64_t)wait_seconds * 1000 + LOCK_PATIENCE_MS;
 
     spool->lock_fd =
         openat(spool->dir_fd, LOCK_NAME,
@@ -92,7 +84,7 @@ lock_take(struct spool *spool, int wait_seconds, struct buffer *why)
     while (flock(spool->lock_fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK)
             return why_set_errno(why, "%s/" LOCK_NAME, spool->path);
-        if (monotonic_ms() >= deadline)
+        if (clock_ms() >= deadline)
             return why_set(
                 why, "%s/" LOCK_NAME " is held by another process that writes",
                 spool->path);
@@ -383,7 +375,7 @@ ballast_look(const struct spool *spool, uint64_t free_octets, uint64_t reserve)
 bool
 spool_has_room(struct spool *spool)
 {
-    int64_t now = monotonic_ms() / 1000 + 1;
+    int64_t now = clock_ms() / 1000 + 1;
     uint64_t free_octets, reserve;
 
     if (spool->room_asked == now)

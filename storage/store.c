@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -32,15 +33,6 @@ enum {
     /* Of a segment: what is not the record of its one large article. */
     SEGMENT_SPARE_OCTETS = 256 * 1024,
 };
-
-static int64_t
-clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- opening and closing --- */
 

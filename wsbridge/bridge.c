@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/buffer.h"
 #include "lib/child.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
@@ -33,15 +33,6 @@ enum {
 /* The signal's handler has no other way to the loop. */
 static struct bridge *the_bridge;
 static volatile sig_atomic_t terminated;
-
-static uint64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 struct bridge *
 bridge_of(struct lws *wsi)
@@ -90,7 +81,7 @@ listeners_accept(struct bridge *bridge, bool accept)
 static void
 bridge_drain(struct bridge *bridge, unsigned at_most_ms)
 {
-    uint64_t until_ms = now_ms() + at_most_ms;
+    uint64_t until_ms = clock_ms() + at_most_ms;
 
     if (!bridge->draining || until_ms < bridge->drain_until_ms)
         bridge->drain_until_ms = until_ms;
@@ -102,7 +93,8 @@ static bool
 bridge_has_ended(const struct bridge *bridge)
 {
     return bridge->draining
-           && (bridge->tunnels == 0 || now_ms() > bridge->drain_until_ms);
+           && (bridge->tunnels == 0
+               || (uint64_t)clock_ms() > bridge->drain_until_ms);
 }
 
 static void
@@ -122,19 +114,10 @@ static void
 control_config(void *context, struct ipc *ipc, const struct ipc_frame *frame)
 {
     struct bridge *bridge = context;
-    struct buffer why = BUFFER_EMPTY;
-    struct config *config = config_from_memfd(frame->descriptor, &why);
 
     (void)ipc; /* there is one */
-    if (config == NULL) {
-        warn("new configuration: %s", buffer_text(&why));
-        buffer_free(&why);
-        return;
-    }
-    config_free(&bridge->config);
-    bridge->config = config;
-    bridge->stranger_told = false;
-    log_set_level((enum log_level)config->log_level);
+    if (child_config_renew(&bridge->config, frame->descriptor))
+        bridge->stranger_told = false;
 }
 
 static void
@@ -404,10 +387,7 @@ bridge_map(struct bridge *bridge, const struct child_arguments *arguments)
     struct buffer why = BUFFER_EMPTY;
     char *directory;
 
-    bridge->config = config_from_memfd(CHILD_CONFIG_FD, &why);
-    if (bridge->config == NULL)
-        die(EXIT_SOFTWARE, "configuration: %s", buffer_text(&why));
-    log_set_level((enum log_level)bridge->config->log_level);
+    bridge->config = child_config_inherit();
     bridge->shared = shared_map(CHILD_SHARED_FD);
     bridge->slot = &bridge->shared->slots[arguments->slot % SHARED_SLOTS];
     (void)close(CHILD_ACTIVE_FD); /* the groups are none of ours */

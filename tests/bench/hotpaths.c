@@ -16,6 +16,7 @@
 #include <time.h>
 #include <valgrind/callgrind.h>
 
+#include "lib/clock.h"
 #include "lib/ipc.h"
 #include "lib/shared.h"
 #include "nnrpd/finder.h"
@@ -111,7 +112,7 @@ worker_begin(void)
     worker.slot = &worker.shared->slots[0];
     atomic_store(&worker.shared->writer_ready, 1);
     worker.base = event_base_new();
-    worker.now_ms = worker_clock_ms();
+    worker.now_ms = clock_ms();
     worker.writer = writer_link_new(&worker);
     worker.finder = finder_new(&worker);
     worker.packed = packed_new(worker.active);

@@ -19,6 +19,7 @@
 #include <event2/event.h>
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/memory.h"
@@ -95,7 +96,7 @@ server_start(const char *anonymous)
     server_add_group(1, "local.test");
     server_add_group(2, "secret.test");
     worker.base = event_base_new();
-    worker.now_ms = worker_clock_ms();
+    worker.now_ms = clock_ms();
     worker.writer = writer_link_new(&worker);
     worker.finder = finder_new(&worker);
     worker.packed = packed_new(worker.active);
@@ -728,7 +729,7 @@ writer_stay_away(void)
     atomic_store(&worker.shared->writer_ready, 0);
     writer_die();
     clock_offset += 12;
-    worker.now_ms = worker_clock_ms();
+    worker.now_ms = clock_ms();
     writer_link_tick(worker.writer);
 }
 
@@ -793,7 +794,7 @@ pass_seconds(time_t seconds)
     struct session *session, *next;
 
     clock_offset += seconds;
-    worker.now_ms = worker_clock_ms();
+    worker.now_ms = clock_ms();
     for (session = TAILQ_FIRST(&worker.sessions); session != NULL;
          session = next) {
         next = TAILQ_NEXT(session, all);
