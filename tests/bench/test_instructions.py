@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,13 @@ def expected():
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory):
+def counted():
     assert shutil.which("valgrind"), "valgrind is in build-aux/packages"
-    where = tmp_path_factory.mktemp("callgrind")
+    with tempfile.TemporaryDirectory() as where:
+        return count(Path(where))
+
+
+def count(where):
     done = subprocess.run(
         ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
          f"--callgrind-out-file={where}/out",

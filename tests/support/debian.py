@@ -1,4 +1,5 @@
 """Debian's packages that are unpacked and never installed."""
+import fcntl
 import pathlib
 import shutil
 import subprocess
@@ -12,8 +13,15 @@ def unpacked(name):
     """The directory that has the package's files; skips the test where it
     cannot be fetched."""
     place = pathlib.Path(TOP) / "build" / name
-    if (place / "done").exists():
-        return place
+    place.parent.mkdir(exist_ok=True)
+    with open(place.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side
+        if not (place / "done").exists():
+            fetch(name, place)
+    return place
+
+
+def fetch(name, place):
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     done = subprocess.run(["apt-get", "download", name], cwd=place,
@@ -23,4 +31,3 @@ def unpacked(name):
     for package in place.glob("*.deb"):
         subprocess.run(["dpkg", "-x", package, place], check=True)
     (place / "done").touch()
-    return place
