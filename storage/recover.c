@@ -544,7 +544,7 @@ replay_one(struct recovery *recovery, const struct record *record,
 }
 
 /* Sequence numbers are as good as a count of records, and where they end is
-   known. */
+   known but for the newest segment. */
 static void
 show_progress(struct recovery *recovery)
 {
@@ -556,9 +556,10 @@ show_progress(struct recovery *recovery)
     if (recovery->replayed < PROGRESS_FROM || store->quiet)
         return;
     if (recovery->progress == NULL)
-        recovery->progress =
-            progress_new(store->rebuilds ? "rebuild" : "recovery", "records",
-                         end > from ? end - from : 0);
+        recovery->progress = progress_new(
+            store->rebuilds ? "rebuild" : "recovery", "records", 0);
+    progress_set_total(recovery->progress,
+                       end > recovery->last ? end - from : 0);
     progress_update(recovery->progress, recovery->last - from);
 }
 

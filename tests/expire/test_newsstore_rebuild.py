@@ -167,6 +167,12 @@ def interrupt(server, number, octets):
     return running.returncode, err
 
 
+def test_it_says_how_far_it_is_of_what_it_knows(large):
+    """What comes in the newest segment is not counted anywhere."""
+    done = rebuild(large)
+    assert re.search(r"^rebuild: 12\d{3} records, ", done.stderr, re.M)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_rebuild_goes_on(large, number):
     status, err = interrupt(large, number, 1000000)
