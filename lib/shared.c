@@ -11,7 +11,7 @@
 
 #include "lib/log.h"
 
-enum { SHARED_MAGIC = 0x52656e77, SHARED_VERSION = 4 };
+enum { SHARED_MAGIC = 0x52656e77, SHARED_VERSION = 5 };
 
 static const char *const counter_names[COUNTER_COUNT] = {
     [COUNTER_CLIENTS_NOW] = "clients_now",
@@ -19,6 +19,7 @@ static const char *const counter_names[COUNTER_COUNT] = {
     [COUNTER_COMMANDS] = "commands",
     [COUNTER_ARTICLES_SENT] = "articles_sent",
     [COUNTER_OCTETS_SENT] = "octets_sent",
+    [COUNTER_LONG_TURNS] = "long_turns",
     [COUNTER_POSTED] = "posted",
     [COUNTER_RECEIVED] = "received",
     [COUNTER_DUPLICATES] = "duplicates",

@@ -28,6 +28,8 @@ enum counter {
     COUNTER_COMMANDS,
     COUNTER_ARTICLES_SENT,
     COUNTER_OCTETS_SENT,
+    COUNTER_LONG_TURNS, /* of a worker's loop, in which all its clients waited
+                         */
     COUNTER_POSTED,     /* 240 */
     COUNTER_RECEIVED,   /* 235 and 239 */
     COUNTER_DUPLICATES, /* 435, 438, 439 for an ID we had */
@@ -97,10 +99,10 @@ struct shared {
                                       in hand wait for it */
     _Atomic uint32_t accounts;     /* how many there are to log in to; the auth
                                       process's */
-    _Atomic uint32_t accounts_scram; /* how many of them by SCRAM */
+    _Atomic uint32_t accounts_scram;      /* how many of them by SCRAM */
     _Atomic uint64_t accounts_generation; /* raised with each change of an
                                       account; the auth process's */
-    _Atomic int64_t started;       /* seconds since the epoch */
+    _Atomic int64_t started;              /* seconds since the epoch */
     struct shared_moderation moderation;
     struct shared_slot slots[SHARED_SLOTS];
     struct limit_table limits; /* written by all workers and the master */

@@ -124,14 +124,19 @@ hdr_write_text(struct hdr_work *work, uint64_t number, const char *text)
 
 /* --- from the overview --- */
 
-static void
+/* Returns where to go on: a pattern can take long with each line, and then
+   those left are for another turn. */
+static uint64_t
 hdr_write_lines(struct hdr_work *work, const struct overview_answer *answer)
 {
     const struct overview_line *line;
     const char *field;
-    size_t octets;
+    size_t i, octets;
 
-    for (line = answer->lines; line < answer->lines + answer->count; line++) {
+    for (i = 0; i < answer->count; i++) {
+        line = &answer->lines[i];
+        if (i > 0 && session_spend(work->session, 1))
+            return line->number;
         if (overview_line_field(line->text, line->octets, work->index, &field,
                                 &octets)
             && octets > 0)
@@ -139,7 +144,7 @@ hdr_write_lines(struct hdr_work *work, const struct overview_answer *answer)
         else
             hdr_write_text(work, line->number, work->kind->missing);
     }
-    (void)session_spend(work->session, (unsigned)answer->count);
+    return answer->next;
 }
 
 static void
@@ -173,12 +178,12 @@ hdr_answer(void *context, const struct overview_answer *answer)
         work->done = true;
         return;
     }
+    work->rows.low = answer->next;
     if (work->index >= 0)
-        hdr_write_lines(work, answer);
+        work->rows.low = hdr_write_lines(work, answer);
     else
         hdr_keep_places(work, answer);
-    work->rows.low = answer->next;
-    work->located_all = answer->next == 0;
+    work->located_all = work->rows.low == 0;
 }
 
 /* --- from the articles --- */

@@ -58,9 +58,15 @@ struct arrival {
     struct token token;
 };
 
+/* Is a group one of those that he asks about, and may read? */
+enum verdict { VERDICT_NONE, VERDICT_NO, VERDICT_YES };
+
 struct newnews_work {
     struct session *session;
     char *wildmat;
+    unsigned char *verdicts; /* enum verdict, by group: a pattern that takes
+                                long is matched once with each name */
+    uint32_t groups;         /* that there were when it began */
     int64_t since;
     uint64_t next; /* sequence to go on from; 0: no more */
     bool asking;
@@ -93,22 +99,34 @@ newnews_answer(void *context, const struct overview_answer *answer)
     work->next = answer->next;
 }
 
-static bool
-record_is_in(const struct record *record, const struct session *session,
-             const char *wildmat)
+static enum verdict
+newnews_judge(const struct newnews_work *work, uint32_t group)
 {
-    const struct active *active = session->worker->active;
-    size_t i, octets;
-    const char *name;
+    const struct session *session = work->session;
+    size_t octets;
+    const char *name = active_name(session->worker->active, group, &octets);
+
+    return access_reads_group(&session->access, name, octets)
+                   && wildmat_match(work->wildmat, strlen(work->wildmat), name,
+                                    octets)
+               ? VERDICT_YES
+               : VERDICT_NO;
+}
+
+static bool
+newnews_wants(struct newnews_work *work, const struct record *record)
+{
+    const struct active *active = work->session->worker->active;
     uint32_t group;
+    size_t i;
 
     for (i = 0; i < record_group_count(record); i++) {
         group = record_group(record, i).group;
-        if (active_flag(active, group) == 0)
+        if (group > work->groups || active_flag(active, group) == 0)
             continue;
-        name = active_name(active, group, &octets);
-        if (access_reads_group(&session->access, name, octets)
-            && wildmat_match(wildmat, strlen(wildmat), name, octets))
+        if (work->verdicts[group] == VERDICT_NONE)
+            work->verdicts[group] = newnews_judge(work, group);
+        if (work->verdicts[group] == VERDICT_YES)
             return true;
     }
     return false;
@@ -131,8 +149,7 @@ newnews_fetched(void *context, const struct fetch_result *result)
     if (result->status != FETCH_FOUND)
         return;
     record = &result->spooled->record;
-    if (record->head.type != RECORD_ARTICLE
-        || !record_is_in(record, session, work->wildmat)
+    if (record->head.type != RECORD_ARTICLE || !newnews_wants(work, record)
         || !head_find(record->payload, record->head.head_octets, "Message-ID",
                       &id))
         return;
@@ -188,6 +205,7 @@ newnews_free(void *context)
     fetch_forget(&work->fetch);
     if (work->question != NULL)
         overview_forget(work->question);
+    free(work->verdicts);
     free(work->wildmat);
     free(work);
 }
@@ -212,6 +230,8 @@ cmd_newnews(struct session *session, const struct arguments *arguments)
     work = xcalloc(1, sizeof *work);
     work->session = session;
     work->wildmat = xstrdup(wildmat);
+    work->groups = active_count(session->worker->active);
+    work->verdicts = xcalloc((size_t)work->groups + 1, 1);
     work->since = since;
     work->next = 1;
     session_reply(session, "230 List of new articles follows");

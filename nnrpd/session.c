@@ -14,6 +14,7 @@
 #include <event2/util.h>
 
 #include "lib/buffer.h"
+#include "lib/clock.h"
 #include "lib/command_line.h"
 #include "lib/config.h"
 #include "lib/ipc.h"
@@ -132,9 +133,8 @@ session_start_tls(struct session *session)
 {
     session->securing = true;
     session->active_ms = session->worker->now_ms;
-    stream_start_tls(session->stream,
-                     tls_accept(session->worker->tls,
-                                stream_fd(session->stream)));
+    stream_start_tls(session->stream, tls_accept(session->worker->tls,
+                                                 stream_fd(session->stream)));
 }
 
 /* The handshake is done: after it nothing is known of what was before (RFC
@@ -273,8 +273,8 @@ session_free(struct session **session)
     free(gone->login_name);
     sasl_free(&gone->sasl);
     TAILQ_REMOVE(&worker->sessions, gone, all);
-    if (gone->queued)
-        TAILQ_REMOVE(&worker->ready, gone, ready_entry);
+    if (gone->queue != NULL)
+        TAILQ_REMOVE(gone->queue, gone, queue_entry);
     worker->clients--;
     worker_count(worker, COUNTER_CLIENTS_NOW, (uint64_t)-1);
     worker_client_gone(worker, gone->client);
@@ -357,6 +357,11 @@ bool
 session_spend(struct session *session, unsigned rows)
 {
     session->rows -= rows < session->rows ? rows : session->rows;
+    if (session->rows + SESSION_TIMED_ROWS <= session->rows_timed) {
+        session->rows_timed = session->rows;
+        if (clock_ns() >= session->until_ns)
+            session->rows = 0;
+    }
     return session->rows == 0
            || evbuffer_get_length(stream_output(session->stream))
                   >= session->octets;
@@ -367,10 +372,12 @@ session_spend(struct session *session, unsigned rows)
 void
 session_wake(struct session *session)
 {
-    if (session->queued || session->running)
+    struct worker *worker = session->worker;
+
+    if (session->queue != NULL || session->running)
         return;
-    session->queued = true;
-    TAILQ_INSERT_TAIL(&session->worker->ready, session, ready_entry);
+    session->queue = session->greedy ? &worker->busy : &worker->ready;
+    TAILQ_INSERT_TAIL(session->queue, session, queue_entry);
 }
 
 void
@@ -615,8 +622,7 @@ session_settle(struct session *session)
         if (stream_has_ended(session->stream))
             session->state = SESSION_DEAD;
     }
-    if (stream_has_failed(session->stream)
-        && session->state != SESSION_DEAD) {
+    if (stream_has_failed(session->stream) && session->state != SESSION_DEAD) {
         const char *why = stream_failure(session->stream);
 
         if (why[0] != '\0')
@@ -641,11 +647,13 @@ session_run(struct session *session)
 {
     session->running = true;
     session->again = session->blocked = session->starved = false;
-    session->rows = SESSION_ROWS;
+    session->rows = session->rows_timed = SESSION_ROWS;
+    session->until_ns = session->worker->clock_ns + SESSION_NS;
     session->octets =
         evbuffer_get_length(stream_output(session->stream)) + SESSION_OCTETS;
     while (session_step(session))
         continue;
+    session->greedy = session_spend(session, 0);
     if (session->state != SESSION_DEAD)
         stream_flush(session->stream);
     session_count_sent(session);
@@ -668,8 +676,7 @@ session_is_stalled(struct session *session, uint64_t now_ms)
 {
     uint64_t written = stream_octets_written(session->stream);
 
-    if (written != session->written
-        || stream_unsent(session->stream) == 0) {
+    if (written != session->written || stream_unsent(session->stream) == 0) {
         session->written = written;
         session->progress_ms = now_ms;
     }

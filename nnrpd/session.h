@@ -7,9 +7,9 @@
  * stepped whenever there is room in the output; one that is followed by an
  * article leaves a receive.  CHECK and TAKETHIS alone overlap (pending.h).
  *
- * A session that has something to do is in the worker's ready list and runs
- * once in a turn, for at most SESSION_ROWS rows or commands and SESSION_OCTETS
- * octets: then it is others' turn.
+ * A session that has something to do is in a queue of the worker's and runs
+ * once in a turn, for at most SESSION_ROWS rows or commands, SESSION_OCTETS
+ * octets and SESSION_NS nanoseconds: then it is others' turn.
  */
 #ifndef NNRPD_SESSION_H
 #define NNRPD_SESSION_H
@@ -33,9 +33,13 @@ struct stream;
 struct tls_identity;
 struct worker;
 
+TAILQ_HEAD(session_list, session);
+
 enum {
     SESSION_ROWS = 200,
     SESSION_OCTETS = 64 * 1024,
+    SESSION_NS = 1000 * 1000,
+    SESSION_TIMED_ROWS = 8, /* the clock is looked at so often */
     /* Commands that wait in memory; the rest waits in the client's kernel. */
     SESSION_INPUT_OCTETS = 32 * 1024,
     SESSION_BAD_LINES = 10,
@@ -66,7 +70,8 @@ struct work_kind {
 
 struct session {
     TAILQ_ENTRY(session) all;
-    TAILQ_ENTRY(session) ready_entry;
+    TAILQ_ENTRY(session) queue_entry;
+    struct session_list *queue; /* that it is in; NULL: none */
     struct worker *worker;
     struct stream *stream;
     uint64_t client;   /* the master's number for it */
@@ -76,25 +81,27 @@ struct session {
     struct access access; /* what follows from all of these */
     uint64_t generation;  /* of the configuration that access came from */
     struct usage usage;
-    uint64_t held_until_ms; /* it has had enough commands until then */
+    uint64_t held_until_ms;  /* it has had enough commands until then */
     char *login_name;        /* whom the dialogue is about; NULL: nobody */
     struct sasl *sasl;       /* an exchange under way; NULL: none */
     unsigned login_failures; /* wrong passwords */
 
     enum session_state state;
-    bool securing;      /* a TLS handshake is under way */
-    bool greeted;       /* and its rights are known */
-    bool queued;        /* in the ready list */
-    bool running;       /* inside session_run() */
-    bool again;         /* its share of the turn is used up: run again */
-    bool blocked;       /* waits for room in the output */
-    bool starved;       /* waits for articles to be decided */
-    bool commanded;     /* a first command came */
-    bool capable;       /* has sent CAPABILITIES: knows RFC 3977 */
-    bool lingers;       /* closing needs care: see SESSION_LINGER_MS */
-    unsigned bad_lines; /* in a row */
-    unsigned rows;      /* left of the turn */
-    size_t octets;      /* in the output when the turn's share is used up */
+    bool securing;       /* a TLS handshake is under way */
+    bool greeted;        /* and its rights are known */
+    bool running;        /* inside session_run() */
+    bool again;          /* its share of the turn is used up: run again */
+    bool greedy;         /* ... was, when it last ran: others come first */
+    bool blocked;        /* waits for room in the output */
+    bool starved;        /* waits for articles to be decided */
+    bool commanded;      /* a first command came */
+    bool capable;        /* has sent CAPABILITIES: knows RFC 3977 */
+    bool lingers;        /* closing needs care: see SESSION_LINGER_MS */
+    unsigned bad_lines;  /* in a row */
+    unsigned rows;       /* left of the turn */
+    unsigned rows_timed; /* rows that were left when the clock was looked at */
+    uint64_t until_ns;   /* when the turn's share is used up */
+    size_t octets;       /* in the output when the turn's share is used up */
 
     uint32_t group;  /* 0: none selected */
     uint64_t number; /* the current article; 0: invalid */

@@ -317,6 +317,7 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
     *worker = (struct worker){0};
     TAILQ_INIT(&worker->sessions);
     TAILQ_INIT(&worker->ready);
+    TAILQ_INIT(&worker->busy);
     worker_map(worker, arguments);
     sandbox_enter(SANDBOX_NNRPD, worker->config);
     tls_secure_memory();
@@ -364,21 +365,37 @@ worker_submitted(struct worker *worker, size_t more, size_t less)
 }
 
 /*
- * Each session that was ready at the begin of the turn runs once: who has more
- * to do is in the list again, behind the others.
+ * Each session that is in the queue now runs once, while there is time: who
+ * has more to do is in a queue again, behind the others.  At least one runs.
  */
+static void
+worker_run_queue(struct worker *worker, struct session_list *queue,
+                 uint64_t until_ns)
+{
+    const struct session *last = TAILQ_LAST(queue, session_list);
+    struct session *session;
+    bool goes_on = last != NULL;
+
+    while (goes_on) {
+        session = TAILQ_FIRST(queue);
+        goes_on = session != last;
+        TAILQ_REMOVE(queue, session, queue_entry);
+        session->queue = NULL;
+        session_run(session);
+        worker->clock_ns = clock_ns();
+        goes_on = goes_on && worker->clock_ns < until_ns;
+    }
+}
+
 static void
 worker_run_sessions(struct worker *worker)
 {
-    struct session_list turn = TAILQ_HEAD_INITIALIZER(turn);
-    struct session *session;
+    uint64_t begun_ns = worker->clock_ns;
 
-    TAILQ_CONCAT(&turn, &worker->ready, ready_entry);
-    while ((session = TAILQ_FIRST(&turn)) != NULL) {
-        TAILQ_REMOVE(&turn, session, ready_entry);
-        session->queued = false;
-        session_run(session);
-    }
+    worker_run_queue(worker, &worker->ready, begun_ns + WORKER_TURN_NS);
+    worker_run_queue(worker, &worker->busy, begun_ns + WORKER_TURN_NS);
+    if (worker->clock_ns > begun_ns + WORKER_TURN_LONG_NS)
+        worker_count(worker, COUNTER_LONG_TURNS, 1);
 }
 
 void
@@ -386,11 +403,12 @@ worker_turn(struct worker *worker, bool wait)
 {
     int flags = EVLOOP_ONCE;
 
-    if (!wait || !TAILQ_EMPTY(&worker->ready))
+    if (!wait || !TAILQ_EMPTY(&worker->ready) || !TAILQ_EMPTY(&worker->busy))
         flags |= EVLOOP_NONBLOCK;
     if (event_base_loop(worker->base, flags) < 0)
         die(EXIT_SYSTEM, "event loop failed");
-    worker->now_ms = clock_ms();
+    worker->clock_ns = clock_ns();
+    worker->now_ms = worker->clock_ns / 1000000;
     worker_run_sessions(worker);
     writer_link_turn_ended(worker->writer);
     packed_turn_ended(worker->packed);

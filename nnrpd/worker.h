@@ -5,6 +5,10 @@
  * session that has something to do once, send what was gathered for the
  * writer, let go of the overview's read transaction.  Nothing waits anywhere
  * else.
+ *
+ * A turn ends after WORKER_TURN_NS even when not all have run, so that events
+ * are looked at in time: however many ask for much, who asks for little is
+ * served before those of them whose share of the turn before was too small.
  */
 #ifndef NNRPD_WORKER_H
 #define NNRPD_WORKER_H
@@ -16,6 +20,7 @@
 
 #include "lib/shared.h"
 #include "lib/tls_ticket.h"
+#include "nnrpd/session.h"
 
 struct active;
 struct child_arguments;
@@ -42,12 +47,14 @@ enum {
        (they are many, and large) what comes is answered "later". */
     WORKER_SUBMITTED_OCTETS_MAX = 64 * 1024 * 1024,
     WORKER_RECEIVED_OCTETS_MAX = 2 * WORKER_SUBMITTED_OCTETS_MAX,
+    /* What sessions have of a turn, together; the last one's share comes on
+       top.  Longer is too long: such turns are counted. */
+    WORKER_TURN_NS = 5 * 1000 * 1000,
+    WORKER_TURN_LONG_NS = 10 * 1000 * 1000,
     WORKER_CLIENTS_MANY = 64, /* when half of them have gone, their memory is
                                  given back to the system */
     WORKER_MEMORY_MS = 5 * 1000, /* its memory is looked at so often */
 };
-
-TAILQ_HEAD(session_list, session);
 
 struct worker {
     struct event_base *base;
@@ -70,9 +77,11 @@ struct worker {
     struct event *opening;    /* while the store is not there yet */
     struct session_list sessions;
     struct session_list ready; /* have something to do */
+    struct session_list busy;  /* ... and had more to do than their share */
     unsigned clients;
     unsigned clients_most; /* since memory was last given back */
     uint64_t now_ms;       /* CLOCK_MONOTONIC at the turn's begin */
+    uint64_t clock_ns;     /* ... when the session that runs began to */
     size_t submitted_octets;
     bool feeders_wait; /* some session waits for submitted_octets to fall */
     uint64_t memory_seen_ms;

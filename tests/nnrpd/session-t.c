@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <event2/buffer.h>
 #include <event2/event.h>
 
 #include "lib/buffer.h"
@@ -23,6 +24,7 @@
 #include "lib/config.h"
 #include "lib/ipc.h"
 #include "lib/memory.h"
+#include "lib/stream.h"
 #include "nnrpd/finder.h"
 #include "nnrpd/packed.h"
 #include "nnrpd/session.h"
@@ -36,6 +38,9 @@
 /* --- a clock that can be moved --- */
 
 static time_t clock_offset;
+/* How much later it is each time that somebody looks. */
+static long clock_step_us;
+static long clock_steps_us;
 
 int clock_gettime(clockid_t id, struct timespec *now);
 
@@ -44,8 +49,11 @@ clock_gettime(clockid_t id, struct timespec *now)
 {
     long status = syscall(SYS_clock_gettime, id, now);
 
-    if (id == CLOCK_MONOTONIC)
-        now->tv_sec += clock_offset;
+    if (id == CLOCK_MONOTONIC) {
+        clock_steps_us += clock_step_us;
+        now->tv_sec += clock_offset + clock_steps_us / 1000000;
+        now->tv_nsec += clock_steps_us % 1000000 * 1000;
+    }
     return (int)status;
 }
 
@@ -88,6 +96,7 @@ server_start(const char *anonymous)
     buffer_free(&text);
     TAILQ_INIT(&worker.sessions);
     TAILQ_INIT(&worker.ready);
+    TAILQ_INIT(&worker.busy);
     worker.shared = shared_create(&fd);
     close(fd);
     worker.slot = &worker.shared->slots[0];
@@ -309,6 +318,7 @@ setup(void **state)
 {
     (void)state;
     clock_offset = 0;
+    clock_step_us = clock_steps_us = 0;
     server_start("post");
     writer_start();
     assert_string_equal(
@@ -865,6 +875,55 @@ test_who_takes_no_output_is_not_read_and_then_cut(void **state)
     assert_true(worker.clients == 0);
 }
 
+enum { GREEDY = 20, GREEDY_COMMANDS = 500 };
+
+static size_t
+octets_of_input(void)
+{
+    struct session *session;
+    size_t octets = 0;
+
+    TAILQ_FOREACH (session, &worker.sessions, all)
+        octets += evbuffer_get_length(stream_input(session->stream));
+    return octets;
+}
+
+static void
+test_who_asks_for_little_comes_before_who_asks_for_much(void **state)
+{
+    struct buffer text = BUFFER_EMPTY;
+    int light = client, greedy[GREEDY], i;
+
+    (void)state;
+    for (i = 0; i < GREEDY_COMMANDS; i++)
+        buffer_append_text(&text, "DATE\r\n");
+    for (i = 0; i < GREEDY; i++) {
+        client_connect("192.0.2.7");
+        greedy[i] = client;
+    }
+    for (i = 0; i < GREEDY; i++) {
+        client = greedy[i];
+        client_send(text.data, text.used);
+    }
+    client = light;
+    clock_step_us = 400;
+    server_turn(1);
+    /* The turn has ended although not all of them have had their share. */
+    assert_true(octets_of_input() > GREEDY * text.used * 9 / 10);
+    server_turn(GREEDY);
+    client_send("MODE STREAM\r\n", 13);
+    server_turn(2);
+    assert_true(octets_of_input() > 0);
+    assert_true(recv(light, heard, sizeof heard, MSG_DONTWAIT) > 0);
+    assert_memory_equal(heard, "203 ", 4);
+    server_turn(2000);
+    assert_int_equal(octets_of_input(), 0);
+    for (i = 0; i < GREEDY; i++)
+        close(greedy[i]);
+    server_turn(20);
+    buffer_free(&text);
+}
+
 static void
 test_a_draining_worker_answers_what_was_begun(void **state)
 {
@@ -921,6 +980,7 @@ main(void)
         WITH_PEER(test_one_that_has_spoken_may_be_silent_for_longer),
         WITH_PEER(test_an_article_that_trickles_is_given_up),
         WITH_PEER(test_who_takes_no_output_is_not_read_and_then_cut),
+        WITH_PEER(test_who_asks_for_little_comes_before_who_asks_for_much),
         WITH_PEER(test_a_draining_worker_answers_what_was_begun),
         WITH_PEER(test_quit_behind_other_commands_answers_them_all),
     };
