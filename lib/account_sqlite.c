@@ -112,7 +112,8 @@ sqlite_run(struct account_database *database, const char *sql,
 static int
 version_take(void *context, const char *const *column, struct buffer *why)
 {
-    (void)why; /* cannot fail */
+    if (column[0] == NULL)
+        return why_set(why, "accounts: out of memory");
     *(int64_t *)context = strtoll(column[0], NULL, 10);
     return 0;
 }

@@ -115,7 +115,7 @@ buffer_text(const struct buffer *buffer)
 }
 
 int
-why_set(struct buffer *why, const char *format, ...)
+(why_set)(struct buffer *why, const char *format, ...)
 {
     va_list args;
 
@@ -129,7 +129,7 @@ why_set(struct buffer *why, const char *format, ...)
 }
 
 int
-why_set_errno(struct buffer *why, const char *format, ...)
+(why_set_errno)(struct buffer *why, const char *format, ...)
 {
     int error = errno;
     va_list args;

@@ -89,10 +89,13 @@ void
 canlock_append_field(struct buffer *list, const struct field_value *field)
 {
     const char *at = field->octets;
-    const char *const end = at == NULL ? NULL : at + field->length;
+    const char *end;
     int elements = 0;
 
-    while (at != NULL && (at = skip_comments(at, end)) < end
+    if (at == NULL)
+        return; /* the article has no such field */
+    end = at + field->length;
+    while ((at = skip_comments(at, end)) < end
            && elements < CANLOCK_ELEMENTS_MAX) {
         const char *begin = at;
 

@@ -132,6 +132,7 @@ run_write(struct spool *spool, struct batch *first,
     int status;
 
     for (size_t i = 0; i <= count; i++) {
+        // cppcheck-suppress nullPointer ; count is 0 then
         struct batch *batch = i == 0 ? first : batches[i - 1];
 
         if (batch == NULL)

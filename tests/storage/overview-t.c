@@ -922,8 +922,8 @@ test_a_reader_beside_folds_sees_no_number_twice_and_no_gap(void **state)
     while (number < ARTICLES) {
         begin(world);
         for (unsigned i = pick(world, 40); i > 0 && number < ARTICLES; i--) {
-            struct record_group group = {.group = 1, .number = ++number};
-            struct overview_entry entry = {.sequence = number,
+            struct record_group group = {.group = 1, .number = number + 1};
+            struct overview_entry entry = {.sequence = ++number,
                                            .arrival = (int64_t)number,
                                            .groups = &group,
                                            .group_count = 1,
@@ -1228,8 +1228,8 @@ test_the_log_is_bounded_beside_readers_that_never_rest(void **state)
     while (number < ARTICLES) {
         begin(world);
         for (unsigned i = 0; i < STEP; i++) {
-            struct record_group group = {.group = 1, .number = ++number};
-            struct overview_entry entry = {.sequence = number,
+            struct record_group group = {.group = 1, .number = number + 1};
+            struct overview_entry entry = {.sequence = ++number,
                                            .groups = &group,
                                            .group_count = 1,
                                            .line = line,
