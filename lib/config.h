@@ -76,7 +76,7 @@ struct config_peer {
     size_t tlspin_count;
     char *tlscertfile; /* ours, shown to it; "": none */
     char *tlskeyfile;
-    char *username;          /* "": no AUTHINFO */
+    char *username; /* "": no AUTHINFO */
     char *password;
 };
 
@@ -88,7 +88,7 @@ struct config_access {
     size_t address_count;
     char **users; /* patterns of account names; none: logged in or not */
     size_t user_count;
-    int64_t tls; /* enum access_tls */
+    int64_t tls;         /* enum access_tls */
     char **certificates; /* names or fingerprints; none: any, and none */
     size_t certificate_count;
     char *readable; /* wildmats; "!*": none */
@@ -154,8 +154,8 @@ struct config {
     char *tlscafile; /* "": no certificates of clients are asked for */
     char **tlsprotocols;
     size_t tlsprotocol_count;
-    char *tlsciphers;      /* of TLS 1.2 */
-    char *tlsciphersuites; /* of TLS 1.3 */
+    char *tlsciphers;                        /* of TLS 1.2 */
+    char *tlsciphersuites;                   /* of TLS 1.3 */
     struct config_certificate *certificates; /* beside the one above */
     size_t certificate_count;
     struct config_credential *credentials; /* lib/config_credentials.h */
@@ -179,8 +179,8 @@ struct config {
     char *pathrun;      /* sockets, pid */
     char *runasuser;    /* "" : stay who we are */
     char *runasgroup;
-    char *overview; /* "sqlite" or "postgresql://..." */
-    char *accounts; /* the same */
+    char *overview;          /* "sqlite" or "postgresql://..." */
+    char *accounts;          /* the same */
     char **accounts_sources; /* "database", "pam", "helper" */
     size_t accounts_source_count;
     char *pam_service;     /* a name, or the path of a service's file */
@@ -201,11 +201,11 @@ struct config {
     int64_t workers;        /* 0: two for each core */
     int64_t maxconnections; /* whole server */
     int64_t maxconnections_per_address;
-    int64_t maxconnections_per_network; /* 0: any number */
-    int64_t maxconnections_per_user;    /* 0: any number */
+    int64_t maxconnections_per_network;        /* 0: any number */
+    int64_t maxconnections_per_user;           /* 0: any number */
     int64_t limits[LIMIT_KINDS][LIMIT_SCOPES]; /* lib/limit.h; 0: none */
     int64_t worker_memory_octets; /* of its own; above it is replaced */
-    int64_t groups_max; /* room in the table of groups; restart */
+    int64_t groups_max;           /* room in the table of groups; restart */
     /* articles */
     int64_t artcutoff;       /* days, 0: no limit */
     int64_t maxartsize;      /* octets, relayed */
@@ -223,8 +223,8 @@ struct config {
     size_t exclude_count;
     bool wanttrash;
     bool verifygroups;
-    int64_t docancels;       /* enum canlock_policy */
-    int64_t addcanlockuser;  /* enum canlock_user */
+    int64_t docancels;      /* enum canlock_policy */
+    int64_t addcanlockuser; /* enum canlock_user */
     /* time-outs, seconds */
     int64_t initialtimeout;
     int64_t clienttimeout;
@@ -282,8 +282,8 @@ struct config *config_from_memfd(int fd, struct buffer *why);
 /*
  * Name every key whose value differs, one a line, in changed; those that only
  * a restart can change (listen, port, user, paths, workers, groups_max) in
- * restart instead.  A file whose contents differ is named by the key that names
- * it.  Returns how many differ.
+ * restart instead.  A file whose contents differ is named by the key that
+ * names it.  Returns how many differ.
  */
 size_t config_compare(const struct config *old, const struct config *new,
                       struct buffer *changed, struct buffer *restart);

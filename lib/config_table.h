@@ -1,7 +1,7 @@
 /*
  * config_table -- every key of renews.conf, one row each.
  *
- * Within lib/ only: lib/config.c reads files by it, and everybody else uses
+ * Within lib/ only: lib/config_text.c reads files by it, and everybody else uses
  * lib/config.h.  A value is known to this table as the text that stands in the
  * file; a row says which texts are good and where in the struct they go.
  */
