@@ -208,8 +208,8 @@ on_load(void *context, struct ipc *ipc, const struct ipc_frame *frame)
     const struct ipc_load *load = frame->payload;
 
     (void)ipc;
-    if (load->retires != 0 && process->state == PROCESS_READY)
-        process->state = PROCESS_DRAINING;
+    if (load->retires != 0)
+        process_drain(process);
     process->table->hooks->load(process->table->context, process,
                                 load->closed);
 }

@@ -27,7 +27,7 @@ struct buffer;
 struct event_base;
 
 /* Raise it with every change of a payload or of what a type means. */
-enum { IPC_VERSION = 4 };
+enum { IPC_VERSION = 5 };
 
 /* A frame longer than this is a mistake: an article of 16 MiB fits. */
 enum { IPC_PAYLOAD_MAX = 18 * 1024 * 1024 };
@@ -117,7 +117,7 @@ _Static_assert(sizeof(struct ipc_client) == 112, "payload");
 struct ipc_load {
     uint64_t closed;  /* the client that has gone, 0: none */
     uint32_t clients; /* that this worker holds now */
-    uint32_t retires; /* 1: it takes no more, and ends soon */
+    uint32_t retires; /* 1: it wants to end; IPC_DRAIN is the answer */
 };
 _Static_assert(sizeof(struct ipc_load) == 16, "payload");
 

@@ -413,12 +413,9 @@ void
 session_drain(struct session *session)
 {
     if (session->state != SESSION_OPEN || session->work != NULL
-        || session->receive != NULL || session->pending.count > 0)
+        || session->receive != NULL || session->pending.count > 0
+        || session->securing) /* then it can be told why */
         return;
-    if (session->securing) {
-        session_abort(session, "server is shutting down");
-        return;
-    }
     session_reply(session, "400 Server is shutting down");
     session_end(session);
 }

@@ -49,12 +49,26 @@ worker_drain(struct worker *worker, unsigned at_most_ms)
         session_drain(session);
 }
 
+/*
+ * Another process is to serve on.  The master says IPC_DRAIN when it sends us
+ * no more clients: one that is on its way to us is no client turned away.
+ */
+static void
+worker_retire(struct worker *worker)
+{
+    struct ipc_load load = {.clients = worker->clients, .retires = 1};
+
+    if (!worker->retires && worker->control != NULL)
+        ipc_send(worker->control, IPC_LOAD, &load, sizeof load, -1);
+    worker->retires = true;
+}
+
 static void
 worker_terminated(evutil_socket_t signal_number, short events, void *context)
 {
     (void)signal_number;
     (void)events; /* one signal is registered */
-    worker_drain(context, WORKER_DRAIN_MS);
+    worker_retire(context);
 }
 
 static bool
@@ -254,10 +268,9 @@ worker_give_memory_back(struct worker *worker)
 static void
 worker_watch_memory(struct worker *worker)
 {
-    struct ipc_load load = {.clients = worker->clients, .retires = 1};
     uint64_t octets;
 
-    if (worker->draining || worker->control == NULL
+    if (worker->draining || worker->retires
         || worker->now_ms < worker->memory_seen_ms + WORKER_MEMORY_MS)
         return;
     worker->memory_seen_ms = worker->now_ms;
@@ -267,8 +280,7 @@ worker_watch_memory(struct worker *worker)
     warn("has %" PRIu64 " octets of memory, more than worker_memory_octets, "
          "and makes room for another process clients=%u",
          octets, worker->clients);
-    ipc_send(worker->control, IPC_LOAD, &load, sizeof load, -1);
-    worker_drain(worker, WORKER_DRAIN_MS);
+    worker_retire(worker);
 }
 
 static void

@@ -73,7 +73,7 @@ struct worker {
     struct tls_tickets tickets;
     struct ipc *control;      /* NULL: the master has gone */
     struct event *tick;       /* each second */
-    struct event *terminated; /* SIGTERM: as IPC_DRAIN */
+    struct event *terminated; /* SIGTERM: it retires */
     struct event *opening;    /* while the store is not there yet */
     struct session_list sessions;
     struct session_list ready; /* have something to do */
@@ -85,6 +85,7 @@ struct worker {
     size_t submitted_octets;
     bool feeders_wait; /* some session waits for submitted_octets to fall */
     uint64_t memory_seen_ms;
+    bool retires; /* has asked the master to be replaced */
     bool draining;
     uint64_t drain_until_ms;
 };

@@ -9,7 +9,7 @@ import pytest
 
 from support.load import Load
 from support.nntp import post
-from support.tls import Certificate
+from support.tls import Certificate, certificate_put
 from support.wait import wait_until
 
 
@@ -150,16 +150,6 @@ def test_a_session_has_the_new_rights_at_its_next_command(own):
                    "the end of the right to read the group")
         assert client.command("GROUP local.test").startswith("411 ")
         assert client.command("POST").startswith("440 ")
-
-
-def certificate_put(text, certificate):
-    """In place of the server's, owner and mode as they were."""
-    for key, source in (("tlscertfile", certificate.file),
-                        ("tlskeyfile", certificate.key)):
-        with open(source, "rb") as new, open(
-                re.search(rf'^{key} = "(.*)"', text, re.M)[1], "r+b") as old:
-            old.truncate()
-            old.write(new.read())
 
 
 def certificate_shown(server):

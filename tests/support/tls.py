@@ -1,5 +1,6 @@
 """TLS for tests: contexts of clients, certificates made by openssl."""
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -67,3 +68,14 @@ class Certificate:
             " | openssl pkey -pubin -outform DER | sha256sum",
             shell=True, capture_output=True, text=True, timeout=60, check=True)
         return "spki-sha256:" + done.stdout.split()[0]
+
+
+def certificate_put(text, certificate):
+    """In place of the one that this text of a renews.conf names, owner and
+    mode as they were."""
+    for key, source in (("tlscertfile", certificate.file),
+                        ("tlskeyfile", certificate.key)):
+        with open(source, "rb") as new, open(
+                re.search(rf'^{key} = "(.*)"', text, re.M)[1], "r+b") as old:
+            old.truncate()
+            old.write(new.read())
