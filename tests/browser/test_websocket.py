@@ -484,13 +484,11 @@ def node_modules(tmp_path_factory):
     place = tmp_path_factory.mktemp("node")
     for name in ("package.json", "package-lock.json", "ws_client.mjs"):
         shutil.copy(os.path.join(HERE, name), place)
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not there")
     done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit"],
                           cwd=place, capture_output=True, text=True,
                           timeout=300)
     if done.returncode != 0:
-        pytest.skip("npm ci: no registry: " + done.stderr.strip()[-200:])
+        pytest.fail("npm ci: " + done.stderr.strip()[-500:])
     return place
 
 

@@ -80,6 +80,6 @@ def pytest_generate_tests(metafunc):
 def door(request):
     for program in getattr(request.module, "PROGRAMS", []):
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is not there")
+            pytest.fail(f"{program} is not there: build-aux/packages has it")
     server = request.getfixturevalue(SERVERS[request.param])
     return Door(request.param, server)

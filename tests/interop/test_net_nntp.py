@@ -44,7 +44,6 @@ $news->quit;
 """
 
 
-@pytest.mark.skipif(shutil.which("perl") is None, reason="perl is not there")
 def test_net_nntp(server, client):
     for number in (1, 2, 3):
         name = f"<perl-{number}@example.com>"
@@ -83,7 +82,6 @@ $news->quit;
 """
 
 
-@pytest.mark.skipif(shutil.which("perl") is None, reason="perl is not there")
 def test_it_logs_in(start_server):
     server = start_server("--group", "local.test", "--anonymous", "none",
                           "--user", "alice:geheim")

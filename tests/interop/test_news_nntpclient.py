@@ -1,7 +1,4 @@
 """Perl's News::NNTPClient: a parser of its own (INTEROP row 11)."""
-import subprocess
-
-import pytest
 
 from support.door import COUNT, name_of, run
 
@@ -32,13 +29,6 @@ $news->group('local.none');
 print "none ", $news->code, "\n";
 $news->quit;
 """
-
-
-@pytest.fixture(autouse=True)
-def there():
-    if subprocess.run(["perl", "-MNews::NNTPClient", "-e", "1"],
-                      capture_output=True).returncode != 0:
-        pytest.skip("News::NNTPClient is not there")
 
 
 def test_it_reads_and_posts(door, tmp_path):

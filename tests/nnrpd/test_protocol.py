@@ -77,7 +77,7 @@ def mutants():
     """A build whose nnrpd has the answer wrong that RENEWS_MUTANT names."""
     made = os.path.join(build(), "tests", "protocol", "nnrpd")
     if not os.path.exists(made):
-        pytest.skip("no build/strict/tests/protocol/nnrpd: make mutants")
+        pytest.fail("no build/strict/tests/protocol/nnrpd: make mutants")
     with open_directory() as directory:
         for path in ("innd/innd", "feeder/feeder", "wsbridge/wsbridge",
                      "ctlinnd/ctlinnd", "expire/newsimport", "nnrpd/nnrpd"):

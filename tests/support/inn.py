@@ -20,7 +20,7 @@ def inn_fetch():
     fetched = subprocess.run([SCRIPT, "fetch", "--root", ROOT],
                              capture_output=True, text=True, timeout=300)
     if fetched.returncode != 0:
-        pytest.skip("no INN: " + fetched.stderr.strip()[-200:])
+        pytest.fail("no INN: " + fetched.stderr.strip()[-500:])
 
 
 class Inn:
