@@ -30,10 +30,9 @@
 #include "lib/progress.h"
 #include "lib/wire.h"
 #include "storage/active.h"
-#include "storage/submission.h"
+#include "storage/relay.h"
 
 enum {
-    SECONDS_PER_DAY = 24 * 60 * 60,
     STATE_INTERVAL_MS = 2000,
     ESTIMATE_INTERVAL = 256, /* articles between two guesses at the total */
 };
@@ -302,29 +301,27 @@ article_name(struct import *import)
 static int
 article_import(struct import *import, struct buffer *why)
 {
-    const struct article_rules rules = {
-        .pathhost = import->config->pathhost,
-        .now = time(NULL),
-        .cutoff_seconds =
-            import->old ? 0 : import->config->artcutoff * SECONDS_PER_DAY,
-        .size_octets_max = (size_t)import->config->maxartsize,
+    const struct relay relay = {
+        .config = import->config,
+        .active = target_active(import->target),
+        .any_age = import->old,
     };
     struct article article = {.octets = NULL};
     struct buffer payload = BUFFER_EMPTY;
     int result;
 
     if (article_read(import, &article, why) < 0
-        || article_check_relayed(&article, &rules, why) < 0) {
+        || relay_check(&relay, &article, import->wire.used, why) < 0) {
         summary_refused(&import->summary, article_name(import),
                         buffer_text(why));
         return 0;
     }
     if (import->create && groups_create(import, &article, why) < 0)
         return -1;
-    if (submission_build(&payload, &article, target_active(import->target),
-                         rules.pathhost, true, 0,
-                         flight_cookie(&import->flight), why)
-        < 0) {
+    if (relay_check_site(relay.config, relay.active, &article, why) < 0
+        || relay_build(&relay, &article, flight_cookie(&import->flight),
+                       &payload, why)
+               < 0) {
         summary_refused(&import->summary, article_name(import),
                         buffer_text(why));
         buffer_free(&payload);

@@ -6,11 +6,9 @@
 #include <event2/buffer.h>
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "feeder/backlog.h"
 #include "feeder/connection.h"
@@ -26,9 +24,9 @@
 #include "lib/wildmat.h"
 #include "lib/wire.h"
 #include "storage/active.h"
-#include "storage/submission.h"
+#include "storage/relay.h"
 
-enum { SAVE_MS = 1000, DAY_SECONDS = 24 * 60 * 60 };
+enum { SAVE_MS = 1000 };
 
 enum visit { VISIT_NONE, VISIT_MODE, VISIT_GROUP, VISIT_ARTICLES, VISIT_QUIT };
 
@@ -224,15 +222,14 @@ submission_make(struct pull *pull, const struct buffer *wire, unsigned faults,
 {
     const struct feeder *feeder = pull->feeder;
     const struct config *config = feeder->config;
-    const struct article_rules rules = {
-        .pathhost = config->pathhost,
-        .now = time(NULL),
-        .cutoff_seconds = config->artcutoff * DAY_SECONDS,
-        .size_octets_max = (size_t)config->maxartsize,
+    const struct relay relay = {
+        .config = config,
+        .active = feeder->active,
+        .peer = feeder->peer,
+        .peer_number = (uint32_t)(feeder->peer - config->peers) + 1,
+        .address = feeder->peer->host,
     };
-    uint32_t peer = (uint32_t)(feeder->peer - config->peers) + 1;
     struct article article;
-    unsigned flags = 0;
 
     if (wire == NULL)
         return why_set(why, "it is longer than %" PRId64 " octets",
@@ -240,20 +237,10 @@ submission_make(struct pull *pull, const struct buffer *wire, unsigned faults,
     if (faults != 0)
         return why_set(why, "%s", wire_fault_text(faults));
     if (article_parse(&article, wire->data, wire->used, why) < 0
-        || article_check_relayed(&article, &rules, why) < 0
-        || article_check_distribution(&article, config->acceptdistributions,
-                                      why)
-               < 0)
+        || relay_check(&relay, &article, wire->used, why) < 0
+        || relay_check_site(config, feeder->active, &article, why) < 0)
         return -1;
-    if (article.fields[FIELD_APPROVED].octets != NULL)
-        flags |= SUBMISSION_APPROVED;
-    if (submission_build(payload, &article, feeder->active, config->pathhost,
-                         true, flags, 0, why)
-        < 0)
-        return -1;
-    memcpy(payload->data + offsetof(struct submission, peer), &peer,
-           sizeof(peer));
-    return 0;
+    return relay_build(&relay, &article, 0, payload, why);
 }
 
 static void

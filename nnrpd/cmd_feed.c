@@ -19,6 +19,7 @@
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
 #include "storage/active.h"
+#include "storage/relay.h"
 
 static const char later[] = "Article cannot be stored at present";
 
@@ -218,7 +219,7 @@ cmd_takethis(struct session *session, const struct arguments *arguments)
         return;
     }
     receive = receive_begin(
-        session, id, incoming_octets_max(session->worker->config->maxartsize),
+        session, id, relay_octets_max(session->worker->config->maxartsize),
         takethis_received);
     receive->reply = pending_add(session, id, &hash, true);
 }
@@ -316,9 +317,9 @@ static void
 ihave_send_it(struct session *session, const char *id)
 {
     session_reply(session, "335 Send it");
-    (void)receive_begin(
-        session, id, incoming_octets_max(session->worker->config->maxartsize),
-        ihave_received); /* the session owns it */
+    (void)receive_begin(session, id,
+                        relay_octets_max(session->worker->config->maxartsize),
+                        ihave_received); /* the session owns it */
 }
 
 static void

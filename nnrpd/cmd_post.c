@@ -20,6 +20,8 @@
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
 #include "storage/active.h"
+#include "storage/relay.h"
+#include "storage/submission.h"
 
 /* Refused posts with a line of their own in the log, in a session; further
    ones are counted in its last line. */
@@ -150,7 +152,9 @@ post_build(struct session *session, const struct receive *receive,
            struct buffer *payload, char **id_r, struct buffer *why)
 {
     struct worker *worker = session->worker;
-    struct article_rules rules = incoming_rules(session, receive->octets_max);
+    const struct config *config = worker->config;
+    const struct article_rules rules =
+        relay_rules(config, receive->octets_max);
     struct own_fields own = {0};
     struct article proto, article;
     struct buffer wire = BUFFER_EMPTY;
@@ -160,9 +164,9 @@ post_build(struct session *session, const struct receive *receive,
     usage_charge(session, LIMIT_OCTETS, receive->octets.used);
     if (article_parse(&proto, receive->octets.data, receive->octets.used, why)
             < 0
-        || incoming_check_size(session, &proto, receive->octets.used, why) < 0
+        || relay_check_size(config, &proto, receive->octets.used, why) < 0
         || post_check_access(session, &proto, why) < 0
-        || incoming_check_site(session, &proto, why) < 0
+        || relay_check_site(config, worker->active, &proto, why) < 0
         || post_check_moderated(session, &proto, why) < 0)
         goto out;
     own_fields_make(&own, session, &proto, receive->id);
@@ -174,7 +178,7 @@ post_build(struct session *session, const struct receive *receive,
     *id_r = xmemdup(article.fields[FIELD_MESSAGE_ID].octets,
                     article.fields[FIELD_MESSAGE_ID].length);
     status = submission_build(payload, &article, worker->active,
-                              worker->config->pathhost, false, flags, 0, why);
+                              config->pathhost, false, flags, 0, why);
 out:
     buffer_free(&wire);
     own_fields_free(&own);
@@ -208,7 +212,7 @@ post_octets_max(const struct session *session)
 {
     int64_t own = session->access.localmaxartsize;
 
-    return incoming_octets_max(
+    return relay_octets_max(
         own > 0 ? own : session->worker->config->localmaxartsize);
 }
 

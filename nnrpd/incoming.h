@@ -7,32 +7,12 @@
 #ifndef NNRPD_INCOMING_H
 #define NNRPD_INCOMING_H
 
-#include <stddef.h>
-
 #include "lib/ipc.h"
 
-struct article;
-struct article_rules;
 struct buffer;
 struct receive;
 struct session;
 struct writer_answer;
-
-/* The bounds for an article of so many octets at most. */
-struct article_rules incoming_rules(const struct session *session,
-                                    size_t octets_max);
-/* maxartsize or localmaxartsize, and never over the hard limit. */
-size_t incoming_octets_max(int64_t configured);
-
-/* Do its newsgroups take an article of so many octets?  -1 with why. */
-int incoming_check_size(const struct session *session,
-                        const struct article *article, size_t octets,
-                        struct buffer *why);
-
-/* The site's rules that hold for every article: distributions, names in Path,
-   newsgroups that are not here.  0, or -1 with the text of the refusal. */
-int incoming_check_site(const struct session *session,
-                        const struct article *article, struct buffer *why);
 
 /*
  * A relayed article: it must be the one that was offered, acceptable, and of

@@ -385,3 +385,35 @@ def test_two_at_once_on_a_stopped_store_do_not_hurt_each_other(
     server.start()
     with server.connect() as client:
         assert client.command("GROUP local.test").split()[1] == "300"
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_the_sites_rules_hold_for_what_is_imported(start_server, running):
+    server = start_server("--name", "news.example", "--group", "local.test",
+                          "--group", "junk", conf=[
+                              'pathcluster = "all.example"',
+                              'pathalias = "alias.example"',
+                              'exclude = {"spam.example"}',
+                              'groupmaxartsize = {"local.test:2000"}',
+                              "wanttrash = true"])
+    good = text()
+    batch = b"".join(
+        b"#! rnews %d\n%s" % (len(one), one) for one in (
+            good, text(Path="spam.example!not-for-mail"),
+            text(body=b"A line.\n" * 500), text(group="nowhere.at.all")))
+    if not running:
+        server.stop()
+    with tempfile.TemporaryFile() as file:
+        file.write(batch)
+        file.seek(0)
+        done = server.newsimport("--old", "-", stdin=file)
+    assert done.returncode == 65, done.stderr
+    found = summary(done)
+    assert (found["stored"], found["refused"]) == (2, 2), done.stdout
+    if not running:
+        server.start()
+    with server.connect() as client:
+        assert client.command("GROUP junk").startswith("211 1 1 1 ")
+        _, lines = client.long(f"ARTICLE {name_of(good)}")
+        assert Parsed(lines)["Path"] == (
+            "all.example!news.example!alias.example!peer.invalid!not-for-mail")

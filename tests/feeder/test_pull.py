@@ -178,3 +178,27 @@ def test_bad_articles_are_passed_over_and_good_ones_taken(start_puller, source):
     server = start_puller()
     wait_until(lambda: "pulled stored=2 refused=3" in server.log(), 20)
     assert stored(server) == [source.numbered[number][0] for number in (1, 5)]
+
+
+def test_the_sites_rules_hold_for_what_is_pulled(start_server):
+    b = start_server("--name", "b.example", "--group", "local.test",
+                     "--group", "local.there", "--peer", "127.0.0.1")
+    a = start_server("--name", "a.example", "--group", "local.test", conf=[
+        peer_conf("b.example", b.port, 'push = "!*"', 'pull = "local.*"',
+                  "pullinterval = 1"),
+        'pathcluster = "all.example"', 'pathalias = "alias.example"',
+        "pathdiagnostics = true", "verifygroups = true",
+        'exclude = {"spam.example"}', 'groupmaxartsize = {"local.test:2000"}'])
+    refused = {
+        "<spam@example.com>": {"path": "spam.example!not-for-mail"},
+        "<far@example.com>": {"group": "local.test,local.there"},
+        "<long@example.com>": {"body": b"A line.\n" * 500},
+    }
+    give(b, [(name, article(message_id=name, **fields))
+             for name, fields in refused.items()] + made(1))
+    wait_until(lambda: "pulled stored=1 refused=3" in a.log(), 20)
+    good, = stored(a)
+    assert good not in refused
+    with a.connect() as client:
+        assert fetch(client, good)["Path"].startswith(
+            "all.example!a.example!alias.example!!b.example!peer.")
