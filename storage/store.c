@@ -16,6 +16,7 @@
 #include "lib/memory.h"
 #include "lib/newsgroup.h"
 #include "storage/active.h"
+#include "storage/store_early.h"
 
 enum {
     SECONDS_PER_DAY = 86400,
@@ -89,7 +90,6 @@ store_new(const struct config *config, struct active *active)
     store->event_fd = -1;
     store_reconfigure(store, config);
     store_pending_open(&store->pending);
-    store->early = early_new();
     init_threads(store);
     return store;
 }
@@ -130,6 +130,7 @@ begin(struct store *store, struct buffer *why)
         return -1;
     store->sequence = next - 1;
     store->arrival = spool_last_arrival(store->spool);
+    store->early = early_open(store->pathspool, store_now(store));
     /* Should the first flush fail, the next writer must know that it did. */
     spool_durable(store->spool, &segment, &end);
     active_set_durable(store->active, segment, end, store->sequence);
@@ -157,7 +158,7 @@ store_free(struct store **store)
     for (uint32_t i = 0; i < old->group_count; i++)
         group_free(&old->groups[i]);
     free(old->groups);
-    early_free(&old->early);
+    early_close(&old->early);
     store_pending_close(&old->pending);
     waiters_free(old->later);
     if (old->event_fd >= 0)

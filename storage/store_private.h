@@ -399,8 +399,6 @@ enum removal_answer removal_find(struct store *store,
 /* Did an article that may remove this one come before it? */
 bool removal_was_early(struct store *store,
                        const struct submission_view *view);
-struct early_table *early_new(void);
-void early_free(struct early_table **table);
 
 /* store_mend.c: what the index thread does with a CHANGE_MEND, in a
    transaction of its own. */

@@ -7,97 +7,12 @@
  */
 #include "storage/store_private.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/article.h"
 #include "lib/log.h"
-#include "lib/memory.h"
 #include "storage/spool_reader.h"
-
-/* --- removals that came before what they remove --- */
-
-enum {
-    EARLY_MAX = 4096, /* then the oldest is forgotten */
-    EARLY_CHAINS = 1024,
-    EARLY_KEYS_OCTETS_MAX = 1024,
-    EARLY_SECONDS = 3 * 24 * 3600,
-};
-
-struct early {
-    TAILQ_ENTRY(early) age;
-    LIST_ENTRY(early) chain;
-    struct message_hash hash; /* of the article that has not come */
-    int64_t until;
-    char *keys;
-};
-
-TAILQ_HEAD(early_list, early);
-LIST_HEAD(early_chain, early);
-
-struct early_table {
-    struct early_list list; /* the oldest first */
-    struct early_chain chains[EARLY_CHAINS];
-    size_t count;
-};
-
-struct early_table *
-early_new(void)
-{
-    struct early_table *table = xcalloc(1, sizeof(*table));
-
-    TAILQ_INIT(&table->list);
-    return table;
-}
-
-static void
-early_drop(struct early_table *table, struct early *early)
-{
-    TAILQ_REMOVE(&table->list, early, age);
-    LIST_REMOVE(early, chain);
-    table->count--;
-    free(early->keys);
-    free(early);
-}
-
-void
-early_free(struct early_table **table)
-{
-    while (!TAILQ_EMPTY(&(*table)->list))
-        early_drop(*table, TAILQ_FIRST(&(*table)->list));
-    free(*table);
-    *table = NULL;
-}
-
-static struct early_chain *
-early_chain(struct early_table *table, const struct message_hash *hash)
-{
-    uint64_t bits;
-
-    memcpy(&bits, hash, sizeof(bits));
-    return &table->chains[bits % EARLY_CHAINS];
-}
-
-/* Several may speak of one article, each with keys of its own. */
-static void
-early_add(struct store *store, const struct message_hash *hash,
-          const char *keys)
-{
-    struct early_table *table = store->early;
-    struct early *early;
-
-    if (strlen(keys) > EARLY_KEYS_OCTETS_MAX)
-        return;
-    if (table->count == EARLY_MAX)
-        early_drop(table, TAILQ_FIRST(&table->list));
-    early = xcalloc(1, sizeof(*early));
-    early->hash = *hash;
-    early->until = store_now(store) + EARLY_SECONDS;
-    early->keys = xstrdup(keys);
-    TAILQ_INSERT_TAIL(&table->list, early, age);
-    LIST_INSERT_HEAD(early_chain(table, hash), early, chain);
-    table->count++;
-}
+#include "storage/store_early.h"
 
 /* The locks or keys in an article's head. */
 static void
@@ -110,33 +25,37 @@ head_elements(const char *head, size_t octets, enum field field,
         canlock_append_field(list, &value);
 }
 
+/* --- removals that came before what they remove --- */
+
+/* Of the article that comes: its locks are looked for when they are needed. */
+struct early_question {
+    enum canlock_policy docancels;
+    const struct submission_view *view;
+    struct buffer locks;
+};
+
+static bool
+keys_allow(void *context, const char *keys)
+{
+    struct early_question *question = context;
+
+    if (question->locks.used == 0)
+        head_elements(question->view->article,
+                      question->view->head.xref_offset, FIELD_CANCEL_LOCK,
+                      &question->locks);
+    return canlock_allows(question->docancels, keys,
+                          buffer_text(&question->locks));
+}
+
 bool
 removal_was_early(struct store *store, const struct submission_view *view)
 {
-    struct early_table *table = store->early;
-    const struct message_hash *hash = &view->head.hash;
-    struct buffer locks = BUFFER_EMPTY;
-    struct early *early, *next;
-    bool refused = false;
+    struct early_question question = {.docancels = store->docancels,
+                                      .view = view};
+    bool refused = early_find(store->early, &view->head.hash, store_now(store),
+                              keys_allow, &question);
 
-    if (table->count == 0)
-        return false;
-    for (early = LIST_FIRST(early_chain(table, hash));
-         early != NULL && !refused; early = next) {
-        next = LIST_NEXT(early, chain);
-        if (memcmp(&early->hash, hash, sizeof(*hash)) != 0)
-            continue;
-        if (early->until < store_now(store)) {
-            early_drop(table, early);
-            continue;
-        }
-        if (locks.used == 0)
-            head_elements(view->article, view->head.xref_offset,
-                          FIELD_CANCEL_LOCK, &locks);
-        refused =
-            canlock_allows(store->docancels, early->keys, buffer_text(&locks));
-    }
-    buffer_free(&locks);
+    buffer_free(&question.locks);
     return refused;
 }
 
@@ -194,7 +113,8 @@ removal_find(struct store *store, const struct submission_view *view,
     head_elements(view->article, view->head.xref_offset, FIELD_CANCEL_KEY,
                   &keys);
     if (found == 0)
-        early_add(store, &change->hash, buffer_text(&keys));
+        early_add(store->early, &change->hash, buffer_text(&keys),
+                  store_now(store));
     else if (entry.fate == HISTORY_STORED
              && may_remove(store, &entry, buffer_text(&keys), change))
         answer = REMOVAL_NOW;

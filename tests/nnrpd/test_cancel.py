@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 
 import pytest
 
@@ -164,10 +165,14 @@ def test_a_cancel_from_a_feed_needs_the_key_too(client):
     assert not is_there(client, "<fed-1@x.example>")
 
 
-def test_a_cancel_that_comes_first_keeps_the_article_away(client):
+def test_a_cancel_that_comes_first_keeps_the_article_away(server, client):
     assert feed(client, "<early-c@x.example>", **{
         "Control": "cancel <early@x.example>", "Cancel-Key": KEY}
         ).startswith("239 ")
+    # Whatever becomes of the writer meanwhile.
+    writer = server.writer()
+    os.kill(writer, signal.SIGKILL)
+    wait_until(lambda: server.writer() != writer, 10, "another writer")
     assert feed(client, "<early@x.example>", **{"Cancel-Lock": LOCK}
                 ).startswith("439 ")
     # The history knows soon; until then it is on its way (431).

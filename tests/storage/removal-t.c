@@ -1,6 +1,9 @@
 #include "tests/storage/store_world.h"
 
+#include <sys/stat.h>
+
 #include "lib/canlock.h"
+#include "storage/store_early.h"
 
 /* Articles that remove others, and posts that a moderator must see first. */
 
@@ -254,16 +257,60 @@ test_a_cancel_that_came_first_counts_when_its_key_fits(void **state)
         STORE_REFUSED);
 }
 
+static char *
+early_path(const struct world *world)
+{
+    return xasprintf("%s/early-removals", world->config->pathspool);
+}
+
+static void
+test_an_early_cancel_outlasts_its_writer(void **state)
+{
+    struct world *world = *state;
+    char *path = early_path(world);
+    struct outcome outcome;
+    FILE *file;
+
+    (void)submit_with(world, "<c0@x>",
+                      removal_fields("Control: cancel ", "<t0@x>", "ada"));
+    (void)submit_with(world, "<c1@x>",
+                      removal_fields("Control: cancel ", "<t1@x>", "ada"));
+    world_reopen(world);
+    (void)submit_with(world, "<c2@x>",
+                      removal_fields("Supersedes: ", "<t2@x>", "ada"));
+    /* A writer that was cut short has left a torn end: what is before it
+       counts, and so does what comes behind it. */
+    world_close(world);
+    file = fopen(path, "a");
+    assert_non_null(file);
+    assert_true(fwrite("\1\2\3\4 torn", 1, 9, file) == 9);
+    assert_int_equal(fclose(file), 0);
+    world_open(world);
+    (void)submit_with(world, "<c3@x>",
+                      removal_fields("Control: cancel ", "<t3@x>", "ada"));
+    world_reopen(world);
+    for (int i = 0; i < 4; i++) {
+        char target[32];
+
+        snprintf(target, sizeof(target), "<t%d@x>", i);
+        outcome = submit_with(world, target, lock_field("ada", target));
+        assert_int_equal(outcome.outcome, STORE_REFUSED);
+    }
+    free(path);
+}
+
 static void
 test_early_cancels_are_bounded(void **state)
 {
     struct world *world = *state;
     struct outcome outcomes[64];
+    struct stat status;
     size_t sent = 0;
+    char *path;
 
     (void)submit_with(world, "<first-c@x>",
                       removal_fields("Control: cancel ", "<first@x>", "ada"));
-    for (int round = 0; round < 5000 / 50; round++) {
+    for (int round = 0; round < 10000 / 50; round++) {
         for (int i = 0; i < 50; i++, sent++) {
             char target[32], id[32];
 
@@ -274,6 +321,11 @@ test_early_cancels_are_bounded(void **state)
         }
         world_drain(world);
     }
+    path = early_path(world);
+    assert_int_equal(stat(path, &status), 0);
+    assert_true(status.st_size < 2 * EARLY_MAX * 150);
+    free(path);
+    world_reopen(world);
     /* The oldest was forgotten; what is left is not. */
     assert_int_equal(
         submit_with(world, "<first@x>", lock_field("ada", "<first@x>"))
@@ -393,6 +445,7 @@ main(void)
         PROMISE(test_it_waits_for_what_is_on_its_way, setup),
         PROMISE(test_one_that_names_itself_removes_nothing, setup),
         PROMISE(test_a_cancel_that_came_first_counts_when_its_key_fits, setup),
+        PROMISE(test_an_early_cancel_outlasts_its_writer, setup),
         PROMISE(test_early_cancels_are_bounded, setup),
         PROMISE(test_auth_lets_what_has_no_lock_go, setup_auth),
         PROMISE(test_none_removes_nothing, setup_none),
