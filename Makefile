@@ -69,7 +69,8 @@ PROGRAMS = $(addprefix $(B)/,$(SBIN_PROGRAMS) $(LIBEXEC_PROGRAMS))
 
 UNIT_TESTS   = $(patsubst %.c,$(B)/%,$(wildcard tests/*/*-t.c))
 FUZZ_TARGETS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*-fuzz.c))
-BENCH_SOURCES = $(filter-out %/newssink.c %/hotpaths.c,$(wildcard tests/bench/*.c))
+NEWSLOAD_SOURCES = $(addprefix tests/bench/,newsload.c engine.c \
+    carrier.c rows.c articles.c)
 SHIMS = $(patsubst %.c,$(B)/%.so,$(wildcard tests/fault/*-shim.c))
 
 .PHONY: all run check check-long bench install clean distclean format lint \
@@ -182,11 +183,11 @@ $(B)/tests/fault/%.so: tests/fault/%.c config.h
 	$(QUIET_LD)$(CC) -std=gnu11 -include config.h $(WARNINGS) -O2 -fPIC -shared \
 	    -o $@ $< -ldl
 
-$(B)/tests/bench/newsload: $(call objects,$(BENCH_SOURCES)) $(B)/lib.a
+$(B)/tests/bench/newsload: $(call objects,$(NEWSLOAD_SOURCES)) $(B)/lib.a
 	@mkdir -p $(@D)
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS)
 
-$(B)/tests/bench/newssink: $(B)/tests/bench/newssink.o $(B)/lib.a
+$(B)/tests/bench/newssink $(B)/tests/bench/newgroups: %: %.o $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(B)/tests/bench/hotpaths: $(B)/tests/bench/hotpaths.o \
@@ -213,7 +214,7 @@ mutants: $(B)/tests/protocol/nnrpd
 
 units: $(UNIT_TESTS)
 shims: $(SHIMS)
-bench-tools: $(addprefix $(B)/tests/bench/,newsload newssink hotpaths)
+bench-tools: $(addprefix $(B)/tests/bench/,newsload newssink newgroups hotpaths)
 
 # --- running and testing
 

@@ -21,6 +21,7 @@
 #include "lib/shared.h"
 #include "nnrpd/finder.h"
 #include "nnrpd/packed.h"
+#include "nnrpd/ready_list.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
@@ -116,6 +117,7 @@ worker_begin(void)
     worker.writer = writer_link_new(&worker);
     worker.finder = finder_new(&worker);
     worker.packed = packed_new(worker.active);
+    worker.ready_lists = ready_lists_new(worker.active);
     worker.spool = spool_reader_new(world.config->pathspool, worker.base);
     worker.overview = overview_reader_open(
         world.config->overview, world.config->pathoverview, world.active,

@@ -87,12 +87,17 @@ class Renews(Server):
         self.tls_port = port_free()
         self.environment = dict(os.environ, RENEWS_BUILD=str(BUILD),
                                 **(environment or {}))
+        self.master = None  # of start_again()
         self.dir.mkdir(parents=True)
         self.serve("start", "--port", self.port, "--tls-port", self.tls_port,
-                   "--groups-file", groups, "--peer", "127.0.0.1",
+                   "--peer", "127.0.0.1",
                    "--conf", "artcutoff = 0", "--conf", "maxartsize = 16000000",
                    "--conf", "maxconnections = 20000",
                    "--conf", "maxconnections_per_address = 20000", *more)
+        with open(groups) as names:
+            subprocess.run([BUILD / "tests/bench/newgroups",
+                            self.dir / "run/control"], stdin=names,
+                           check=True)
 
     def serve(self, verb, *arguments):
         return subprocess.run(
@@ -101,7 +106,8 @@ class Renews(Server):
             text=True, env=self.environment).stdout
 
     def pids(self):
-        master = int(self.serve("pids").split()[0])
+        master = self.master.pid if self.master is not None \
+            else int(self.serve("pids").split()[0])
         return [master] + [pid for pid, parent in process_parents().items()
                            if parent == master]
 
@@ -113,16 +119,20 @@ class Renews(Server):
 
     def start_again(self):
         """Seconds from the program's start to a greeting."""
-        self.serve("stop")
+        self.stop()
         before = time.monotonic()
         with open(self.dir / "again.log", "wb") as log:
-            self.again = subprocess.Popen(
+            self.master = subprocess.Popen(
                 [BUILD / "innd/innd", "-f", "-c", self.dir / "renews.conf"],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         greeting_wait(self.port)
         return time.monotonic() - before
 
     def stop(self):
+        if self.master is not None:
+            self.master.terminate()
+            self.master.wait(START_SECONDS)
+            self.master = None
         self.serve("stop")
 
 
@@ -133,10 +143,14 @@ class Inn(Server):
         self.dir, self.port = where / self.name, port_free()
         self.more = more
         self.environment = dict(os.environ, **(environment or {}))
-        self.tool("start", "--root", INN_ROOT, "--port", self.port,
-                  "--groups-file", groups, "--name", "inn.example", *more)
-        self.tls_port = port_free()
-        self.tool("tls", "--root", INN_ROOT, "--port", self.tls_port)
+        try:
+            self.tool("start", "--root", INN_ROOT, "--port", self.port,
+                      "--groups-file", groups, "--name", "inn.example", *more)
+            self.tls_port = port_free()
+            self.tool("tls", "--root", INN_ROOT, "--port", self.tls_port)
+        except subprocess.CalledProcessError:
+            self.stop()
+            raise
 
     def tool(self, verb, *arguments):
         return subprocess.run(
