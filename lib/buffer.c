@@ -64,6 +64,24 @@ buffer_append_char(struct buffer *buffer, char octet)
 }
 
 void
+buffer_append_number(struct buffer *buffer, uint64_t number,
+                     unsigned digits_min)
+{
+    char digits[32];
+    char *end = digits + sizeof digits;
+    char *first = end;
+
+    assert(digits_min <= sizeof digits);
+    while (number > 0 || first == end) {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    }
+    while (end - first < (ptrdiff_t)digits_min)
+        *--first = '0';
+    buffer_append(buffer, first, (size_t)(end - first));
+}
+
+void
 buffer_append_format(struct buffer *buffer, const char *format, ...)
 {
     va_list args;

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buffer {
     char *data;  /* owned; NULL while nothing was ever put in */
@@ -35,6 +36,9 @@ char *buffer_reserve(struct buffer *buffer, size_t octets);
 void buffer_append(struct buffer *buffer, const void *octets, size_t length);
 void buffer_append_text(struct buffer *buffer, const char *text);
 void buffer_append_char(struct buffer *buffer, char octet);
+/* A decimal number, with zeroes in front of it up to so many digits. */
+void buffer_append_number(struct buffer *buffer, uint64_t number,
+                          unsigned digits_min);
 void buffer_append_format(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void buffer_append_vformat(struct buffer *buffer, const char *format,

@@ -18,34 +18,66 @@
 #include "nnrpd/worker.h"
 #include "storage/active.h"
 
-void
-list_line_active(struct active *active, uint32_t group, struct buffer *text)
+/* An empty group begins behind its end. */
+static struct group_marks
+group_marks_shown(const struct active *active, uint32_t group)
 {
     struct group_marks marks = active_marks(active, group);
-    char flag = active_flag(active, group);
-    uint32_t alias = active_alias(active, group);
 
     if (marks.low == 0)
         marks.low = marks.high + 1;
-    buffer_append_format(text, "%s %010" PRIu64 " %010" PRIu64 " %c%s\r\n",
-                         active_name(active, group, NULL), marks.high,
-                         marks.low, flag,
-                         alias == 0 ? "" : active_name(active, alias, NULL));
+    return marks;
+}
+
+static void
+append_name(const struct active *active, uint32_t group, struct buffer *text)
+{
+    size_t octets;
+    const char *name = active_name(active, group, &octets);
+
+    buffer_append(text, name, octets);
+}
+
+static void
+append_flag(const struct active *active, uint32_t group, struct buffer *text)
+{
+    uint32_t alias = active_alias(active, group);
+
+    buffer_append_char(text, active_flag(active, group));
+    if (alias != 0)
+        append_name(active, alias, text);
+    buffer_append(text, "\r\n", 2);
+}
+
+/* The marks as INN's active file has them. */
+void
+list_line_active(struct active *active, uint32_t group, struct buffer *text)
+{
+    struct group_marks marks = group_marks_shown(active, group);
+
+    append_name(active, group, text);
+    buffer_append_char(text, ' ');
+    buffer_append_number(text, marks.high, 10);
+    buffer_append_char(text, ' ');
+    buffer_append_number(text, marks.low, 10);
+    buffer_append_char(text, ' ');
+    append_flag(active, group, text);
 }
 
 static void
 list_line_counts(struct active *active, uint32_t group, struct buffer *text)
 {
-    struct group_marks marks = active_marks(active, group);
-    char flag = active_flag(active, group);
-    uint32_t alias = active_alias(active, group);
+    struct group_marks marks = group_marks_shown(active, group);
 
-    if (marks.low == 0)
-        marks.low = marks.high + 1;
-    buffer_append_format(
-        text, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %c%s\r\n",
-        active_name(active, group, NULL), marks.high, marks.low, marks.count,
-        flag, alias == 0 ? "" : active_name(active, alias, NULL));
+    append_name(active, group, text);
+    buffer_append_char(text, ' ');
+    buffer_append_number(text, marks.high, 1);
+    buffer_append_char(text, ' ');
+    buffer_append_number(text, marks.low, 1);
+    buffer_append_char(text, ' ');
+    buffer_append_number(text, marks.count, 1);
+    buffer_append_char(text, ' ');
+    append_flag(active, group, text);
 }
 
 /* Text from an admin or a control message: it must not end the line early. */

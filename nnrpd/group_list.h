@@ -4,8 +4,10 @@
 #ifndef NNRPD_GROUP_LIST_H
 #define NNRPD_GROUP_LIST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+struct access;
 struct active;
 struct buffer;
 struct session;
@@ -16,6 +18,10 @@ typedef void group_line_func(struct active *active, uint32_t group,
 
 /* "name high low flag" */
 group_line_func list_line_active;
+
+/* Is there such a line at all for one who may read this? */
+bool group_list_names(const struct active *active, const struct access *access,
+                      uint32_t group);
 
 /*
  * Reply with first and the lines of all living groups that match wildmat

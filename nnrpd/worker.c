@@ -24,6 +24,7 @@
 #include "lib/tls_context.h"
 #include "nnrpd/finder.h"
 #include "nnrpd/packed.h"
+#include "nnrpd/ready_list.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
@@ -342,6 +343,7 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
     worker->writer = writer_link_new(worker);
     worker->finder = finder_new(worker);
     worker->packed = packed_new(worker->active);
+    worker->ready_lists = ready_lists_new(worker->active);
     worker->auth = login_link_new(worker->base, "auth");
     worker->control =
         ipc_new(worker->base, CHILD_CONTROL_FD, handlers,
@@ -424,6 +426,7 @@ worker_turn(struct worker *worker, bool wait)
     worker_run_sessions(worker);
     writer_link_turn_ended(worker->writer);
     packed_turn_ended(worker->packed);
+    ready_lists_turn_ended(worker->ready_lists);
     if (worker->overview != NULL)
         overview_reader_turn_ended(worker->overview);
     atomic_fetch_add_explicit(&worker->slot->loops, 1, memory_order_relaxed);
@@ -449,6 +452,7 @@ worker_close(struct worker *worker)
     event_free(worker->terminated);
     ipc_free(&worker->control);
     login_link_free(&worker->auth);
+    ready_lists_free(&worker->ready_lists);
     packed_free(&worker->packed);
     finder_free(&worker->finder);
     writer_link_free(&worker->writer);

@@ -32,6 +32,7 @@ struct ipc;
 struct login_link;
 struct overview_reader;
 struct packed;
+struct ready_lists;
 struct session;
 struct spool_reader;
 struct tls_context;
@@ -66,6 +67,7 @@ struct worker {
     struct overview_reader *overview; /* NULL until the store is there */
     struct spool_reader *spool;
     struct packed *packed;
+    struct ready_lists *ready_lists;
     struct writer_link *writer;
     struct finder *finder;
     struct login_link *auth;

@@ -17,7 +17,7 @@
 
 enum {
     ACTIVE_MAGIC = 0x43414e52, /* "RNAC" */
-    ACTIVE_VERSION = 1,
+    ACTIVE_VERSION = 2,
     /* Room for texts: three times what a group of Usenet takes, since a
        changed description leaves its old text behind. */
     HEAP_OCTETS_PER_GROUP = 512,
@@ -74,6 +74,7 @@ struct head {
     uint64_t bucket_count; /* a power of 2, at least twice groups_max */
     uint64_t slots;        /* offsets of the parts */
     uint64_t buckets;
+    uint64_t blocks;
     uint64_t known;
     uint64_t heap;
     /* Names come from outside too: without a secret somebody could prepare
@@ -82,7 +83,6 @@ struct head {
     _Atomic uint64_t heap_used; /* offset of the first free octet */
     _Atomic uint32_t count;     /* ids given out */
     uint32_t zero;
-    _Atomic uint64_t generation;
     _Atomic uint64_t published;
     _Atomic uint64_t committed;
     _Atomic uint64_t removals;
@@ -94,6 +94,7 @@ struct active {
     struct head *head;         /* the mapping */
     struct slot *slots;        /* of id - 1 */
     _Atomic uint32_t *buckets; /* ids; 0 ends a search */
+    _Atomic uint64_t *blocks;  /* odd while a group of it is changed */
     struct known *known;
     size_t octets;
 };
@@ -178,7 +179,10 @@ layout(size_t groups_max)
         head.bucket_count *= 2;
     head.slots = round_up(sizeof(struct head));
     head.buckets = round_up(head.slots + groups_max * sizeof(struct slot));
-    head.known = round_up(head.buckets + head.bucket_count * sizeof(uint32_t));
+    head.blocks =
+        round_up(head.buckets + head.bucket_count * sizeof(uint32_t));
+    head.known = round_up(
+        head.blocks + (groups_max / ACTIVE_BLOCK + 1) * sizeof(uint64_t));
     head.heap = round_up(head.known + KNOWN_ENTRIES * sizeof(struct known));
     head.octets = head.heap + heap_octets;
     return head;
@@ -202,6 +206,7 @@ active_attach(struct head *head)
     active->octets = head->octets;
     active->slots = (struct slot *)(base + head->slots);
     active->buckets = (_Atomic uint32_t *)(base + head->buckets);
+    active->blocks = (_Atomic uint64_t *)(base + head->blocks);
     active->known = (struct known *)(base + head->known);
     return active;
 }
@@ -427,10 +432,10 @@ active_origin(const struct active *active, uint32_t id, struct buffer *creator,
 }
 
 uint64_t
-active_generation(const struct active *active)
+active_block_changes(const struct active *active, uint32_t block)
 {
-    return atomic_load_explicit(&active->head->generation,
-                                memory_order_acquire);
+    assert(block <= active->head->groups_max / ACTIVE_BLOCK);
+    return atomic_load_explicit(&active->blocks[block], memory_order_acquire);
 }
 
 uint64_t
@@ -475,6 +480,28 @@ active_durable(const struct active *active, uint32_t *segment_r,
 }
 
 /* --- writing --- */
+
+/* What follows is stored with release, so whoever sees it sees this too; a
+   writer that died here has left the number odd. */
+static void
+block_begin(struct active *active, uint32_t id)
+{
+    _Atomic uint64_t *block = &active->blocks[active_block(id)];
+
+    atomic_store_explicit(
+        block, atomic_load_explicit(block, memory_order_relaxed) | 1,
+        memory_order_relaxed);
+}
+
+static void
+block_end(struct active *active, uint32_t id)
+{
+    _Atomic uint64_t *block = &active->blocks[active_block(id)];
+
+    atomic_store_explicit(
+        block, atomic_load_explicit(block, memory_order_relaxed) + 1,
+        memory_order_release);
+}
 
 /* Put text into *place unless it is there already.  -1: the heap is full. */
 static int
@@ -534,6 +561,22 @@ check_id(const struct active *active, uint32_t id, const char *name,
     return 0;
 }
 
+/* What follows is stored with release, so this is seen before it. */
+static void
+raise_published(struct active *active)
+{
+    atomic_fetch_add_explicit(&active->head->published, 1,
+                              memory_order_relaxed);
+}
+
+static void
+set_marks(struct active *active, uint32_t id, const struct group_marks *marks)
+{
+    raise_published(active);
+    latch_write(&active_slot(active, id)->marks,
+                (uint64_t[]){marks->low, marks->high, marks->count});
+}
+
 int
 active_set(struct active *active, uint32_t id, const char *name, size_t octets,
            char flag, uint32_t alias, int64_t created, const char *creator,
@@ -547,15 +590,18 @@ active_set(struct active *active, uint32_t id, const char *name, size_t octets,
         return -1;
     slot = active_slot(active, id);
     new = id == active_count(active) + 1;
+    block_begin(active, id);
     if (put_text(active, &slot->name, name, octets) < 0
         || put_text(active, &slot->creator, creator, strlen(creator)) < 0
         || put_text(active, &slot->description, description,
                     strlen(description))
-               < 0)
+               < 0) {
+        block_end(active, id);
         return why_set(why, "no room for the texts of group %s", name);
+    }
     atomic_store_explicit(&slot->created, created, memory_order_relaxed);
     if (new) {
-        active_set_marks(active, id, &(struct group_marks){1, 0, 0});
+        set_marks(active, id, &(struct group_marks){1, 0, 0});
         atomic_store_explicit(active_bucket(active, name, octets), id,
                               memory_order_release);
     }
@@ -564,25 +610,17 @@ active_set(struct active *active, uint32_t id, const char *name, size_t octets,
                           memory_order_release);
     if (new)
         atomic_store_explicit(&head->count, id, memory_order_release);
-    atomic_fetch_add(&head->generation, 1);
+    block_end(active, id);
     return 0;
-}
-
-/* What follows is stored with release, so this is seen before it. */
-static void
-raise_published(struct active *active)
-{
-    atomic_fetch_add_explicit(&active->head->published, 1,
-                              memory_order_relaxed);
 }
 
 void
 active_set_marks(struct active *active, uint32_t id,
                  const struct group_marks *marks)
 {
-    raise_published(active);
-    latch_write(&active_slot(active, id)->marks,
-                (uint64_t[]){marks->low, marks->high, marks->count});
+    block_begin(active, id);
+    set_marks(active, id, marks);
+    block_end(active, id);
 }
 
 void
@@ -620,7 +658,7 @@ active_set_durable(struct active *active, uint32_t segment, uint32_t offset,
 static struct known *
 known_entry(const struct active *active, const struct message_hash *hash)
 {
-    uint16_t place;
+    uint32_t place;
 
     memcpy(&place, hash->octets, sizeof(place));
     return &active->known[place % KNOWN_ENTRIES];

@@ -29,6 +29,8 @@ struct buffer;
 /* RFC 3977, 6.1.1: 31 bits on the wire; 64 inside. */
 enum { ARTICLE_NUMBER_MAX = 2147483647 };
 
+enum { ACTIVE_BLOCK = 64 }; /* groups of a block: see active_block() */
+
 /* One group's state, copied out of shared memory. */
 struct group_marks {
     uint64_t low;   /* never falls; low = high + 1 when empty */
@@ -72,8 +74,18 @@ struct group_marks active_marks(const struct active *active, uint32_t id);
    copies into the buffers (either may be NULL). */
 int64_t active_origin(const struct active *active, uint32_t id,
                       struct buffer *creator, struct buffer *description);
-/* Raised with every new, removed or changed group: for ready-made lists. */
-uint64_t active_generation(const struct active *active);
+/*
+ * For ready-made lists.  Groups lie in blocks by their ids, and this is raised
+ * with every change of a group of the block, its marks included: what was made
+ * of the block's groups after it was read holds until it is another.  Odd: a
+ * group is being changed, and what is made now holds for no later moment.
+ */
+uint64_t active_block_changes(const struct active *active, uint32_t block);
+static inline uint32_t
+active_block(uint32_t id)
+{
+    return id / ACTIVE_BLOCK;
+}
 
 /* Raised before marks, committed or removals change: whoever has seen one of
    these sees this moved too.  A view of the overview that was begun at this

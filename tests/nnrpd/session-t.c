@@ -27,6 +27,7 @@
 #include "lib/stream.h"
 #include "nnrpd/finder.h"
 #include "nnrpd/packed.h"
+#include "nnrpd/ready_list.h"
 #include "nnrpd/session.h"
 #include "nnrpd/worker.h"
 #include "nnrpd/writer_link.h"
@@ -109,6 +110,7 @@ server_start(const char *anonymous)
     worker.writer = writer_link_new(&worker);
     worker.finder = finder_new(&worker);
     worker.packed = packed_new(worker.active);
+    worker.ready_lists = ready_lists_new(worker.active);
 }
 
 static void
@@ -125,6 +127,7 @@ server_stop(void)
 
     while ((session = TAILQ_FIRST(&worker.sessions)) != NULL)
         session_free(&session);
+    ready_lists_free(&worker.ready_lists);
     packed_free(&worker.packed);
     finder_free(&worker.finder);
     writer_link_free(&worker.writer);

@@ -128,19 +128,30 @@ test_a_wrong_id_is_refused(void **state)
 }
 
 static void
-test_every_change_of_a_group_raises_the_generation(void **state)
+test_every_change_of_a_group_raises_the_changes_of_its_block(void **state)
 {
-    struct active *active = active_new(10);
-    uint64_t before = active_generation(active);
+    enum { GROUPS = 2 * ACTIVE_BLOCK };
+    struct active *active = active_new(GROUPS);
+    uint64_t before, other;
+    char name[32];
 
     (void)state;
-    set(active, 1, "a", 'y');
-    assert_true(active_generation(active) > before);
-    before = active_generation(active);
-    active_set_marks(active, 1, &(struct group_marks){1, 1, 1});
-    assert_int_equal(active_generation(active), before);
-    set(active, 1, "a", 'n');
-    assert_true(active_generation(active) > before);
+    for (uint32_t id = 1; id <= GROUPS; id++) {
+        before = active_block_changes(active, active_block(id));
+        snprintf(name, sizeof(name), "group.%u", (unsigned)id);
+        set(active, id, name, 'y');
+        assert_true(active_block_changes(active, active_block(id)) > before);
+    }
+    other = active_block_changes(active, active_block(1));
+    before = active_block_changes(active, active_block(GROUPS));
+    active_set_marks(active, GROUPS, &(struct group_marks){1, 1, 1});
+    assert_true(active_block_changes(active, active_block(GROUPS)) > before);
+    before = active_block_changes(active, active_block(GROUPS));
+    set(active, GROUPS, name, 'n');
+    assert_true(active_block_changes(active, active_block(GROUPS)) > before);
+    assert_int_equal(active_block_changes(active, active_block(GROUPS)) % 2,
+                     0);
+    assert_int_equal(active_block_changes(active, active_block(1)), other);
     active_close(&active);
 }
 
@@ -233,11 +244,39 @@ test_other_numbers_are_as_set(void **state)
     active_close(&active);
 }
 
+/* As many as the table has places: by chance some fall on one another. */
+static void
+test_most_of_a_quarter_of_a_million_known_ids_are_kept(void **state)
+{
+    enum { MANY = 1 << 18 };
+    struct active *active = active_new(1);
+    struct message_key key = {{0}};
+    struct token token = {7, 8, 9, 0}, found;
+    struct message_hash hash;
+    uint64_t sequence;
+    unsigned kept = 0;
+    char id[32];
+
+    (void)state;
+    for (int pass = 0; pass < 2; pass++) {
+        for (unsigned n = 0; n < MANY; n++) {
+            snprintf(id, sizeof(id), "<%u@test>", n);
+            hash = message_id_hash(&key, id, strlen(id));
+            if (pass == 0)
+                active_known_put(active, &hash, n + 1, &token);
+            else
+                kept += active_known_find(active, &hash, &sequence, &found);
+        }
+    }
+    assert_in_range(kept, MANY * 0.60, MANY * 0.66);
+    active_close(&active);
+}
+
 static void
 test_a_known_id_is_found_until_it_is_dropped_or_displaced(void **state)
 {
     struct active *active = active_new(1);
-    struct message_hash one = hash_of(1), same_place = hash_of(1 + 65536);
+    struct message_hash one = hash_of(1), same_place = hash_of(1 + (1 << 18));
     struct token token = {7, 8, 9, 0}, found;
     uint64_t sequence;
 
@@ -448,12 +487,15 @@ main(void)
         cmocka_unit_test(test_a_group_is_found_with_all_that_was_set),
         cmocka_unit_test(test_a_removed_group_keeps_its_id_and_its_marks),
         cmocka_unit_test(test_a_wrong_id_is_refused),
-        cmocka_unit_test(test_every_change_of_a_group_raises_the_generation),
+        cmocka_unit_test(
+            test_every_change_of_a_group_raises_the_changes_of_its_block),
         cmocka_unit_test(test_many_groups_are_all_found),
         cmocka_unit_test(
             test_texts_are_refused_when_there_is_no_room_and_nothing_breaks),
         cmocka_unit_test(test_the_same_texts_set_again_take_no_room),
         cmocka_unit_test(test_other_numbers_are_as_set),
+        cmocka_unit_test(
+            test_most_of_a_quarter_of_a_million_known_ids_are_kept),
         cmocka_unit_test(
             test_a_known_id_is_found_until_it_is_dropped_or_displaced),
         cmocka_unit_test(test_a_mapping_shows_what_another_has_set),
