@@ -276,9 +276,14 @@ index_idle(struct store *store, struct folding *folding, struct buffer *why)
         return purge_step(store, why) < 0 ? -1 : 1;
     if (mends_are_due(store))
         return mend_next(store, why) < 0 ? -1 : 1;
-    if (!fold_is_due(store, folding))
-        return transaction_end(store, why);
-    return fold_idle(store, folding, why) < 0 ? -1 : 1;
+    if (fold_is_due(store, folding))
+        return fold_idle(store, folding, why) < 0 ? -1 : 1;
+    if (transaction_end(store, why) < 0)
+        return -1;
+    if (clock_ms() - folding->last_commit_ms < FOLD_IDLE_MS
+        || !history_is_waiting(store->history))
+        return 0;
+    return history_drain(store->history, DRAIN_IDLE_ENTRIES, why) < 0 ? -1 : 1;
 }
 
 /* Some of what a segment that is taken away asks for; more often while nothing
@@ -308,9 +313,9 @@ index_wait(struct store *store, struct commit *taken[FLUSH_COMMITS_MAX],
         && !store->broken && store->purges == NULL
         && store->mends.first == NULL
         && store->reclaim.stage != RECLAIM_MOVING) {
-        /* A fold may be due when nothing comes for a while. */
+        /* Folding and draining may be due when nothing comes for a while. */
         if (overview_recent(store->overview) > FOLD_ROWS_IDLE
-            || store->restart_log)
+            || history_is_waiting(store->history) || store->restart_log)
             wait_until(&store->index_wake, &store->lock,
                        clock_ms() + FOLD_IDLE_MS);
         else

@@ -44,7 +44,11 @@ int overview_put_commit(struct store *store, const struct commit *commit,
 
 /* --- commit_fold.c: moving rows of `recent` into blocks --- */
 
-enum { FOLD_ROWS_IDLE = 1024, FOLD_IDLE_MS = 1000 };
+enum {
+    FOLD_ROWS_IDLE = 1024,
+    FOLD_IDLE_MS = 1000,
+    DRAIN_IDLE_ENTRIES = 1024, /* of the history, in a transaction */
+};
 
 /* The job under way. */
 struct folding {

@@ -886,7 +886,9 @@ reclaim_move(struct store *store, struct folding *folding, struct buffer *why)
         if (more != 0)
             return more < 0 ? -1 : 0;
     }
-    if (overview_flush(store->overview, why) < 0)
+    /* The log does not say where an article was moved to. */
+    if (history_flush(store->history, why) < 0
+        || overview_flush(store->overview, why) < 0)
         return -1;
     if (reclaim->move_count > 0)
         active_note_removal(store->active);

@@ -736,6 +736,9 @@ store_recover(struct store *store, const struct config *config,
     recovery_init(&recovery, store);
     result = replay_log(store, &recovery, why);
     recovery_free(&recovery);
+    /* A rebuilt one takes the place of another only when it is whole. */
+    if (result == 0 && store->rebuilds)
+        result = history_flush(store->history, why);
     if (result < 0
         || store_key_read(&store->key, config->pathdb,
                           spool_last_segment(store->spool) == 0, why)

@@ -296,6 +296,9 @@ overview_do(struct mending *mending, struct buffer *why)
                              why)
             < 0)
             return -1;
+    /* No record says what was mended. */
+    if (history_flush(mending->store->history, why) < 0)
+        return -1;
     return transaction_end(mending->store, why);
 }
 

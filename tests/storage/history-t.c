@@ -9,8 +9,12 @@
 #include <sys/wait.h>
 
 #include "storage/history.h"
+#include "storage/history_filter.h"
 
-enum { CACHE_OCTETS = 4 * 1024 * 1024 };
+enum {
+    CACHE_OCTETS = 4 * 1024 * 1024,
+    TABLE_ENTRIES = 32768, /* as in storage/history.c */
+};
 
 /* The library does not free all of an environment that it had to give up;
    the process that sees that ends. */
@@ -201,14 +205,175 @@ test_what_is_dropped_was_never_seen(void **state)
     assert_int_equal(history_applied(world->history), 100);
 }
 
+/* --- in memory and in Berkeley DB --- */
+
+/* Sequences first..last, some at a time, as commits would. */
+static void
+put_many(struct world *world, uint64_t first, uint64_t last)
+{
+    for (uint64_t s = first; s <= last; s += 500)
+        check(world, put(world->history, s, s + 499 < last ? s + 499 : last,
+                         &world->why));
+}
+
+static void
+flush(struct world *world)
+{
+    check(world, history_flush(world->history, &world->why));
+    assert_false(history_is_waiting(world->history));
+}
+
+/* In Berkeley DB alone, in the frozen table and in the one that is filled. */
+static void
+test_what_was_put_is_found_wherever_it_is(void **state)
+{
+    struct world *world = *state;
+    const uint64_t last = 2 * TABLE_ENTRIES + 5000;
+
+    put_many(world, 1, last);
+    assert_true(history_is_waiting(world->history));
+    for (uint64_t s = 1; s <= last; s++)
+        expect(world, s, 1);
+    for (uint64_t s = last + 1; s <= 2 * last; s++)
+        expect(world, s, 0);
+    flush(world);
+    for (uint64_t s = 1; s <= last; s++)
+        expect(world, s, 1);
+    for (uint64_t s = last + 1; s <= 2 * last; s++)
+        expect(world, s, 0);
+}
+
+static void
+cancel(struct world *world, uint64_t of, uint64_t sequence)
+{
+    const struct history_entry entry = {.hash = hash_of(of),
+                                        .fate = HISTORY_CANCELLED,
+                                        .sequence = sequence,
+                                        .until = 4711};
+
+    check(world,
+          history_put(world->history, &entry, 1, sequence, &world->why));
+}
+
+static void
+expect_cancelled(struct world *world, uint64_t of, uint64_t sequence)
+{
+    struct message_hash hash = hash_of(of);
+    struct history_entry found;
+
+    assert_int_equal(
+        history_lookup(world->history, &hash, &found, &world->why), 1);
+    assert_int_equal(found.fate, HISTORY_CANCELLED);
+    assert_int_equal(found.sequence, sequence);
+    assert_int_equal(found.until, 4711);
+}
+
+static void
+drop(struct world *world, uint64_t sequence)
+{
+    struct message_hash hash = hash_of(sequence);
+
+    check(world, history_drop(world->history, &hash, 1, &world->why));
+}
+
+/* 1 is in Berkeley DB when it is superseded, TABLE_ENTRIES in a frozen table,
+   `last` in the one that is filled; the same for what is dropped. */
+static void
+test_the_newest_entry_wins_wherever_the_others_are(void **state)
+{
+    struct world *world = *state;
+    const uint64_t last = TABLE_ENTRIES + 1200;
+    const uint64_t old[] = {2, TABLE_ENTRIES, last};
+    struct history_entry *found = xcalloc(2 * last, sizeof(*found));
+    const struct message_hash from = {{0}};
+
+    put_many(world, 1, 1000);
+    flush(world);
+    put_many(world, 1001, last);
+    for (unsigned i = 0; i < 3; i++) {
+        cancel(world, old[i], last + 1 + i);
+        drop(world, old[i] - 1);
+    }
+    for (int round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 3; i++) {
+            expect_cancelled(world, old[i], last + 1 + i);
+            expect(world, old[i] - 1, 0);
+        }
+        expect(world, 500, 1);
+        assert_int_equal(
+            history_list(world->history, &from, found, 2 * last, &world->why),
+            last - 3);
+        if (round == 0)
+            flush(world);
+        else
+            history_close(&world->history);
+        if (round == 1)
+            start(world);
+    }
+    free(found);
+}
+
+/* What was forgotten may come again. */
+static void
+test_what_was_dropped_can_be_put_again(void **state)
+{
+    struct world *world = *state;
+
+    check(world, put(world->history, 1, 10, &world->why));
+    flush(world);
+    drop(world, 5);
+    expect(world, 5, 0);
+    check(world, put(world->history, 5, 5, &world->why));
+    expect(world, 5, 1);
+    flush(world);
+    expect(world, 5, 1);
+}
+
+/* In pieces smaller than what was dropped in a row, with new entries between
+   old ones. */
+static void
+test_what_is_in_memory_is_listed_with_the_rest(void **state)
+{
+    struct world *world = *state;
+    struct history_entry found[5];
+    struct message_hash from = {{0}};
+    unsigned seen = 0;
+    int count;
+
+    put_many(world, 1, 2000);
+    flush(world);
+    put_many(world, 2001, 4000);
+    for (uint64_t s = 1; s <= 4000; s++)
+        if (hash_of(s).octets[0] < 64)
+            drop(world, s);
+    while ((count = history_list(world->history, &from, found, 5, &world->why))
+           > 0) {
+        for (int i = 0; i < count; i++) {
+            struct history_entry expected = entry_of(found[i].sequence);
+
+            assert_memory_equal(&found[i], &expected, sizeof(expected));
+            assert_true(found[i].hash.octets[0] >= 64);
+            assert_true(memcmp(&found[i].hash, &from, sizeof(from)) >= 0);
+            from = found[i].hash;
+            assert_true(message_hash_next(&from));
+        }
+        seen += (unsigned)count;
+    }
+    check(world, count);
+    for (uint64_t s = 1; s <= 4000; s++)
+        seen += hash_of(s).octets[0] < 64;
+    assert_int_equal(seen, 4000);
+}
+
 /*
- * A child puts and puts, and says after each transaction how far it came; it
- * is killed at any moment.  What it had said, and what `applied` says, is
- * there.
+ * A child puts and puts, and says after each how far it came; it is killed at
+ * any moment.  What `applied` says is there, and no more than two tables that
+ * were put are behind it.  What was flushed is there.
  */
 static void
-test_sigkill_loses_nothing_that_was_put(void **state)
+test_sigkill_leaves_nothing_out_up_to_applied(void **state)
 {
+    enum { PUT = 500 };
     struct world *world = *state;
     uint64_t base = 0;
 
@@ -222,19 +387,21 @@ test_sigkill_loses_nothing_that_was_put(void **state)
         pid = fork();
         if (pid == 0) {
             start(world);
-            for (uint64_t s = base;; s += 20) {
-                uint64_t last = s + 20;
+            for (uint64_t s = base;; s += PUT) {
+                uint64_t last = s + PUT;
 
                 if (put(world->history, s + 1, last, &world->why) < 0
+                    || (round == 4
+                        && history_flush(world->history, &world->why) < 0)
                     || write(pipes[1], &last, sizeof(last)) < 0)
                     _exit(1);
-                if (round % 2 == 1 && last % 400 == 0
+                if (round % 2 == 1 && last % 4000 == 0
                     && history_checkpoint(world->history, &world->why) < 0)
                     _exit(1);
             }
         }
         close(pipes[1]);
-        for (int i = 0; i < 20 + 37 * round; i++)
+        for (int i = 0; i < 10 + 23 * round; i++)
             assert_int_equal(read(pipes[0], &told, sizeof(told)),
                              sizeof(told));
         kill(pid, SIGKILL);
@@ -245,13 +412,69 @@ test_sigkill_loses_nothing_that_was_put(void **state)
 
         start(world);
         applied = history_applied(world->history);
-        assert_true(applied >= told);
+        assert_true(applied + 2 * (TABLE_ENTRIES + PUT) >= told);
+        assert_true(round == 4 ? applied >= told : applied <= told + PUT);
         for (uint64_t s = 1; s <= applied; s++)
             expect(world, s, 1);
-        expect(world, applied + 21, 0);
         base = applied;
     }
+    assert_true(base > 0);
     assert_int_equal(set_aside(world), 0);
+}
+
+/* While the filter is being filled, and when it is. */
+static void
+test_nothing_is_missing_after_a_start(void **state)
+{
+    struct world *world = *state;
+    const uint64_t last = 20000;
+
+    put_many(world, 1, last);
+    history_close(&world->history);
+    start(world);
+    for (uint64_t s = 1; s <= last; s++) {
+        expect(world, s, 1);
+        if (s % 10 == 0) {
+            check(world, put(world->history, last + s / 10, last + s / 10,
+                             &world->why));
+            expect(world, last + s / 10, 1);
+        }
+        expect(world, 2 * last + s, 0);
+    }
+    for (uint64_t s = 1; s <= last + last / 10; s++)
+        expect(world, s, 1);
+}
+
+static void
+test_a_filter_knows_what_was_put_and_little_else(void **state)
+{
+    enum { ENTRIES = 20000 };
+    struct history_filter *filter = history_filter_new(ENTRIES);
+    unsigned wrong = 0;
+
+    (void)state;
+    for (uint64_t s = 1; s <= ENTRIES; s++) {
+        struct message_key key = {{1}};
+        struct message_hash hash =
+            message_id_hash(&key, (const char *)&s, sizeof(s));
+
+        history_filter_put(filter, &hash);
+        assert_true(history_filter_has(filter, &hash));
+    }
+    for (uint64_t s = 1; s <= 2 * ENTRIES; s++) {
+        struct message_key key = {{1}};
+        struct message_hash hash =
+            message_id_hash(&key, (const char *)&s, sizeof(s));
+
+        if (s <= ENTRIES)
+            assert_true(history_filter_has(filter, &hash));
+        else
+            wrong += history_filter_has(filter, &hash);
+    }
+    assert_true(wrong < ENTRIES / 50);
+    assert_true(history_filter_count(filter) > ENTRIES - ENTRIES / 50);
+    assert_int_equal(history_filter_capacity(filter), ENTRIES);
+    history_filter_free(&filter);
 }
 
 /* --- what cannot be used --- */
@@ -275,6 +498,7 @@ history_fill(struct world *world)
 {
     for (uint64_t s = 0; s < 20000; s += 1000)
         check(world, put(world->history, s + 1, s + 1000, &world->why));
+    flush(world);
     check(world, history_checkpoint(world->history, &world->why));
     history_close(&world->history);
 }
@@ -382,7 +606,8 @@ test_a_disk_without_room_for_recovery_costs_no_history(void **state)
     if (pid == 0) {
         start(world);
         for (uint64_t s = 0; s < ENTRIES; s += 1000)
-            if (put(world->history, s + 1, s + 1000, &world->why) < 0)
+            if (put(world->history, s + 1, s + 1000, &world->why) < 0
+                || history_flush(world->history, &world->why) < 0)
                 _exit(1);
         _exit(0);
     }
@@ -550,7 +775,13 @@ main(void)
         TEST(test_what_is_dropped_was_never_seen),
         TEST(test_the_history_is_listed_in_order_and_in_pieces),
         TEST(test_opening_what_is_not_there_makes_nothing),
-        TEST(test_sigkill_loses_nothing_that_was_put),
+        TEST(test_what_was_put_is_found_wherever_it_is),
+        TEST(test_the_newest_entry_wins_wherever_the_others_are),
+        TEST(test_what_was_dropped_can_be_put_again),
+        TEST(test_what_is_in_memory_is_listed_with_the_rest),
+        TEST(test_sigkill_leaves_nothing_out_up_to_applied),
+        TEST(test_nothing_is_missing_after_a_start),
+        TEST(test_a_filter_knows_what_was_put_and_little_else),
         TEST(test_a_bad_meta_page_is_moved_aside),
         TEST(test_a_lost_log_is_moved_aside),
         TEST(test_a_history_that_is_no_database_is_moved_aside),
