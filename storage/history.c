@@ -32,7 +32,7 @@ enum {
     PUTS_PER_TURN = 16,
     /* In order of their hashes, so many cost half of what they cost one by
        one.  A start replays two tables' at most. */
-    TABLE_ENTRIES = 32768,
+    TABLE_ENTRIES = 60000,
     /* Of the filter: entries looked at while nobody else may, and the pause
        behind them. */
     SCAN_ENTRIES = 256,
@@ -40,7 +40,9 @@ enum {
     SCAN_NICE = 19,
     /* An entry takes more than so many octets of the file. */
     ENTRY_OCTETS_MIN = 48,
-    FILTER_ENTRIES_MIN = 1024 * 1024,
+    /* Of the cache, for which the filter is made for one more ID: it takes
+       a tenth of that. */
+    CACHE_OCTETS_PER_ID = 16,
     FILTER_GROWTH = 4,
     /* The file system's block: a page is then never torn by a power cut. */
     PAGE_OCTETS = 4096,
@@ -593,14 +595,21 @@ history_list(struct history *history, const struct message_hash *from,
 /* --- the filter --- */
 
 /*
- * What was put before the start is read by a thread of low priority, a few
- * entries at a time from where it was on.  What is put meanwhile is put into
- * the filter too; so nothing is missing when the thread has come to the end.
+ * What is in Berkeley DB is read by a thread of low priority, a few entries at
+ * a time from where it was on.  What is in memory when it begins, and may get
+ * there behind its back, is put into the filter at once, and what is put
+ * meanwhile too; so nothing is missing when the thread has come to the end.
  */
 static void
 scan_begin(struct history *history, size_t capacity)
 {
+    const struct history_recent *tables[] = {&history->filling,
+                                             &history->frozen};
+
     history->next = history_filter_new(capacity);
+    for (size_t t = 0; t < 2; t++)
+        for (size_t i = 0; i < tables[t]->count; i++)
+            history_filter_put(history->next, &tables[t]->entries[i].hash);
     history->scan_from = (struct message_hash){{0}};
     pthread_cond_signal(&history->scan_wake);
 }
@@ -676,10 +685,10 @@ scan_run(void *context)
 
 /* Without the thread there is no filter, and all is as it would be. */
 static void
-scan_start(struct history *history)
+scan_start(struct history *history, size_t cache_octets)
 {
     char *file = xasprintf("%s/" DATABASE_NAME, history->path);
-    size_t capacity = FILTER_ENTRIES_MIN;
+    size_t capacity = cache_octets / CACHE_OCTETS_PER_ID;
     struct stat st;
     int error;
 
@@ -951,7 +960,7 @@ history_open(const char *path, size_t cache_octets, struct buffer *why)
         error = handles_open(history, cache_octets);
     }
     if (error == 0) {
-        scan_start(history);
+        scan_start(history, cache_octets);
         return history;
     }
     why_set(why, "history %s: %s%s", history->path, db_strerror(error),

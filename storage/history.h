@@ -8,14 +8,15 @@
  * spool: its log is not synced, and what is missing after a crash is replayed
  * from the spool behind history_applied().
  *
- * Lies in Berkeley DB.  What is put is first in memory, in a table of 32,768
+ * Lies in Berkeley DB.  What is put is first in memory, in a table of 60,000
  * entries; a full one is frozen and goes into Berkeley DB beside the following
  * puts, in order of the hashes, so that each page is read and written once for
- * all that belongs there.  Two tables take 5 MB.  A death loses them, and the
+ * all that belongs there.  Two tables take 9 MB.  A death loses them, and the
  * start replays them, and on the way what is in Berkeley DB of a table that
- * was not wholly there.  A filter (history_filter.h; from 1.5 MB on, and at
- * most 2.3 MB for each 10^6 IDs that were there at the start) answers for most
- * of the IDs that were never seen, once a thread has read all that is there.
+ * was not wholly there.  A filter (history_filter.h) answers for most of the
+ * IDs that were never seen, once a thread has read all that is there.  It
+ * takes a tenth of the cache, and at least 1.5 MB for each 10^6 IDs; one that
+ * is full is replaced by another four times as great.
  *
  * Calls may come from several threads (the writer's loop looks up, its index
  * thread puts): a mutex inside, let go after each 16 puts into Berkeley DB,

@@ -12,8 +12,9 @@
 #include "storage/history_filter.h"
 
 enum {
-    CACHE_OCTETS = 4 * 1024 * 1024,
-    TABLE_ENTRIES = 32768, /* as in storage/history.c */
+    /* The filter is then made for 65,536 IDs. */
+    CACHE_OCTETS = 1024 * 1024,
+    TABLE_ENTRIES = 60000, /* as in storage/history.c */
 };
 
 /* The library does not free all of an environment that it had to give up;
@@ -223,7 +224,8 @@ flush(struct world *world)
     assert_false(history_is_waiting(world->history));
 }
 
-/* In Berkeley DB alone, in the frozen table and in the one that is filled. */
+/* In Berkeley DB alone, in the frozen table and in the one that is filled; and
+   the filter is outgrown on the way. */
 static void
 test_what_was_put_is_found_wherever_it_is(void **state)
 {
