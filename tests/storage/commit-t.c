@@ -74,12 +74,33 @@ test_a_quiet_moment_is_used_to_fold_what_is_new(void **state)
     world_assert_marks(world, "local.one", 1, ARTICLES, ARTICLES);
 }
 
+/* Then a start has nothing to replay. */
+static void
+test_a_quiet_moment_is_used_to_drain_the_history(void **state)
+{
+    static struct outcome outcomes[ARTICLES];
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    struct world *world = *state;
+    time_t deadline = time(NULL) + SECONDS;
+
+    submit_all(world, outcomes);
+    assert_true(history_is_waiting(world->store->history));
+    while (history_is_waiting(world->store->history)) {
+        assert_true(time(NULL) < deadline);
+        nanosleep(&pause, NULL);
+    }
+    assert_int_equal(history_applied(world->store->history),
+                     outcomes[ARTICLES - 1].sequence);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_a_quiet_moment_is_used_to_fold_what_is_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_quiet_moment_is_used_to_drain_the_history, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,6 +237,30 @@ assert_located(struct world *world, uint64_t sequence)
     spooled_release(spooled);
 }
 
+/* The segment that the history gives to a writer that comes after a SIGKILL of
+   this one: what is in memory alone is not there. */
+static uint32_t
+kept_in(struct world *world, const char *id)
+{
+    char *command =
+        xasprintf("mkdir %s/killed && cp -r %s/db/history"
+                  " %s/killed",
+                  world->directory, world->directory, world->directory);
+    char *path = xasprintf("%s/killed", world->directory);
+    struct message_hash hash = world_hash(world, id);
+    struct history_entry entry = {.sequence = 0};
+    struct history *history;
+
+    assert_int_equal(system(command), 0);
+    history = history_open_existing(path, 1048576, &world->why);
+    assert_non_null(history);
+    assert_int_equal(history_lookup(history, &hash, &entry, &world->why), 1);
+    history_close(&history);
+    free(command);
+    free(path);
+    return entry.token.segment;
+}
+
 static void
 rebuild(struct world *world)
 {
@@ -286,6 +310,7 @@ test_what_survives_is_found_where_it_was_copied(void **state)
     before = see(world);
     reclaim(world, first, "compacted: ");
     assert_false(is_there(world, first));
+    assert_int_equal(kept_in(world, "<10@x>"), 0x80000001);
     assert_int_equal(count_files(world, "80000001", ".seg"), 1);
     assert_int_equal(count_files(world, "8", ".new"), 0);
     after = see(world);

@@ -273,6 +273,8 @@ test_a_wrong_entry_of_the_history_is_named_and_mended(void **state)
             || findings.step_count != 1)
             fail_msg("%s: %s", rows[i].promise, findings.text);
         mend(world, findings.steps, findings.step_count);
+        /* No replay would mend it. */
+        assert_false(history_is_waiting(world->store->history));
         expect_sound(world);
     }
     world_reopen(world);
