@@ -23,7 +23,7 @@ void wait_until(pthread_cond_t *wake, pthread_mutex_t *lock, int64_t ms);
 /* The caller's store_fd() is readable. */
 void wake_caller(struct store *store);
 
-/* --- commit_index.c: one transaction of the history and of the overview ---
+/* --- commit_index.c: what goes into the history and the overview ---
  */
 
 /* The overview's transaction, begun when none is open. */
