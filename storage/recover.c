@@ -118,8 +118,12 @@ put_history(struct recovery *recovery, struct buffer *why)
     recovery->history_count = 0;
     if (recovery->last <= recovery->history_applied)
         return 0;
-    return history_put(store->history, recovery->history, count,
-                       recovery->last, why);
+    if (history_put(store->history, recovery->history, count, recovery->last,
+                    why)
+        < 0)
+        return -1;
+    /* An interrupted rebuild goes on from what is in Berkeley DB. */
+    return store->rebuilds ? history_flush(store->history, why) : 0;
 }
 
 /* In a long replay the rows go into blocks on the way, as they do beside
@@ -736,9 +740,6 @@ store_recover(struct store *store, const struct config *config,
     recovery_init(&recovery, store);
     result = replay_log(store, &recovery, why);
     recovery_free(&recovery);
-    /* A rebuilt one takes the place of another only when it is whole. */
-    if (result == 0 && store->rebuilds)
-        result = history_flush(store->history, why);
     if (result < 0
         || store_key_read(&store->key, config->pathdb,
                           spool_last_segment(store->spool) == 0, why)
