@@ -373,6 +373,7 @@ freeze(struct history *history)
 
     history->frozen = history->filling;
     history->filling = empty;
+    history->freezes++;
     history->draining = true;
     pthread_mutex_unlock(&history->mutex);
     history_recent_freeze(&history->frozen, applied);
@@ -489,6 +490,31 @@ history_drain(struct history *history, size_t count, struct buffer *why)
     if (history->draining)
         error = drain(history, count);
     return written(history, error, "drain", why);
+}
+
+uint64_t
+history_mark(struct history *history)
+{
+    uint64_t mark;
+
+    pthread_mutex_lock(&history->mutex);
+    mark = history->freezes;
+    pthread_mutex_unlock(&history->mutex);
+    return mark;
+}
+
+/* The table that was filled at the mark has been frozen, and is not the one
+   that is drained. */
+bool
+history_is_drained(struct history *history, uint64_t mark)
+{
+    bool drained;
+
+    pthread_mutex_lock(&history->mutex);
+    drained = !is_waiting(history) || history->freezes > mark + 1
+              || (history->freezes == mark + 1 && !history->draining);
+    pthread_mutex_unlock(&history->mutex);
+    return drained;
 }
 
 int

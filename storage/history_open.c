@@ -262,7 +262,8 @@ history_open(const char *path, size_t cache_octets, struct buffer *why)
         error = handles_open(history, cache_octets);
     }
     if (error == 0) {
-        history_scan_start(history, cache_octets);
+        history->cache_octets = cache_octets;
+        history_scan_start(history);
         return history;
     }
     why_set(why, "history %s: %s%s", history->path, db_strerror(error),

@@ -39,12 +39,14 @@ struct history {
     /* Newer than what is in Berkeley DB: filling is newer than frozen, which
        goes there while draining.  Changed by the thread that puts alone. */
     struct history_recent filling, frozen;
+    uint64_t freezes; /* so many tables have been frozen */
     bool draining;
     bool failed; /* a put: nothing more is written */
     /* What answers; NULL until all of Berkeley DB is in one.  What is being
        filled by the thread, from the next hash on; NULL: it waits. */
     struct history_filter *filter, *next;
     struct message_hash scan_from;
+    size_t cache_octets;
     pthread_t scan;
     pthread_cond_t scan_wake;
     bool scans, scan_ends;
@@ -92,7 +94,7 @@ int history_list_stored(struct history *history,
 /* --- history_scan.c: what fills the filter --- */
 
 /* Without the thread there is no filter, and all is as it would be. */
-void history_scan_start(struct history *history, size_t cache_octets);
+void history_scan_start(struct history *history);
 void history_scan_stop(struct history *history);
 /* Called with the mutex held after a put. */
 void history_scan_again(struct history *history);

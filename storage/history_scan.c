@@ -1,4 +1,3 @@
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -8,6 +7,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/thread.h"
 #include "storage/history_private.h"
 
 enum {
@@ -15,13 +15,29 @@ enum {
     SCAN_ENTRIES = 256,
     SCAN_PAUSE_NS = 1000000,
     SCAN_NICE = 19,
-    /* An entry takes more than so many octets of the file. */
-    ENTRY_OCTETS_MIN = 48,
+    /* An entry takes more than 48 octets of the file; half as many again may
+       come. */
+    FILE_OCTETS_PER_ID = 32,
     /* Of the cache, for which the filter is made for one more ID: it takes
        a tenth of that. */
     CACHE_OCTETS_PER_ID = 16,
-    FILTER_GROWTH = 4,
 };
+
+/* How many IDs a filter is made for.  Not as many as were put into the last
+   one: most of those may have been forgotten since. */
+static size_t
+ids_expected(const struct history *history)
+{
+    char *file = xasprintf("%s/" HISTORY_DATABASE_NAME, history->path);
+    size_t expected = history->cache_octets / CACHE_OCTETS_PER_ID;
+    size_t there = 2 * (history->filling.count + history->frozen.count);
+    struct stat st;
+
+    if (stat(file, &st) == 0)
+        there += (size_t)st.st_size / FILE_OCTETS_PER_ID;
+    free(file);
+    return there > expected ? there : expected;
+}
 
 /*
  * What is in Berkeley DB is read by a thread of low priority, a few entries at
@@ -30,12 +46,12 @@ enum {
  * meanwhile too; so nothing is missing when the thread has come to the end.
  */
 static void
-scan_begin(struct history *history, size_t capacity)
+scan_begin(struct history *history)
 {
     const struct history_recent *tables[] = {&history->filling,
                                              &history->frozen};
 
-    history->next = history_filter_new(capacity);
+    history->next = history_filter_new(ids_expected(history));
     for (size_t t = 0; t < 2; t++)
         for (size_t i = 0; i < tables[t]->count; i++)
             history_filter_put(history->next, &tables[t]->entries[i].hash);
@@ -43,7 +59,7 @@ scan_begin(struct history *history, size_t capacity)
     pthread_cond_signal(&history->scan_wake);
 }
 
-/* More than it was made for: a greater one is filled beside it.  Not once the
+/* More than it was made for: another one is filled beside it.  Not once the
    thread has given up. */
 void
 history_scan_again(struct history *history)
@@ -52,7 +68,7 @@ history_scan_again(struct history *history)
 
     if (filter != NULL && history->next == NULL && !history->scan_ends
         && history_filter_count(filter) > history_filter_capacity(filter))
-        scan_begin(history, history_filter_capacity(filter) * FILTER_GROWTH);
+        scan_begin(history);
 }
 
 /* One piece; with the mutex held. */
@@ -113,19 +129,12 @@ scan_run(void *context)
 }
 
 void
-history_scan_start(struct history *history, size_t cache_octets)
+history_scan_start(struct history *history)
 {
-    char *file = xasprintf("%s/" HISTORY_DATABASE_NAME, history->path);
-    size_t capacity = cache_octets / CACHE_OCTETS_PER_ID;
-    struct stat st;
     int error;
 
-    if (stat(file, &st) == 0
-        && (size_t)st.st_size / ENTRY_OCTETS_MIN > capacity)
-        capacity = (size_t)st.st_size / ENTRY_OCTETS_MIN;
-    free(file);
-    scan_begin(history, capacity);
-    error = pthread_create(&history->scan, NULL, scan_run, history);
+    scan_begin(history);
+    error = thread_begin(&history->scan, scan_run, history);
     history->scans = error == 0;
     if (error != 0) {
         warn("history: no thread for the filter: %s", strerror(error));

@@ -9,13 +9,13 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "storage/history.h"
-#include "storage/history_filter.h"
+#include "storage/history_private.h"
 
 enum {
     CACHE_OCTETS = 1024 * 1024,
     FILTER_ENTRIES = CACHE_OCTETS / 16,
     TABLE_ENTRIES = 60000, /* as in storage/history.c */
+    SECONDS = 60,
 };
 
 /* The library does not free all of an environment that it had to give up;
@@ -245,6 +245,32 @@ test_what_was_put_is_found_wherever_it_is(void **state)
         expect(world, s, 0);
 }
 
+/* A quarter of a table is put at each drain, so that one is frozen while the
+   other is drained. */
+static void
+test_what_was_put_before_a_mark_gets_there_beside_what_follows(void **state)
+{
+    struct world *world = *state;
+    uint64_t last = TABLE_ENTRIES / 2, marked = last;
+    unsigned drains = 0;
+    uint64_t mark;
+
+    assert_true(
+        history_is_drained(world->history, history_mark(world->history)));
+    put_many(world, 1, last);
+    mark = history_mark(world->history);
+    while (!history_is_drained(world->history, mark)) {
+        assert_true(++drains < 100);
+        assert_true(world->history->kept < marked);
+        check(world, history_drain(world->history, 1024, &world->why));
+        put_many(world, last + 1, last + TABLE_ENTRIES / 4);
+        last += TABLE_ENTRIES / 4;
+    }
+    assert_true(drains > 1);
+    assert_true(world->history->kept >= marked);
+    assert_true(history_is_waiting(world->history));
+}
+
 static void
 cancel(struct world *world, uint64_t of, uint64_t sequence)
 {
@@ -447,29 +473,100 @@ test_nothing_is_missing_after_a_start(void **state)
         expect(world, s, 1);
 }
 
+/* --- the filter, seen from inside: a lookup says the same without one --- */
+
+struct filter_state {
+    size_t capacity; /* of what answers; 0: nothing does */
+    bool fills;      /* another one is being filled */
+    uint8_t from;    /* the first octet of the hash that it has come to */
+};
+
+static struct filter_state
+filter_state(struct world *world)
+{
+    struct history *history = world->history;
+    struct filter_state filter;
+
+    pthread_mutex_lock(&history->mutex);
+    filter.capacity =
+        history->filter == NULL ? 0 : history_filter_capacity(history->filter);
+    filter.fills = history->next != NULL;
+    filter.from = history->scan_from.octets[0];
+    pthread_mutex_unlock(&history->mutex);
+    return filter;
+}
+
+static void
+wait_for_filter(struct world *world)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    time_t deadline = time(NULL) + SECONDS;
+
+    while (filter_state(world).fills) {
+        assert_true(time(NULL) < deadline);
+        nanosleep(&pause, NULL);
+    }
+    assert_true(filter_state(world).capacity > 0);
+}
+
 /*
- * A greater filter is made when there are more IDs than it is for; most of
- * them are in memory then, some come while its thread reads.  They are looked
- * up for longer than that takes, and again when all are in Berkeley DB.
+ * Another one is made when there are more IDs than the filter is for.  Some
+ * are in memory then and get into Berkeley DB behind the back of the thread
+ * that reads it, some come while it reads.
  */
 static void
-test_an_outgrown_filter_misses_nothing(void **state)
+test_an_outgrown_filter_is_replaced_and_misses_nothing(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 100000};
+    struct world *world = *state;
+    time_t deadline = time(NULL) + SECONDS;
+    uint64_t last = TABLE_ENTRIES;
+
+    wait_for_filter(world);
+    assert_int_equal(filter_state(world).capacity, FILTER_ENTRIES);
+    put_many(world, 1, last);
+    flush(world);
+    while (!filter_state(world).fills) {
+        assert_true(last < 2 * FILTER_ENTRIES);
+        put_many(world, last + 1, last + 100);
+        last += 100;
+    }
+    /* About one in two hundred seems to be known. */
+    assert_true(last > FILTER_ENTRIES);
+    put_many(world, last + 1, last + 3000);
+    last += 3000;
+    while (filter_state(world).from < 32) {
+        assert_true(time(NULL) < deadline);
+        assert_true(filter_state(world).fills);
+        nanosleep(&pause, NULL);
+    }
+    flush(world);
+    wait_for_filter(world);
+    assert_true(filter_state(world).capacity > last);
+    for (uint64_t s = 1; s <= last; s++)
+        expect(world, s, 1);
+}
+
+/* A filter never forgets; so the next one is made for what is there. */
+static void
+test_forgotten_ids_make_no_filter_greater(void **state)
 {
     struct world *world = *state;
-    const uint64_t last = FILTER_ENTRIES + 3000;
-    struct timespec begin, now;
+    uint64_t last = 0;
 
-    put_many(world, 1, last);
-    clock_gettime(CLOCK_MONOTONIC, &begin);
-    do {
-        for (uint64_t s = 1; s <= last; s++)
-            expect(world, s, 1);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-    } while ((now.tv_sec - begin.tv_sec) * 1000
-                 + (now.tv_nsec - begin.tv_nsec) / 1000000
-             < 500);
-    flush(world);
-    for (uint64_t s = 1; s <= last; s++)
+    wait_for_filter(world);
+    while (last < 4 * FILTER_ENTRIES) {
+        put_many(world, last + 1, last + 1000);
+        flush(world);
+        for (uint64_t s = last + 1; s <= last + 1000; s++)
+            if (s % 100 != 0)
+                drop(world, s);
+        flush(world);
+        last += 1000;
+        wait_for_filter(world);
+    }
+    assert_true(filter_state(world).capacity < 2 * FILTER_ENTRIES);
+    for (uint64_t s = 100; s <= last; s += 100)
         expect(world, s, 1);
 }
 
@@ -805,11 +902,13 @@ main(void)
         TEST(test_opening_what_is_not_there_makes_nothing),
         TEST(test_what_was_put_is_found_wherever_it_is),
         TEST(test_the_newest_entry_wins_wherever_the_others_are),
+        TEST(test_what_was_put_before_a_mark_gets_there_beside_what_follows),
         TEST(test_what_was_dropped_can_be_put_again),
         TEST(test_what_is_in_memory_is_listed_with_the_rest),
         TEST(test_sigkill_leaves_nothing_out_up_to_applied),
         TEST(test_nothing_is_missing_after_a_start),
-        TEST(test_an_outgrown_filter_misses_nothing),
+        TEST(test_an_outgrown_filter_is_replaced_and_misses_nothing),
+        TEST(test_forgotten_ids_make_no_filter_greater),
         TEST(test_a_filter_knows_what_was_put_and_little_else),
         TEST(test_a_bad_meta_page_is_moved_aside),
         TEST(test_a_lost_log_is_moved_aside),
