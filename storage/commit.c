@@ -283,7 +283,7 @@ index_idle(struct store *store, struct folding *folding, struct buffer *why)
     if (clock_ms() - folding->last_commit_ms < FOLD_IDLE_MS
         || !history_is_waiting(store->history))
         return 0;
-    return history_drain(store->history, DRAIN_IDLE_ENTRIES, why) < 0 ? -1 : 1;
+    return history_drain(store->history, DRAIN_ENTRIES, why) < 0 ? -1 : 1;
 }
 
 /* Some of what a segment that is taken away asks for; more often while nothing

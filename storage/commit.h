@@ -47,7 +47,7 @@ int overview_put_commit(struct store *store, const struct commit *commit,
 enum {
     FOLD_ROWS_IDLE = 1024,
     FOLD_IDLE_MS = 1000,
-    DRAIN_IDLE_ENTRIES = 1024, /* of the history, in a transaction */
+    DRAIN_ENTRIES = 1024, /* of the history, when no commit brings some */
 };
 
 /* The job under way. */

@@ -74,6 +74,7 @@ reclaim_clear(struct reclaim *reclaim)
     reclaim->carried = 0;
     reclaim->move_count = 0;
     reclaim->moved = 0;
+    reclaim->drains = false;
     reclaim->last_sequence = 0;
     reclaim->refused = false;
     reclaim->upkeep = false;
@@ -862,11 +863,43 @@ move_some(struct store *store, struct buffer *why)
     return 0;
 }
 
+/* The log does not say where an article was moved to, so Berkeley DB must;
+   some of it between two commits.  1: there is more to do. */
+static int
+moves_drain(struct store *store, struct buffer *why)
+{
+    struct reclaim *reclaim = &store->reclaim;
+
+    if (!reclaim->drains)
+        reclaim->mark = history_mark(store->history);
+    reclaim->drains = true;
+    if (history_is_drained(store->history, reclaim->mark))
+        return 0;
+    return history_drain(store->history, DRAIN_ENTRIES, why) < 0 ? -1 : 1;
+}
+
+/* What is forgotten and comes back with a death, the next upkeep forgets. */
+static int
+moves_keep(struct store *store, struct buffer *why)
+{
+    const struct reclaim *reclaim = &store->reclaim;
+    int more = 0;
+
+    if (reclaim->upkeep)
+        more = overview_upkeep(store->overview, why);
+    else if (reclaim->segment != 0)
+        more = moves_drain(store, why);
+    if (more == 0 && (reclaim->upkeep || reclaim->segment != 0))
+        more = overview_flush(store->overview, why);
+    return more;
+}
+
 int
 reclaim_move(struct store *store, struct folding *folding, struct buffer *why)
 {
     struct reclaim *reclaim = &store->reclaim;
     uint64_t recent;
+    int more;
 
     if (overview_recent_begin(store->overview, &recent, why) < 0)
         return -1;
@@ -880,16 +913,8 @@ reclaim_move(struct store *store, struct folding *folding, struct buffer *why)
         return move_some(store, why);
     if (transaction_end(store, why) < 0)
         return -1;
-    if (reclaim->upkeep) {
-        int more = overview_upkeep(store->overview, why);
-
-        if (more != 0)
-            return more < 0 ? -1 : 0;
-    }
-    /* The log does not say where an article was moved to. */
-    if (history_flush(store->history, why) < 0
-        || overview_flush(store->overview, why) < 0)
-        return -1;
+    if ((more = moves_keep(store, why)) != 0)
+        return more < 0 ? -1 : 0;
     if (reclaim->move_count > 0)
         active_note_removal(store->active);
     stage_set(store, RECLAIM_MOVED);

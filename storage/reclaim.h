@@ -73,6 +73,8 @@ struct reclaim {
     uint64_t last_sequence; /* of the segment */
     struct reclaim_move *moves;
     size_t move_count, move_size, moved;
+    bool drains;   /* all have been moved; the history must have it */
+    uint64_t mark; /* of the history, then */
     struct reclaim_record *records;
     size_t record_count, record_size, carried;
     bool upkeep;   /* the overview is to be seen to */

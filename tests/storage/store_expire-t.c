@@ -289,6 +289,32 @@ test_upkeep_forgets_ids_whose_time_is_over_and_no_others(void **state)
     assert_string_equal(world->text.data, "forgotten=0");
 }
 
+/* An ID that comes back with a death is forgotten again: nothing has to be on
+   the disk before the upkeep goes on, and no commit waits for that. */
+static void
+test_upkeep_leaves_in_memory_what_is_there(void **state)
+{
+    struct world *world = *state;
+    struct timespec begin, end;
+
+    for (unsigned number = 1; number <= 10; number++) {
+        struct batch_of past = {.until = time(NULL) - 1};
+
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        add_range(world, &past, "local.one", number, number, number, number);
+        add_article(world, &past, number);
+        assert_int_equal(expire(world, &past).status, 0);
+        assert_int_equal(world_command(world, "upkeep"), 0);
+        assert_string_equal(world->text.data, "forgotten=1");
+        if (history_is_waiting(world->store->history))
+            return;
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        /* After a quiet second it is drained anyway. */
+        assert_true(end.tv_sec - begin.tv_sec >= 1);
+    }
+    fail_msg("each of ten upkeeps took a second");
+}
+
 static void
 test_a_batch_about_what_is_not_there_is_refused(void **state)
 {
@@ -343,6 +369,7 @@ main(void)
         PROMISE(test_the_low_mark_rises_over_what_went_before),
         PROMISE(test_an_id_whose_time_is_over_is_taken_again),
         PROMISE(test_upkeep_forgets_ids_whose_time_is_over_and_no_others),
+        PROMISE(test_upkeep_leaves_in_memory_what_is_there),
         PROMISE(test_a_batch_about_what_is_not_there_is_refused),
         PROMISE(test_a_batch_from_a_former_life_of_a_group_changes_nothing),
     };
