@@ -281,7 +281,8 @@ index_idle(struct store *store, struct folding *folding, struct buffer *why)
     if (transaction_end(store, why) < 0)
         return -1;
     if (clock_ms() - folding->last_commit_ms < FOLD_IDLE_MS
-        || !history_is_waiting(store->history))
+        || !history_is_waiting(store->history)
+        || !store_indices_have_room(store))
         return 0;
     return history_drain(store->history, DRAIN_ENTRIES, why) < 0 ? -1 : 1;
 }

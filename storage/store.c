@@ -302,6 +302,19 @@ store_paths_have_space(const struct config *config)
            && path_has_room(config->pathoverview, SPACE_OCTETS);
 }
 
+static bool
+indices_have_room(const struct store *store, uint64_t octets)
+{
+    return path_has_room(store->pathdb, octets)
+           && path_has_room(store->pathoverview, octets);
+}
+
+bool
+store_indices_have_room(const struct store *store)
+{
+    return indices_have_room(store, INDICES_ROOM_OCTETS);
+}
+
 /* They may lie on other disks than the spool.  As there, a quarter more than
    the least must be free once it was not. */
 static bool
@@ -315,8 +328,7 @@ indices_are_full(struct store *store)
     store->room_asked_ms = clock_ms();
     if (store->indices_are_full)
         octets = octets / 4 * 5;
-    store->indices_are_full = !path_has_room(store->pathdb, octets)
-                              || !path_has_room(store->pathoverview, octets);
+    store->indices_are_full = !indices_have_room(store, octets);
     return store->indices_are_full;
 }
 

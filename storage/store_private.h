@@ -321,6 +321,8 @@ struct commit *store_commit_apart(struct store *store,
 void store_append(struct store *store, enum record_type type,
                   const struct message_hash *hash, const void *meta,
                   size_t meta_octets, const void *payload, size_t octets);
+/* Any thread: for what may wait until there is some. */
+bool store_indices_have_room(const struct store *store);
 /* As history_lookup(), but an ID whose time is over was never seen, and what
    cannot be read breaks the store. */
 int store_lookup(struct store *store, const struct message_hash *hash,

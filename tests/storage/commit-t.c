@@ -3,9 +3,33 @@
 #include "tests/storage/store_world.h"
 
 #include <poll.h>
+#include <stdatomic.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 enum { ARTICLES = 1500, SECONDS = 30 };
+
+/* What the store sees of the disk: all there is, or nothing free. */
+static atomic_bool disk_is_full;
+static atomic_uint disk_asked;
+
+int
+statvfs(const char *path, struct statvfs *status)
+{
+    struct statfs disk;
+
+    disk_asked++;
+    if (statfs(path, &disk) < 0)
+        return -1;
+    *status = (struct statvfs){
+        .f_bsize = (unsigned long)disk.f_bsize,
+        .f_frsize = (unsigned long)disk.f_frsize,
+        .f_blocks = disk.f_blocks,
+        .f_bavail = disk_is_full ? 0 : disk.f_bavail,
+    };
+    return 0;
+}
 
 static int
 setup(void **state)
@@ -74,23 +98,54 @@ test_a_quiet_moment_is_used_to_fold_what_is_new(void **state)
     world_assert_marks(world, "local.one", 1, ARTICLES, ARTICLES);
 }
 
+static void
+wait_for_drained(struct world *world)
+{
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    time_t deadline = time(NULL) + SECONDS;
+
+    while (history_is_waiting(world->store->history)) {
+        assert_true(time(NULL) < deadline);
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* Then a start has nothing to replay. */
 static void
 test_a_quiet_moment_is_used_to_drain_the_history(void **state)
 {
     static struct outcome outcomes[ARTICLES];
-    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
     struct world *world = *state;
-    time_t deadline = time(NULL) + SECONDS;
 
     submit_all(world, outcomes);
     assert_true(history_is_waiting(world->store->history));
-    while (history_is_waiting(world->store->history)) {
+    wait_for_drained(world);
+    assert_int_equal(history_applied(world->store->history),
+                     outcomes[ARTICLES - 1].sequence);
+}
+
+/* It would end the writer for want of room, and nobody waits for it. */
+static void
+test_a_quiet_moment_on_a_full_disk_is_not(void **state)
+{
+    static struct outcome outcomes[ARTICLES];
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    struct world *world = *state;
+    time_t deadline = time(NULL) + SECONDS;
+    unsigned asked;
+
+    submit_all(world, outcomes);
+    disk_is_full = true;
+    asked = disk_asked;
+    /* What followed the first answer is over when it asks again. */
+    while (disk_asked < asked + 4) {
         assert_true(time(NULL) < deadline);
         nanosleep(&pause, NULL);
     }
-    assert_int_equal(history_applied(world->store->history),
-                     outcomes[ARTICLES - 1].sequence);
+    assert_true(history_is_waiting(world->store->history));
+    assert_false(store_is_broken(world->store));
+    disk_is_full = false;
+    wait_for_drained(world);
 }
 
 int
@@ -101,6 +156,8 @@ main(void)
             test_a_quiet_moment_is_used_to_fold_what_is_new, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_quiet_moment_is_used_to_drain_the_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_quiet_moment_on_a_full_disk_is_not, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
