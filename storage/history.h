@@ -15,8 +15,8 @@
  * start replays them, and on the way what is in Berkeley DB of a table that
  * was not wholly there.  A filter (history_filter.h) answers for most of the
  * IDs that were never seen, once a thread has read all that is there.  It
- * takes a tenth of the cache, and at least 1.5 MB for each 10^6 IDs; one that
- * is full is replaced by another four times as great.
+ * takes a tenth of the cache, or 4 MB for 10^6 IDs where that is more; one
+ * that is full is replaced by another, made for twice what is there then.
  *
  * Calls may come from several threads (the writer's loop looks up, its index
  * thread puts): a mutex inside, let go after each 16 puts into Berkeley DB,
