@@ -614,6 +614,22 @@ config_replace(struct master *master, struct config *config,
     buffer_free(&restart);
 }
 
+/* The files of the configuration that is in force, as they are now. */
+static void
+files_watch(const struct master *master)
+{
+    const struct config *config = master->config;
+    size_t count = config->file_count + config->credential_count;
+    const char **files = xcalloc(count, sizeof(*files));
+
+    for (size_t i = 0; i < config->file_count; i++)
+        files[i] = config->files[i];
+    for (size_t i = 0; i < config->credential_count; i++)
+        files[config->file_count + i] = config_credential_path(config, i);
+    watch_set(master->watch, files, count);
+    free(files);
+}
+
 int
 master_reload(struct master *master, struct buffer *answer)
 {
@@ -631,8 +647,7 @@ master_reload(struct master *master, struct buffer *answer)
     else
         config_replace(master, config, answer);
     /* Whatever the file is like: as it is now, it has been looked at. */
-    watch_set(master->watch, master->config->files,
-              master->config->file_count);
+    files_watch(master);
     (void)sd_notify(0, "READY=1");
     return config == NULL ? -1 : 0;
 }
@@ -873,8 +888,7 @@ master_claim(struct master *master)
     master->control = control_open(
         master->base, socket_open(master, "control"), admin_master, master);
     master->watch = watch_new(master->base, on_file_changed, master);
-    watch_set(master->watch, master->config->files,
-              master->config->file_count);
+    files_watch(master);
     master->shared = shared_create(&table->shared_fd);
     master->clients = clients_new(master->config, &master->shared->limits);
     active_open(master);

@@ -17,9 +17,10 @@ enum { EVENTS_OCTETS = 16 * 1024 };
 
 struct watched_file {
     char *path;
-    const char *name; /* its last part */
-    int directory;    /* the watch on it; -1: it cannot be watched */
-    dev_t device;     /* of the file that the path led to */
+    char *directory_path; /* ends with a slash */
+    const char *name;     /* its last part */
+    int directory;        /* the watch on it; -1: it cannot be watched */
+    dev_t device;         /* of the file that the path led to */
     ino_t inode;
 };
 
@@ -58,11 +59,34 @@ file_is_another(const struct watched_file *file)
            && (device != file->device || inode != file->inode);
 }
 
+/* Has a symbolic link been made?  A file that has been is still empty: its end
+   is another event. */
+static bool
+event_is_link(const struct watch *watch, const struct inotify_event *event)
+{
+    bool is_link = false;
+
+    for (size_t i = 0; i < watch->count && event->len > 0; i++) {
+        struct stat status;
+        char *path;
+
+        if (watch->files[i].directory != event->wd)
+            continue;
+        path = xasprintf("%s%s", watch->files[i].directory_path, event->name);
+        is_link = lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+        free(path);
+        break;
+    }
+    return is_link;
+}
+
 static bool
 event_concerns(const struct watch *watch, const struct inotify_event *event)
 {
     if ((event->mask & IN_Q_OVERFLOW) != 0)
         return true;
+    if ((event->mask & IN_CREATE) != 0 && !event_is_link(watch, event))
+        return false;
     for (size_t i = 0; i < watch->count; i++)
         if ((event->wd == watch->files[i].directory && event->len > 0
              && strcmp(event->name, watch->files[i].name) == 0)
@@ -141,6 +165,7 @@ files_forget(struct watch *watch, struct watched_file *files, size_t count)
             && !directory_is_watched(watch, files[i].directory))
             (void)inotify_rm_watch(watch->fd, files[i].directory);
         free(files[i].path);
+        free(files[i].directory_path);
     }
     free(files);
 }
@@ -170,22 +195,22 @@ file_watch(const struct watch *watch, struct watched_file *file,
            const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *directory = slash == NULL
-                          ? xstrdup(".")
-                          : xasprintf("%.*s/", (int)(slash - path), path);
 
     file->path = xstrdup(path);
+    file->directory_path = slash == NULL
+                               ? xstrdup("./")
+                               : xasprintf("%.*s/", (int)(slash - path), path);
     file->name = slash == NULL ? file->path : file->path + (slash - path) + 1;
-    file->directory = inotify_add_watch(
-        watch->fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR);
+    file->directory = inotify_add_watch(watch->fd, file->directory_path,
+                                        IN_CLOSE_WRITE | IN_MOVED_TO
+                                            | IN_CREATE | IN_ONLYDIR);
     if (file->directory < 0)
-        syswarn("changes of %s are not seen: %s", path, directory);
+        syswarn("changes of %s are not seen: %s", path, file->directory_path);
     (void)file_look(file, &file->device, &file->inode); /* else zeroes */
-    free(directory);
 }
 
 void
-watch_set(struct watch *watch, char *const *files, size_t count)
+watch_set(struct watch *watch, const char *const *files, size_t count)
 {
     struct watched_file *before = watch->files;
     size_t before_count = watch->count;
@@ -193,9 +218,15 @@ watch_set(struct watch *watch, char *const *files, size_t count)
     if (watch->fd < 0)
         return;
     event_del(watch->quiet);
-    watch->files = xcalloc(count, sizeof(*watch->files));
-    watch->count = count;
-    for (size_t i = 0; i < count; i++)
-        file_watch(watch, &watch->files[i], files[i]);
+    watch->files = xcalloc(2 * count, sizeof(*watch->files));
+    watch->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        char *target = realpath(files[i], NULL);
+
+        file_watch(watch, &watch->files[watch->count++], files[i]);
+        if (target != NULL && strcmp(target, files[i]) != 0)
+            file_watch(watch, &watch->files[watch->count++], target);
+        free(target);
+    }
     files_forget(watch, before, before_count);
 }

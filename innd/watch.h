@@ -1,11 +1,14 @@
 /*
- * watch -- the files of the configuration, watched for a finished change.
+ * watch -- the files of the configuration, those with certificates and keys
+ * among them, watched for a finished change.
  *
- * An editor that saves, a tool that renames a new file over the old one or
- * points a symbolic link elsewhere: WATCH_QUIET_SECONDS after the last of
- * these the function is called, once.  A file that is still open for writing
- * is nobody's news.  The directories are watched, not the files, since a file
- * that was renamed away takes its watch with it.
+ * An editor that saves, a tool that renames a new file over the old one, or
+ * makes a symbolic link anew that leads elsewhere (certbot): in
+ * WATCH_QUIET_SECONDS after the last of these the function is called, once.  A
+ * file that is still open for writing is nobody's news.  The directories are
+ * watched, not the files, since a file that was renamed away takes its watch
+ * with it; and where a path is a symbolic link, the directory of what it leads
+ * to as well.
  */
 #ifndef INND_WATCH_H
 #define INND_WATCH_H
@@ -27,6 +30,6 @@ struct watch *watch_new(struct event_base *base, watch_changed_func *changed,
 void watch_free(struct watch **watch);
 /* These files, as they are now, and no others; forgets a change that was seen
    and not told yet.  The names are copied. */
-void watch_set(struct watch *watch, char *const *files, size_t count);
+void watch_set(struct watch *watch, const char *const *files, size_t count);
 
 #endif

@@ -214,6 +214,12 @@ config_credential(const struct config *config, const char *path)
     return file == NULL || file->contents == NULL ? "" : file->contents;
 }
 
+const char *
+config_credential_path(const struct config *config, size_t i)
+{
+    return config->credentials[i].path;
+}
+
 /* --- from the master to its children --- */
 
 static bool

@@ -25,6 +25,8 @@ enum { CONFIG_CREDENTIAL_OCTETS_MAX = 1024 * 1024 };
 int config_read_credentials(struct config *config, struct buffer *why);
 /* The contents of one, "" when it was not read, or forgotten; ended by NUL. */
 const char *config_credential(const struct config *config, const char *path);
+/* The path of the file number i, below config->credential_count. */
+const char *config_credential_path(const struct config *config, size_t i);
 /* Wipe the contents; digests stay. */
 void config_forget_credentials(struct config *config);
 

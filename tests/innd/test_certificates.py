@@ -1,5 +1,6 @@
 """Certificates and keys: what is wrong with a file is told, a new one is taken
 without anybody's notice, and only those hold keys who need them."""
+import contextlib
 import os
 import re
 import shutil
@@ -193,6 +194,65 @@ def test_a_reload_takes_a_new_certificate_and_drops_nobody(reloaded, pairs):
             assert after.command("DATE").startswith("111")
         assert before.command("DATE").startswith("111")
     assert "changed" not in server.ctlinnd("reload").stdout
+
+
+def has_subject(server, name):
+    with server.connect_tls() as client:
+        return subject(client) == name
+
+
+def test_a_renewed_one_is_taken_by_itself(reloaded, pairs):
+    server, files = reloaded
+    with server.connect_tls() as before:
+        files.use(pairs["two.example"])
+        wait_until(lambda: has_subject(server, "two.example"), 10,
+                   "the new certificate")
+        assert before.command("DATE").startswith("111")
+    assert "tlskeyfile reason=the file has changed" in server.log()
+
+
+def links_make(live, archive, number):
+    """As certbot does: the old links away, then new ones."""
+    for name in ("cert", "key"):
+        path = os.path.join(live, name + ".pem")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        os.symlink(os.path.join("..", archive, f"{name}{number}.pem"), path)
+
+
+def test_links_that_lead_elsewhere_are_a_new_certificate(
+        start_server, certificate_directory, pairs):
+    live = os.path.join(certificate_directory, "live")
+    archive = os.path.join(certificate_directory, "archive")
+    os.mkdir(live)
+    os.mkdir(archive)
+    for number, name in enumerate(("one.example", "two.example"), 1):
+        for word, source in (("cert", pairs[name].file),
+                             ("key", pairs[name].key)):
+            path = os.path.join(archive, f"{word}{number}.pem")
+            shutil.copy(source, path)
+            os.chmod(path, 0o640)
+            if os.geteuid() == 0:
+                shutil.chown(path, group="news")
+    links_make(live, "archive", 1)
+    port = free_port()
+    server = start_server("--group", "local.test", conf=[
+        f"tls_port = {port}", f'tlscertfile = "{live}/cert.pem"',
+        f'tlskeyfile = "{live}/key.pem"'])
+    server.tls_port = port
+    assert has_subject(server, "one.example")
+    links_make(live, "archive", 2)
+    wait_until(lambda: has_subject(server, "two.example"), 10,
+               "the new certificate")
+    # And what the links lead to, in its place.
+    for word, source in (("cert", pairs["one.example"].file),
+                         ("key", pairs["one.example"].key)):
+        with open(source, "rb") as new, open(
+                os.path.join(archive, f"{word}2.pem"), "r+b") as old:
+            old.truncate()
+            old.write(new.read())
+    wait_until(lambda: has_subject(server, "one.example"), 10,
+               "the certificate that was written in its place")
 
 
 def test_a_wrong_one_changes_nothing(reloaded, pairs):
