@@ -379,6 +379,13 @@ overview_answer_begin(struct overview_answering *answering)
 }
 
 void
+overview_answer_add(struct overview_answering *answering,
+                    const struct overview_line *line)
+{
+    answer_add_run(answering, line, 1);
+}
+
+void
 overview_answer_finish(struct overview_answering *answering,
                        struct overview_answer *answer)
 {

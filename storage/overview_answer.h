@@ -44,6 +44,9 @@ struct overview_blocks {
 
 void overview_answering_free(struct overview_answering *answering);
 void overview_answer_begin(struct overview_answering *answering);
+/* One line, from wherever it is at hand; copies its text. */
+void overview_answer_add(struct overview_answering *answering,
+                         const struct overview_line *line);
 /* Give the lines their texts.  They are borrowed until the next begin. */
 void overview_answer_finish(struct overview_answering *answering,
                             struct overview_answer *answer);

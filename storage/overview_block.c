@@ -82,6 +82,30 @@ overview_block_write(struct buffer *data, const struct overview_line *lines,
         buffer_append(data, lines[i].text, lines[i].octets);
 }
 
+static struct block_line
+line_on_disk(const char *base, uint32_t index)
+{
+    struct block_line line;
+
+    memcpy(&line, base + sizeof(struct block_head) + index * sizeof(line),
+           sizeof(line));
+    return line;
+}
+
+static struct overview_line
+line_read(const char *base, uint64_t first, const struct block_line *on_disk)
+{
+    return (struct overview_line){
+        .number = first + le32toh(on_disk->place),
+        .sequence = le64toh(on_disk->sequence),
+        .token = {.segment = le32toh(on_disk->segment),
+                  .offset = le32toh(on_disk->offset),
+                  .octets = le32toh(on_disk->octets)},
+        .text = base + le32toh(on_disk->text_offset),
+        .octets = le32toh(on_disk->text_octets),
+    };
+}
+
 int
 overview_block_read(struct overview_line lines[OVERVIEW_BLOCK_NUMBERS],
                     uint64_t first, const void *data, size_t octets,
@@ -105,12 +129,9 @@ overview_block_read(struct overview_line lines[OVERVIEW_BLOCK_NUMBERS],
         return why_set(why, "a block of %zu octets claims %u lines", octets,
                        (unsigned)count);
     for (uint32_t i = 0; i < count; i++) {
-        struct block_line on_disk;
-        uint32_t place;
+        struct block_line on_disk = line_on_disk(base, i);
+        uint32_t place = le32toh(on_disk.place);
 
-        memcpy(&on_disk, base + sizeof(head) + i * sizeof(struct block_line),
-               sizeof(on_disk));
-        place = le32toh(on_disk.place);
         if (place >= OVERVIEW_BLOCK_NUMBERS || (int64_t)place <= last_place)
             return why_set(why, "line %u of a block has place %u", (unsigned)i,
                            (unsigned)place);
@@ -119,19 +140,39 @@ overview_block_read(struct overview_line lines[OVERVIEW_BLOCK_NUMBERS],
             return why_set(why, "the text of line %u of a block is outside",
                            (unsigned)i);
         last_place = place;
-        lines[i] = (struct overview_line){
-            .number = first + place,
-            .sequence = le64toh(on_disk.sequence),
-            .token = {.segment = le32toh(on_disk.segment),
-                      .offset = le32toh(on_disk.offset),
-                      .octets = le32toh(on_disk.octets)},
-            .text = base + offset,
-            .octets = le32toh(on_disk.text_octets),
-        };
+        lines[i] = line_read(base, first, &on_disk);
         offset += lines[i].octets;
     }
     if (offset != octets)
         return why_set(why, "a block of %zu octets has texts up to %zu",
                        octets, offset);
     return (int)count;
+}
+
+bool
+overview_block_find(const void *data, uint64_t number,
+                    struct overview_line *line_r)
+{
+    uint32_t wanted = (uint32_t)(number % OVERVIEW_BLOCK_NUMBERS);
+    const char *base = data;
+    struct block_head head;
+    uint32_t low = 0, high;
+
+    memcpy(&head, base, sizeof(head));
+    high = le32toh(head.count);
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        struct block_line on_disk = line_on_disk(base, middle);
+        uint32_t place = le32toh(on_disk.place);
+
+        if (place == wanted) {
+            *line_r = line_read(base, number - wanted, &on_disk);
+            return true;
+        }
+        if (place < wanted)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
 }

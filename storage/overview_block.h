@@ -11,6 +11,7 @@
 #ifndef STORAGE_OVERVIEW_BLOCK_H
 #define STORAGE_OVERVIEW_BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,5 +53,9 @@ void overview_block_write(struct buffer *data,
 int overview_block_read(struct overview_line lines[OVERVIEW_BLOCK_NUMBERS],
                         uint64_t first, const void *data, size_t octets,
                         struct buffer *why);
+/* The line of one number, false when it has none.  Of data that
+   overview_block_read() has found good. */
+bool overview_block_find(const void *data, uint64_t number,
+                         struct overview_line *line_r);
 
 #endif

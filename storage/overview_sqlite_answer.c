@@ -2,12 +2,15 @@
 
 #include <assert.h>
 
+#include "storage/active.h"
+
 /* --- blocks --- */
 
 struct sqlite_blocks {
     struct overview_blocks base;
     struct sqlite_reader *reader;
     enum reader_statement statement;
+    bool keeps; /* what is read may be asked for again */
 };
 
 static int
@@ -45,6 +48,10 @@ blocks_next(struct overview_blocks *base,
         why_set(&reader->why, "overview: block %lld is damaged: %s",
                 (long long)key, buffer_text(&reason));
         count = -1;
+    } else if (blocks->keeps) {
+        overview_cache_put(reader->cache, key, reader->removals,
+                           sqlite3_column_blob(row, 1),
+                           (size_t)sqlite3_column_bytes(row, 1));
     }
     buffer_free(&reason);
     return count;
@@ -58,6 +65,12 @@ blocks_close(struct overview_blocks *base)
     (void)sqlite3_reset(blocks->reader->statements[blocks->statement]);
 }
 
+static bool
+asks_for_one(const struct overview_query *query)
+{
+    return query->question == OVERVIEW_RANGE && query->low == query->high;
+}
+
 static int
 ask_lines(struct sqlite_reader *reader, const struct overview_query *query,
           struct overview_answer *answer)
@@ -67,6 +80,7 @@ ask_lines(struct sqlite_reader *reader, const struct overview_query *query,
                  .next = blocks_next,
                  .close = blocks_close},
         .reader = reader,
+        .keeps = asks_for_one(query),
     };
 
     return overview_answer_lines(&reader->answering, query, &blocks.base,
@@ -182,6 +196,8 @@ ask_since(struct sqlite_reader *reader, const struct overview_query *query,
     return 0;
 }
 
+/* --- any question --- */
+
 typedef int ask_func(struct sqlite_reader *reader,
                      const struct overview_query *query,
                      struct overview_answer *answer);
@@ -191,6 +207,27 @@ static ask_func *const questions[] = {
     [OVERVIEW_PREVIOUS] = ask_lines, [OVERVIEW_LOCATE] = ask_locate,
     [OVERVIEW_SINCE] = ask_since,
 };
+
+bool
+sqlite_reader_has_answer(struct sqlite_reader *reader,
+                         const struct overview_query *query,
+                         struct overview_answer *answer)
+{
+    struct overview_line line;
+
+    if (!asks_for_one(query))
+        return false;
+    /* Nothing was published since recent was read: it is as good as now. */
+    if (reader->loaded && reader->published == active_published(reader->active)
+        && !overview_answer_needs_blocks(&reader->answering, query))
+        return sqlite_reader_answer(reader, query, answer) == 0;
+    if (!overview_cache_find(reader->cache, query->group, query->low, &line))
+        return false;
+    overview_answer_begin(&reader->answering);
+    overview_answer_add(&reader->answering, &line);
+    overview_answer_finish(&reader->answering, answer);
+    return true;
+}
 
 int
 sqlite_reader_answer(struct sqlite_reader *reader,

@@ -286,8 +286,9 @@ sqlite_ask(struct overview_reader *base, const struct overview_query *query,
     struct sqlite_reader *reader = sqlite_reader(base);
     struct overview_answer answer = {0};
 
-    if (reader_begin(reader) < 0
-        || sqlite_reader_answer(reader, query, &answer) < 0) {
+    if (!sqlite_reader_has_answer(reader, query, &answer)
+        && (reader_begin(reader) < 0
+            || sqlite_reader_answer(reader, query, &answer) < 0)) {
         log_failure(reader);
         /* Whatever it was, the next question begins with a new connection. */
         reader_disconnect(reader);
@@ -322,6 +323,7 @@ sqlite_reader_close(struct overview_reader *base)
 
     reader_disconnect(reader);
     overview_answering_free(&reader->answering);
+    overview_cache_free(&reader->cache);
     buffer_free(&reader->file);
     buffer_free(&reader->list);
     buffer_free(&reader->why);
@@ -340,6 +342,7 @@ sqlite_reader_open(const char *url, const char *path,
     (void)base; /* answers come at once */
     reader->base.ops = &overview_sqlite;
     reader->active = active;
+    reader->cache = overview_cache_new(active);
     sqlite_file(&reader->file, path);
     reader_forget_recent(reader);
     /* The file may not be there before the first writer was: only the

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "storage/overview_answer.h"
+#include "storage/overview_cache.h"
 #include "storage/overview_sqlite.h"
 
 enum reader_statement {
@@ -40,6 +41,7 @@ struct sqlite_reader {
     uint64_t published;
     uint64_t removals;
     struct overview_answering answering; /* recent as of the transaction */
+    struct overview_cache *cache;
     bool loaded;
     uint64_t last;         /* sequence of the last row ever read */
     uint64_t last_removed; /* id */
@@ -57,6 +59,13 @@ int sqlite_reader_number(struct sqlite_reader *reader,
                          enum reader_statement statement, uint64_t missing,
                          uint64_t *number_r);
 
+/*
+ * Answer from what is in memory, without a transaction; false: there it is
+ * not.  The lines are borrowed as those of the next one.
+ */
+bool sqlite_reader_has_answer(struct sqlite_reader *reader,
+                              const struct overview_query *query,
+                              struct overview_answer *answer);
 /*
  * Answer, within the transaction that is open and from recent as of it.  The
  * lines borrow from the reader until the next answer.  0, or -1 with the

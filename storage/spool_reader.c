@@ -22,7 +22,8 @@
 #include "storage/segment.h"
 
 enum {
-    THREADS = 4,
+    /* So many reads a cold disk has at once, to sort them by their places. */
+    THREADS = 16,
     SEGMENTS_MAX = 32, /* open at a time, but for those in use */
     /* Nothing that a token may ask for is longer. */
     RECORD_OCTETS_MAX = ARTICLE_OCTETS_HARD_MAX + 1024 * 1024,

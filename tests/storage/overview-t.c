@@ -290,8 +290,8 @@ remove_range(struct world *world, struct expired_range *range)
     check(world, overview_remove_ranges(world->overview, range, 1, &removed,
                                         &world->why));
     assert_int_equal(removed, expected);
-    check(world, overview_drop(world->overview, dropped, dropped_count,
-                               &world->why));
+    check(world,
+          overview_drop(world->overview, dropped, dropped_count, &world->why));
     free(dropped);
 }
 
@@ -521,6 +521,35 @@ check_since(struct world *world, int64_t since, size_t limit)
                     || world->articles[index].entry.arrival < since);
 }
 
+/* One number, as who reads an article asks. */
+static void
+check_number(struct world *world, uint32_t group, uint64_t number)
+{
+    struct overview_query query = {.question = OVERVIEW_RANGE,
+                                   .group = group,
+                                   .low = number,
+                                   .high = number,
+                                   .limit = 1};
+    size_t sequence = model_find(world, group, number);
+    struct buffer expected = BUFFER_EMPTY;
+    struct seen seen;
+
+    ask(world, &query, &seen);
+    assert_int_equal(seen_count(&seen), sequence != 0);
+    if (sequence != 0) {
+        const struct model_article *article = &world->articles[sequence - 1];
+
+        buffer_append_format(&expected, "%llu\t%s\r\n",
+                             (unsigned long long)number, article->line);
+        assert_string_equal(buffer_text(&seen.text), buffer_text(&expected));
+        assert_int_equal(seen_line(&seen, 0)->sequence, sequence);
+        assert_memory_equal(&seen_line(&seen, 0)->token, &article->entry.token,
+                            sizeof(struct token));
+    }
+    buffer_free(&expected);
+    seen_free(&seen);
+}
+
 static void
 check_locate(struct world *world, size_t sequence)
 {
@@ -578,6 +607,9 @@ check_world(struct world *world)
             check_neighbours(
                 world, group,
                 1 + pick(world, (unsigned)world->high[group] + 3));
+        for (int i = 0; i < 10; i++)
+            check_number(world, group,
+                         1 + pick(world, (unsigned)world->high[group] + 3));
     }
     check_since(world, 0, 0);
     check_since(world, 5000 + pick(world, (unsigned)world->count / 3 + 2),
@@ -961,8 +993,11 @@ test_a_number_is_seen_as_soon_as_it_is_committed(void **state)
         begin(world);
         put_new(world, 3);
         commit(world);
-        for (uint32_t group = 1; group <= GROUPS; group++)
+        for (uint32_t group = 1; group <= GROUPS; group++) {
+            check_number(world, group, world->high[group]);
             check_range(world, group, 0);
+        }
+        overview_reader_turn_ended(world->reader);
     }
     world_free(world);
 }
@@ -1004,7 +1039,14 @@ test_a_removal_is_seen_as_soon_as_it_is_noted(void **state)
     fold_steps(world, 100, 1000);
     commit(world);
     for (size_t sequence = 1; sequence <= 200; sequence += 7) {
+        const struct record_group *place =
+            &world->articles[sequence - 1].groups[0];
+
         check_range(world, 1, 0);
+        check_number(world, place->group, place->number);
+        /* It may be answered without a transaction from here on. */
+        overview_reader_turn_ended(world->reader);
+        check_number(world, place->group, place->number);
         begin(world);
         remove_places(world, sequence, 0,
                       world->articles[sequence - 1].entry.group_count - 1);
@@ -1012,6 +1054,7 @@ test_a_removal_is_seen_as_soon_as_it_is_noted(void **state)
         active_note_removal(world->active);
         for (uint32_t group = 1; group <= GROUPS; group++)
             check_range(world, group, 0);
+        check_number(world, place->group, place->number);
         check_since(world, 0, 0);
         check_locate(world, sequence);
     }

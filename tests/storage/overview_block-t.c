@@ -117,6 +117,17 @@ test_what_is_written_is_read(void **state)
         }
         /* One run. */
         assert_memory_equal(lines[0].text, text.data, text.used);
+        for (uint64_t number = 128; number < 192; number++) {
+            struct overview_line found;
+            size_t j = 0;
+
+            while (j < cases[i].count && lines[j].number != number)
+                j++;
+            assert_int_equal(overview_block_find(block.data, number, &found),
+                             j < cases[i].count);
+            if (j < cases[i].count)
+                assert_memory_equal(&found, &lines[j], sizeof(found));
+        }
         buffer_free(&text);
         buffer_free(&block);
     }
