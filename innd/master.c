@@ -164,7 +164,8 @@ on_bridge(void *context, struct process *process,
 {
     struct master *master = context;
     struct ipc_client ours = {.listener = LISTENER_BRIDGE,
-                              .port = client->port};
+                              .port = client->port,
+                              .near = client->near};
 
     if (!bridge_client_is_good(client, fd)) {
         warn("%s: pid %d sent no client but something else, and is killed",

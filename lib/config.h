@@ -171,6 +171,8 @@ struct config {
     size_t http_host_count;
     char **http_origins; /* further pages that may use it */
     size_t http_origin_count;
+    char **http_proxies; /* whose word about a client's address counts */
+    size_t http_proxy_count;
     char *pathweb; /* the page's files; "" those of the installation */
     /* where things are */
     char *pathspool;    /* segments */

@@ -155,6 +155,12 @@ const struct config_row config_rows[] = {
      LIST(config, http_origins, http_origin_count), .fallback = "",
      .text = "Web pages of other places that may use the bridge, as "
              "https://news.example.org; its own page always may."},
+    {"http_proxies", KIND_NETWORKS,
+     LIST(config, http_proxies, http_proxy_count), .fallback = "",
+     .text = "Addresses and networks of the proxies in front of the bridge: "
+             "what they say in X-Forwarded-For of where a client comes from is "
+             "believed, and limits and access sections go by it.  A proxy "
+             "here has to set that header itself."},
     {"pathweb", KIND_WORD, MEMBER(config, pathweb), .fallback = "",
      .restart = true,
      .text = "Directory of the page's files; empty: those that were "

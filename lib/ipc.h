@@ -110,7 +110,7 @@ struct ipc_client {
     char address[48];  /* numeric, NUL-terminated */
     char user[40];     /* LISTENER_LOCAL: "local:NAME"; else "" */
     uint32_t trusted;  /* LISTENER_LOCAL: 1 for root and the server's user */
-    uint32_t zero;
+    uint32_t near;     /* LISTENER_BRIDGE: as in struct ipc_bridge */
 };
 _Static_assert(sizeof(struct ipc_client) == 112, "payload");
 
@@ -124,7 +124,8 @@ _Static_assert(sizeof(struct ipc_load) == 16, "payload");
 /* Whom the bridge speaks for; the master believes no one else this. */
 struct ipc_bridge {
     uint32_t port;
-    uint32_t zero;
+    uint32_t near; /* 1: its connection to the bridge is within this machine,
+                      be it a proxy's that speaks for it */
     char address[48]; /* numeric, NUL-terminated */
 };
 _Static_assert(sizeof(struct ipc_bridge) == 56, "payload");

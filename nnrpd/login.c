@@ -33,7 +33,7 @@ login_carries_passwords(const struct session *session)
     case PLAINTEXT_ALWAYS:
         return true;
     case PLAINTEXT_LOCAL:
-        return address_is_local(session->address);
+        return session->near || address_is_local(session->address);
     case PLAINTEXT_NEVER:
         break;
     }

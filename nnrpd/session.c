@@ -197,6 +197,7 @@ session_new(struct worker *worker, const struct ipc_client *client, int fd)
     session->worker = worker;
     session->client = client->client;
     session->listener = client->listener;
+    session->near = client->near != 0;
     memcpy(session->address, client->address, sizeof session->address - 1);
     session->active_ms = session->progress_ms = worker->now_ms;
     pending_init(&session->pending);

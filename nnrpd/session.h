@@ -76,6 +76,7 @@ struct session {
     struct stream *stream;
     uint64_t client;   /* the master's number for it */
     uint32_t listener; /* enum ipc_listener */
+    bool near;         /* what it says comes here within this machine */
     char address[48];
     struct login_account account;
     struct access access; /* what follows from all of these */

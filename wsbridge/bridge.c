@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/address.h"
 #include "lib/buffer.h"
 #include "lib/child.h"
 #include "lib/clock.h"
@@ -20,6 +21,7 @@
 #include "lib/memory.h"
 #include "lib/sandbox.h"
 #include "lib/shared.h"
+#include "wsbridge/forwarded.h"
 #include "wsbridge/http.h"
 #include "wsbridge/pages.h"
 #include "wsbridge/tunnel.h"
@@ -28,6 +30,7 @@ enum {
     ACCEPTS_PER_TURN = 64,
     PING_SECONDS = 60, /* an idle browser is asked whether it lives */
     HANGUP_SECONDS = 90,
+    FORWARDED_OCTETS_MAX = 1024,
 };
 
 /* The signal's handler has no other way to the loop. */
@@ -64,6 +67,35 @@ bridge_peer_address(struct lws *wsi, char address[48], unsigned *port_r)
     if (IN6_IS_ADDR_V4MAPPED(&peer.v6.sin6_addr))
         return inet_ntop(AF_INET, octets + 12, address, 48) != NULL;
     return inet_ntop(AF_INET6, octets, address, 48) != NULL;
+}
+
+bool
+bridge_address_is_near(const char *address)
+{
+    return address_matches(address, "127.0.0.0/8")
+           || address_matches(address, "::1");
+}
+
+bool
+bridge_client(struct lws *wsi, struct ipc_bridge *client)
+{
+    char peer[sizeof(client->address)];
+    char forwarded[FORWARDED_OCTETS_MAX] = "";
+    unsigned port;
+
+    memset(client, 0, sizeof(*client));
+    if (!bridge_peer_address(wsi, peer, &port)
+        || (lws_hdr_total_length(wsi, WSI_TOKEN_X_FORWARDED_FOR) > 0
+            && lws_hdr_copy(wsi, forwarded, sizeof(forwarded),
+                            WSI_TOKEN_X_FORWARDED_FOR)
+                   <= 0)
+        || forwarded_client(bridge_of(wsi)->config, peer, forwarded,
+                            client->address)
+               < 0)
+        return false;
+    client->port = port;
+    client->near = bridge_address_is_near(peer);
+    return true;
 }
 
 /* --- ending --- */
@@ -145,17 +177,14 @@ static const struct ipc_handler handlers[] = {
 };
 
 bool
-bridge_send_client(struct bridge *bridge, int fd, const char *address,
-                   unsigned port)
+bridge_send_client(struct bridge *bridge, int fd,
+                   const struct ipc_bridge *client)
 {
-    struct ipc_bridge client = {.port = port};
-
     if (bridge->control == NULL) {
         close(fd);
         return false;
     }
-    memcpy(client.address, address, strlen(address));
-    ipc_send(bridge->control, IPC_BRIDGE, &client, sizeof(client), fd);
+    ipc_send(bridge->control, IPC_BRIDGE, client, sizeof(*client), fd);
     return true;
 }
 

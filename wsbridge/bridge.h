@@ -21,6 +21,7 @@ struct child_arguments;
 struct config;
 struct event_base;
 struct ipc;
+struct ipc_bridge;
 struct pages;
 struct shared;
 struct shared_slot;
@@ -64,11 +65,16 @@ void bridge_close(struct bridge *bridge);
 
 /* Give the master our client's end; fd is given away.  False when there is no
    master any more. */
-bool bridge_send_client(struct bridge *bridge, int fd, const char *address,
-                        unsigned port);
+bool bridge_send_client(struct bridge *bridge, int fd,
+                        const struct ipc_bridge *client);
 /* Whose socket this is: numeric, IPv4 within IPv6 as IPv4.  False when the
    socket is not connected any more. */
 bool bridge_peer_address(struct lws *wsi, char address[48], unsigned *port_r);
+/* Does it come from this machine? */
+bool bridge_address_is_near(const char *address);
+/* Whom a request comes from, through our proxies or not (forwarded.h), while
+   its headers are there.  False: nobody can tell. */
+bool bridge_client(struct lws *wsi, struct ipc_bridge *client);
 
 /* The bridge that a connection belongs to. */
 struct bridge *bridge_of(struct lws *wsi);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "lib/address.h"
+#include "lib/ipc.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/log.h"
@@ -182,8 +182,7 @@ comes_from_here(struct lws *wsi)
     unsigned port;
 
     return bridge_peer_address(wsi, address, &port)
-           && (address_matches(address, "127.0.0.0/8")
-               || address_matches(address, "::1"))
+           && bridge_address_is_near(address)
            && lws_hdr_total_length(wsi, WSI_TOKEN_X_FORWARDED_FOR) == 0;
 }
 
@@ -247,6 +246,7 @@ upgrade_refusal(struct lws *wsi, const char *kind, unsigned *status_r)
     char origin[HEADER_OCTETS_MAX];
     char host[HEADER_OCTETS_MAX];
     char offered[HEADER_OCTETS_MAX];
+    struct ipc_bridge client;
 
     *status_r = STATUS_MISDIRECTED;
     if (!host_is_ours(wsi))
@@ -260,6 +260,8 @@ upgrade_refusal(struct lws *wsi, const char *kind, unsigned *status_r)
         return "a header is too long\n";
     if (!handshake_offers(offered, TUNNEL_PROTOCOL))
         return "the subprotocol is " TUNNEL_PROTOCOL "\n";
+    if (!bridge_client(wsi, &client))
+        return "the proxy does not say where you come from\n";
     *status_r = HTTP_STATUS_FORBIDDEN;
     if (!handshake_origin_is_good(bridge->config, origin, host))
         return "pages of this origin may not connect\n";

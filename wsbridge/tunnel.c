@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/buffer.h"
+#include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/utf8.h"
@@ -28,8 +29,7 @@ struct tunnel {
     struct utf8_torn torn; /* ... where it is text */
     int close_status;      /* it ends with this; 0: it does not */
     const char *close_reason;
-    char address[48];
-    unsigned port;
+    struct ipc_bridge client;
 };
 
 const size_t tunnel_octets = sizeof(struct tunnel);
@@ -238,24 +238,25 @@ tunnel_begin(struct tunnel *tunnel, struct lws *wsi)
     tunnel->pair_fd = -1;
     bridge->tunnels++;
     bridge->tunnels_served++;
-    if (!bridge_peer_address(wsi, tunnel->address, &tunnel->port))
+    if (!bridge_client(wsi, &tunnel->client))
         return -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds)
         < 0) {
-        syswarn("client %s: socketpair", tunnel->address);
+        syswarn("client %s: socketpair", tunnel->client.address);
         return -1;
     }
     pair.fd.filefd = fds[0];
     tunnel->pair = lws_adopt_descriptor_vhost_via_info(&pair);
     if (tunnel->pair == NULL) { /* it has closed fds[0] */
-        warn("client %s: no room for its socketpair", tunnel->address);
+        warn("client %s: no room for its socketpair", tunnel->client.address);
         close(fds[1]);
         return -1;
     }
     tunnel->pair_fd = fds[0];
-    if (!bridge_send_client(bridge, fds[1], tunnel->address, tunnel->port))
+    if (!bridge_send_client(bridge, fds[1], &tunnel->client))
         return -1;
-    debug("client %s: begins port=%u", tunnel->address, tunnel->port);
+    debug("client %s: begins port=%u", tunnel->client.address,
+          tunnel->client.port);
     return 0;
 }
 
@@ -273,7 +274,7 @@ tunnel_end(struct tunnel *tunnel)
     buffer_free(&tunnel->to_server);
     buffer_free(&tunnel->to_client);
     bridge->tunnels--;
-    debug("client %s: has ended", tunnel->address);
+    debug("client %s: has ended", tunnel->client.address);
 }
 
 int

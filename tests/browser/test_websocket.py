@@ -501,3 +501,81 @@ def test_npms_ws_speaks_nntp_through_the_bridge(bridge, node_modules):
     said = json.loads(done.stdout)
     assert [line[:3] for line in said["lines"]] == ["200", "211", "111", "205"]
     assert (said["protocol"], said["code"]) == ("nntp", 1000)
+
+
+# --- behind a proxy ---
+
+@pytest.fixture(scope="module")
+def proxied():
+    """A server that believes what this machine says of where clients come
+    from; .http is its port."""
+    port = free_port()
+    one = Server("--group", "local.test", "--group", "secret.test",
+                 "--http-port", str(port), "--user", "alice:geheim", conf=[
+                     'http_proxies = {"127.0.0.1", "192.0.2.7"}',
+                     "maxconnections_per_address = 2",
+                     'access "far" { addresses = {"203.0.113.0/24"}'
+                     ' readable = "*,!secret.*" }'])
+    one.http = port
+    try:
+        yield one.start()
+    finally:
+        one.remove()
+
+
+def through_proxy(server, *values):
+    return WebSocket(server.http, headers=[f"X-Forwarded-For: {value}"
+                                           for value in values])
+
+
+def group_code(client, name):
+    client.send(f"GROUP {name}\r\n".encode())
+    return client.line()[:3]
+
+
+def test_rights_go_by_the_address_that_the_proxy_names(proxied):
+    with through_proxy(proxied, "198.51.100.1") as client:
+        assert client.line().startswith(b"200 ")
+        assert group_code(client, "secret.test") == b"211"
+    # What the client says of himself, on the same line or another, is none of
+    # the proxy's.
+    for values in (["203.0.113.9"], ["198.51.100.1, 203.0.113.9"],
+                   ["198.51.100.1", "203.0.113.9"],
+                   ["127.0.0.1", "203.0.113.9, 192.0.2.7"]):
+        with through_proxy(proxied, *values) as client:
+            assert client.line().startswith(b"200 ")
+            assert group_code(client, "local.test") == b"211"
+            assert group_code(client, "secret.test") == b"480", values
+
+
+def test_limits_go_by_the_address_that_the_proxy_names(proxied):
+    with contextlib.ExitStack() as stack:
+        for number in range(4):
+            client = stack.enter_context(
+                through_proxy(proxied, f"198.51.100.{10 + number // 2}"))
+            assert client.line().startswith(b"200 ")
+        one_more = stack.enter_context(through_proxy(proxied, "198.51.100.10"))
+        assert one_more.line().startswith(b"400 ")
+    assert "198.51.100.10" in proxied.log()
+
+
+def test_who_the_proxy_does_not_name_is_refused(proxied):
+    for value in ("unknown", "198.51.100.1,", "a" * 60, "," * 2000):
+        with pytest.raises(Refused) as refused:
+            through_proxy(proxied, value)
+        assert refused.value.status == 400, value
+
+
+def test_a_password_may_come_through_a_proxy_of_this_machine(proxied):
+    with through_proxy(proxied, "198.51.100.20") as client:
+        client.line()
+        client.send(b"AUTHINFO USER alice\r\nAUTHINFO PASS geheim\r\n")
+        assert client.line().startswith(b"381 ")
+        assert client.line().startswith(b"281 ")
+
+
+def test_who_is_no_proxy_is_not_believed(bridge):
+    with WebSocket(bridge.http,
+                   headers=["X-Forwarded-For: 203.0.113.77"]) as client:
+        assert client.line().startswith(b"200 ")
+    assert "203.0.113.77" not in bridge.log()

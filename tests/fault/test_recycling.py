@@ -27,15 +27,20 @@ class Visitor(threading.Thread):
         self.sessions = self.commands = 0
         self.answered = []
         self.unsure = []
+        self.late = 0  # handshakes that a worker's end came in between
         self.odd = []
+        self.doing = None
         self.stopping = threading.Event()
 
     def enter(self):
         port = self.server.tls_port if self.secure else self.server.port
+        self.doing = "enter"
         client = Client(port, timeout=30,
                         tls=client_context() if self.secure else None)
         self.sessions += 1
-        if not client.greeting.startswith("200 "):
+        if self.secure and client.greeting == LEAVE:
+            self.late += 1
+        elif not client.greeting.startswith("200 "):
             self.odd.append(f"greeting: {client.greeting}")
         return client
 
@@ -45,6 +50,7 @@ class Visitor(threading.Thread):
 
     def heard(self, reply, *codes):
         self.commands += 1
+        self.doing = f"behind {reply}"
         if reply[:3] not in codes and reply != LEAVE:
             self.odd.append(reply)
         return reply[:3] in codes
@@ -75,7 +81,9 @@ class Visitor(threading.Thread):
                 with self.enter() as client:
                     self.visit(client)
             except Exception as error:  # whatever it is, the test shows it
-                self.odd.append(repr(error))
+                self.odd.append(
+                    f"{time.strftime('%T')} {'TLS' if self.secure else 'plain'}"
+                    f" {self.doing}: {error!r}")
 
 
 def test_workers_are_recycled_each_second_under_load(start_server, is_long,
@@ -120,7 +128,9 @@ def test_workers_are_recycled_each_second_under_load(start_server, is_long,
     sessions = sum(one.sessions for one in visitors)
     print(f"{ended} workers, {sessions} sessions, "
           f"{sum(one.commands for one in visitors)} commands")
-    assert odd == []
+    assert odd == [], server.log()[-20000:]
+    # Who was about to say hello may hear of it instead, now and then.
+    assert sum(one.late for one in visitors) <= 1 + sessions // 100
     assert ended >= seconds * 2 // 3 and sessions > ended
     assert "does not end and is killed" not in server.log()
     assert not re.search("ended by signal|ended with status", server.log())

@@ -42,7 +42,7 @@ def frame(octets, opcode=BINARY, final=True):
 
 class WebSocket:
     def __init__(self, port, subprotocol="nntp", origin=None, host=None,
-                 address="127.0.0.1", timeout=20):
+                 address="127.0.0.1", timeout=20, headers=()):
         self.socket = socket.create_connection((address, port), timeout)
         self.file = self.socket.makefile("rb")
         self.octets = b""
@@ -55,6 +55,7 @@ class WebSocket:
             lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
         if origin is not None:
             lines.append(f"Origin: {origin}")
+        lines += headers
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.head = self._head()
 
