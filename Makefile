@@ -193,7 +193,8 @@ $(B)/tests/bench/newssink $(B)/tests/bench/newgroups: %: %.o $(B)/lib.a
 $(B)/tests/bench/hotpaths: $(B)/tests/bench/hotpaths.o \
     $(call without_main,$(call objects,$(NNRPD_SOURCES))) \
     $(B)/storage.a $(B)/lib.a
-	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LIBS) -lcmocka
+	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -Wl,--wrap=clock_ns -o $@ $^ $(ALL_LIBS) \
+	    -lcmocka
 
 # nnrpd with one wrong answer (tests/protocol/mutant.c): its own objects, and
 # each handler of the command table wrapped by the linker.
