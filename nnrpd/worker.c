@@ -248,20 +248,26 @@ memory_own_octets(void)
 }
 
 /*
- * Many have gone, and what they had lies in pieces all over the heap: only so
- * does the system get it back.  It takes a few milliseconds, so it is not done
- * for a few.
+ * What clients had that have gone, and the articles that were sent, lies in
+ * pieces all over the heap: only so does the system get it back.  It takes a
+ * few milliseconds, so it is not done for little, nor again and again for
+ * pieces too small to be given back.  Returns what is left.
  */
-static void
-worker_give_memory_back(struct worker *worker)
+static uint64_t
+worker_give_memory_back(struct worker *worker, uint64_t octets)
 {
-    if (worker->clients > worker->clients_most)
-        worker->clients_most = worker->clients;
-    if (worker->clients_most < WORKER_CLIENTS_MANY
-        || worker->clients > worker->clients_most / 2)
-        return;
-    (void)malloc_trim(MEMORY_KEPT_OCTETS); /* nothing to give: nothing lost */
-    worker->clients_most = worker->clients;
+    struct mallinfo2 heap = mallinfo2();
+    uint64_t used = heap.uordblks + heap.hblkhd;
+    uint64_t unused = octets > used ? octets - used : 0;
+
+    if (unused < worker->memory_unused)
+        worker->memory_unused = unused;
+    if (unused < worker->memory_unused + WORKER_UNUSED_OCTETS)
+        return octets;
+    (void)malloc_trim(0); /* nothing to give: nothing lost */
+    octets = memory_own_octets();
+    worker->memory_unused = octets > used ? octets - used : 0;
+    return octets;
 }
 
 /* Whatever has taken it, a leak or a flood: it ends with the process, and
@@ -275,7 +281,7 @@ worker_watch_memory(struct worker *worker)
         || worker->now_ms < worker->memory_seen_ms + WORKER_MEMORY_MS)
         return;
     worker->memory_seen_ms = worker->now_ms;
-    octets = memory_own_octets();
+    octets = worker_give_memory_back(worker, memory_own_octets());
     if (octets <= (uint64_t)worker->config->worker_memory_octets)
         return;
     warn("has %" PRIu64 " octets of memory, more than worker_memory_octets, "
@@ -300,7 +306,6 @@ worker_tick(evutil_socket_t fd, short events, void *context)
         next = TAILQ_NEXT(session, all);
         session_tick(session);
     }
-    worker_give_memory_back(worker);
     worker_watch_memory(worker);
 }
 

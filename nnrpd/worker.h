@@ -52,8 +52,8 @@ enum {
        top.  Longer is too long: such turns are counted. */
     WORKER_TURN_NS = 5 * 1000 * 1000,
     WORKER_TURN_LONG_NS = 10 * 1000 * 1000,
-    WORKER_CLIENTS_MANY = 64, /* when half of them have gone, their memory is
-                                 given back to the system */
+    /* So much memory that nobody uses stays, to be used again. */
+    WORKER_UNUSED_OCTETS = 3 * 1024 * 1024,
     WORKER_MEMORY_MS = 5 * 1000, /* its memory is looked at so often */
 };
 
@@ -81,13 +81,13 @@ struct worker {
     struct session_list ready; /* have something to do */
     struct session_list busy;  /* ... and had more to do than their share */
     unsigned clients;
-    unsigned clients_most; /* since memory was last given back */
-    uint64_t now_ms;       /* CLOCK_MONOTONIC at the turn's begin */
-    uint64_t clock_ns;     /* ... when the session that runs began to */
+    uint64_t now_ms;   /* CLOCK_MONOTONIC at the turn's begin */
+    uint64_t clock_ns; /* ... when the session that runs began to */
     size_t submitted_octets;
     bool feeders_wait; /* some session waits for submitted_octets to fall */
     uint64_t memory_seen_ms;
-    bool retires; /* has asked the master to be replaced */
+    uint64_t memory_unused; /* that malloc_trim() could not give back */
+    bool retires;           /* has asked the master to be replaced */
     bool draining;
     uint64_t drain_until_ms;
 };

@@ -10,14 +10,12 @@ import time
 
 import pytest
 
-from support.beside import Beside, beside_nobody, memory_octets
+from support.beside import Beside, Peak, beside_nobody, memory_octets
 from support.malformed import hold
 from support.nntp import Client, Closed, article, post
 from support.wait import wait_until
 
 MIB = 1024 * 1024
-# Two workers keep so much for the next large article (lib/memory.h).
-KEPT = 2 * 16 * MIB
 GROUPS = 40
 SERVER_OPTIONS = ["--peer", "127.0.0.1"] + [
     word for number in range(GROUPS)
@@ -73,7 +71,7 @@ def test_malformed_sessions(unharmed, is_long):
         hold(unharmed.port, seed)
     base = beside_nobody(unharmed.port)
     memory = memory_octets(workers)
-    with Beside(unharmed.port) as beside, \
+    with Beside(unharmed.port) as beside, Peak(workers) as peak, \
             concurrent.futures.ThreadPoolExecutor(8) as pool:
         for seed in range(1, seeds + 1):
             for said in pool.map(lambda number, seed=seed: hold(
@@ -81,8 +79,11 @@ def test_malformed_sessions(unharmed, is_long):
                 assert said[:4] in (b"200 ", b"")
     is_unharmed(base, beside, is_long)
 
+    print(f"{(peak.octets - memory) / MIB:.1f} MiB more at most")
+    assert peak.octets - memory <= 64 * MIB
+
     def is_back():
-        return memory_octets(workers) - memory <= 8 * MIB + KEPT
+        return memory_octets(workers) - memory <= 8 * MIB
 
     wait_until(is_back, 30, "private memory within 8 MiB of before")
 
@@ -278,7 +279,7 @@ def test_slow_neighbours(start_server, is_long):
             one.client.close()
 
     def memory_is_back():
-        return memory_octets(workers) - memory <= 16 * MIB + KEPT
+        return memory_octets(workers) - memory <= 16 * MIB
 
     wait_until(memory_is_back, 30, "memory within 16 MiB of before")
 
@@ -325,6 +326,7 @@ def test_articles_that_do_not_end_have_bounded_memory(start_server):
     server = start_server("--group", "local.test",
                           conf=["workers = 1", *LONG_ARTICLES])
     clients = [server.connect(timeout=60) for _ in range(12)]
+    memory = memory_octets(server.workers())
     for client in clients:
         half_article(client, 15 * MIB)
     with server.connect() as client:
@@ -340,8 +342,10 @@ def test_articles_that_do_not_end_have_bounded_memory(start_server):
     stored = [text for text in replies if text.startswith("240 ")]
     assert len(later) >= 3 and len(stored) >= 7
     assert len(later) + len(stored) == len(clients)
-    # And then there is room again.
+    # And then there is room again, and the machine has its memory back.
     assert clients[-1].post(post("local.test")).startswith("240 ")
+    wait_until(lambda: memory_octets(server.workers()) - memory <= 8 * MIB, 30,
+               "memory within 8 MiB of before")
 
 
 def test_a_worker_with_too_much_memory_is_replaced(start_server):

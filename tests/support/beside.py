@@ -3,6 +3,7 @@ the server's processes have of memory meanwhile."""
 import multiprocessing
 import os
 import statistics
+import threading
 import time
 
 from support.nntp import Client
@@ -82,6 +83,29 @@ def memory_octets(pids, field="Private_Dirty"):
                 if line.startswith(field + ":"):
                     total += int(line.split()[1]) * 1024
     return total
+
+
+class Peak:
+    """with Peak(pids) as peak: ...; then peak.octets is the most that they had
+    of memory meanwhile."""
+
+    def __init__(self, pids):
+        self.pids = pids
+        self.octets = 0
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.look, daemon=True)
+
+    def look(self):
+        while not self.stopping.wait(0.05):
+            self.octets = max(self.octets, memory_octets(self.pids))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.stopping.set()
+        self.thread.join()
 
 
 def descriptors(pid):
