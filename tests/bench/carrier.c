@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -125,18 +124,10 @@ tls_result(struct carrier *c, int result)
 static ssize_t
 raw_read(struct carrier *c, void *octets, size_t size)
 {
-    int one = 1;
-    ssize_t got;
-
     c->wants_write = false;
     if (c->ssl != NULL)
-        got = tls_result(c, SSL_read(c->ssl, octets, (int)size));
-    else
-        got = recv(c->fd, octets, size, 0);
-    /* Acknowledge at once: a server without TCP_NODELAY would otherwise be
-       measured by our kernel's delayed acknowledgements. */
-    setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
-    return got;
+        return tls_result(c, SSL_read(c->ssl, octets, (int)size));
+    return recv(c->fd, octets, size, 0);
 }
 
 static ssize_t

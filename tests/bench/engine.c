@@ -421,6 +421,17 @@ connection_input(struct connection *c, const char *octets, size_t length)
     }
 }
 
+/* A server without TCP_NODELAY would otherwise be measured by our kernel's
+   delayed acknowledgements. */
+static void
+connection_acknowledge(struct connection *c)
+{
+    static const int one = 1;
+
+    if (!options->delayed_acks)
+        setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+}
+
 static void
 connection_read(struct connection *c)
 {
@@ -429,6 +440,7 @@ connection_read(struct connection *c)
 
     do {
         got = carrier_read(c->carrier, octets, sizeof(octets));
+        connection_acknowledge(c);
         if (got > 0)
             connection_input(c, octets, (size_t)got);
     } while (got > 0 && carrier_has_more(c->carrier));

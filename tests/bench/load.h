@@ -21,6 +21,7 @@ struct load_options {
     const char *source; /* our own address; NULL: the system's choice */
     unsigned sources;   /* so many addresses from there on, in turn */
     bool tls;           /* from the first octet on */
+    bool delayed_acks;  /* as a kernel does by itself; else at once */
     bool compress;      /* COMPRESS DEFLATE before the row's first command */
     double rate;        /* units a second at most; 0: as many as go */
     uint16_t port;

@@ -16,7 +16,7 @@ usage(void)
 {
     printf("usage: newsload --row ROW --port N [--host 127.0.0.1]\n"
            "    [--source 127.0.0.2 [--sources N]] [--tls] [--compress]\n"
-           "    [--rate UNITS-A-SECOND]\n"
+           "    [--rate UNITS-A-SECOND] [--delayed-acks]\n"
            "    [--connections N] [--window N] [--count UNITS]\n"
            "    [--octets MEAN] [--group NAME] [--groups-file FILE]\n"
            "    [--range LINES] [--seed N] [--timeout SECONDS]\nrows:\n");
@@ -59,6 +59,7 @@ main(int argc, char **argv)
         {"sources", required_argument, NULL, 'N'},
         {"tls", no_argument, NULL, 'T'},
         {"compress", no_argument, NULL, 'C'},
+        {"delayed-acks", no_argument, NULL, 'D'},
         {"rate", required_argument, NULL, 'R'},
         {"port", required_argument, NULL, 'p'},
         {"connections", required_argument, NULL, 'c'},
@@ -109,6 +110,9 @@ main(int argc, char **argv)
             break;
         case 'C':
             options.compress = true;
+            break;
+        case 'D':
+            options.delayed_acks = true;
             break;
         case 'R':
             options.rate = (double)number(name, optarg, 1);
