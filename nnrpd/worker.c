@@ -328,14 +328,20 @@ worker_map(struct worker *worker, const struct child_arguments *arguments)
 }
 
 void
-worker_open(struct worker *worker, const struct child_arguments *arguments)
+worker_init(struct worker *worker)
 {
-    static const struct timeval second = {1, 0}, moment = {0, 50000};
-
     *worker = (struct worker){0};
     TAILQ_INIT(&worker->sessions);
     TAILQ_INIT(&worker->ready);
     TAILQ_INIT(&worker->busy);
+}
+
+void
+worker_open(struct worker *worker, const struct child_arguments *arguments)
+{
+    static const struct timeval second = {1, 0}, moment = {0, 50000};
+
+    worker_init(worker);
     worker_map(worker, arguments);
     sandbox_enter(SANDBOX_NNRPD, worker->config);
     tls_secure_memory();

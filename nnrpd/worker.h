@@ -92,6 +92,8 @@ struct worker {
     uint64_t drain_until_ms;
 };
 
+/* All zero, and no sessions. */
+void worker_init(struct worker *worker);
 /* Maps and opens all that a worker inherited; dies when it cannot. */
 void worker_open(struct worker *worker,
                  const struct child_arguments *arguments);

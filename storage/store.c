@@ -499,7 +499,7 @@ waiters_run(struct store *store, struct waiter *waiter)
 }
 
 void
-store_wait(struct store *store, struct pending *pending, struct waiter *waiter)
+store_wait(struct store *store, struct pending_id *pending, struct waiter *waiter)
 {
     store->in_hand++;
     store->octets_in_hand += waiter->payload.used;
@@ -824,7 +824,7 @@ store_command(struct store *store, int words, const char *const *word,
 }
 
 void
-store_command_wait(struct store *store, struct pending *pending, int words,
+store_command_wait(struct store *store, struct pending_id *pending, int words,
                    const char *const *word, uint64_t cookie,
                    store_changed_func *changed, void *context)
 {

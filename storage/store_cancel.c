@@ -62,7 +62,7 @@ store_cancel(struct store *store, int words, const char *const *word,
         .context = context,
     };
     struct history_entry entry;
-    struct pending *pending;
+    struct pending_id *pending;
     int found;
 
     if (!message_id_is_valid(word[1], strlen(word[1]))) {

@@ -37,10 +37,10 @@ waiters_free(struct waiter *waiter)
 }
 
 static void
-chain_free(struct pending *pending)
+chain_free(struct pending_id *pending)
 {
     while (pending != NULL) {
-        struct pending *next = pending->next;
+        struct pending_id *next = pending->next;
 
         waiters_free(pending->waiters);
         free(pending);
@@ -67,7 +67,7 @@ table_grow(struct pending_table *table)
     table->chains = xcalloc(table->size, sizeof(*table->chains));
     for (size_t i = 0; i < old.size; i++)
         while (old.chains[i].first != NULL) {
-            struct pending *pending = old.chains[i].first;
+            struct pending_id *pending = old.chains[i].first;
             struct pending_chain *chain = chain_of(table, &pending->hash);
 
             old.chains[i].first = pending->next;
@@ -77,21 +77,21 @@ table_grow(struct pending_table *table)
     free(old.chains);
 }
 
-struct pending *
+struct pending_id *
 store_pending_find(const struct pending_table *table,
                    const struct message_hash *hash)
 {
-    struct pending *pending = chain_of(table, hash)->first;
+    struct pending_id *pending = chain_of(table, hash)->first;
 
     while (pending != NULL && memcmp(&pending->hash, hash, sizeof(*hash)) != 0)
         pending = pending->next;
     return pending;
 }
 
-struct pending *
+struct pending_id *
 store_pending_add(struct pending_table *table, const struct message_hash *hash)
 {
-    struct pending *pending = table->spare;
+    struct pending_id *pending = table->spare;
     struct pending_chain *chain;
 
     if (pending != NULL)
@@ -101,14 +101,14 @@ store_pending_add(struct pending_table *table, const struct message_hash *hash)
     if (++table->count > table->size)
         table_grow(table);
     chain = chain_of(table, hash);
-    *pending = (struct pending){.hash = *hash, .next = chain->first};
+    *pending = (struct pending_id){.hash = *hash, .next = chain->first};
     pending->waiters_end = &pending->waiters;
     chain->first = pending;
     return pending;
 }
 
 void
-store_pending_wait(struct pending *pending, struct waiter *waiter)
+store_pending_wait(struct pending_id *pending, struct waiter *waiter)
 {
     waiter->next = NULL;
     *pending->waiters_end = waiter;
@@ -116,9 +116,9 @@ store_pending_wait(struct pending *pending, struct waiter *waiter)
 }
 
 struct waiter *
-store_pending_remove(struct pending_table *table, struct pending *pending)
+store_pending_remove(struct pending_table *table, struct pending_id *pending)
 {
-    struct pending **at = &chain_of(table, &pending->hash)->first;
+    struct pending_id **at = &chain_of(table, &pending->hash)->first;
     struct waiter *waiters = pending->waiters;
 
     while (*at != pending)

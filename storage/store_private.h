@@ -96,35 +96,35 @@ struct waiter {
     void *context;
 };
 
-struct pending {
+struct pending_id {
     struct message_hash hash;
-    struct pending *next; /* in its chain */
+    struct pending_id *next; /* in its chain */
     struct waiter *waiters;
     struct waiter **waiters_end;
 };
 
 struct pending_chain {
-    struct pending *first;
+    struct pending_id *first;
 };
 
 struct pending_table {
     struct pending_chain *chains;
     size_t size; /* a power of 2 */
     size_t count;
-    struct pending *spare;
+    struct pending_id *spare;
 };
 
 void waiters_free(struct waiter *waiter);
 void store_pending_open(struct pending_table *table);
 void store_pending_close(struct pending_table *table);
-struct pending *store_pending_find(const struct pending_table *table,
-                                   const struct message_hash *hash);
-struct pending *store_pending_add(struct pending_table *table,
-                                  const struct message_hash *hash);
-void store_pending_wait(struct pending *pending, struct waiter *waiter);
+struct pending_id *store_pending_find(const struct pending_table *table,
+                                      const struct message_hash *hash);
+struct pending_id *store_pending_add(struct pending_table *table,
+                                     const struct message_hash *hash);
+void store_pending_wait(struct pending_id *pending, struct waiter *waiter);
 /* Remove it; returns those who waited. */
 struct waiter *store_pending_remove(struct pending_table *table,
-                                    struct pending *pending);
+                                    struct pending_id *pending);
 
 /* --- a commit group --- */
 
@@ -137,7 +137,7 @@ struct commit_article {
     size_t group_count;
     size_t line_at; /* in commit->lines */
     size_t line_octets;
-    struct pending *pending;
+    struct pending_id *pending;
     size_t octets;  /* of the submission */
     bool submitted; /* to a moderator: no article yet, in no group */
     uint64_t cookie;
@@ -168,7 +168,7 @@ struct change {
     struct group before; /* texts owned; name NULL: there was none */
     /* CHANGE_CANCEL, CHANGE_REMEMBER */
     struct message_hash hash;
-    struct pending *pending;
+    struct pending_id *pending;
     int64_t until;
     /* CHANGE_CANCEL */
     uint64_t target; /* sequence of the article; 0: we never had it */
@@ -328,11 +328,11 @@ bool store_indices_have_room(const struct store *store);
 int store_lookup(struct store *store, const struct message_hash *hash,
                  struct history_entry *entry_r);
 /* This waits until the ID is decided. */
-void store_wait(struct store *store, struct pending *pending,
+void store_wait(struct store *store, struct pending_id *pending,
                 struct waiter *waiter);
 /* So does this command; without an ID it waits until no group is being purged
    any more.  Then it is carried out as if it came then. */
-void store_command_wait(struct store *store, struct pending *pending,
+void store_command_wait(struct store *store, struct pending_id *pending,
                         int words, const char *const *word, uint64_t cookie,
                         store_changed_func *changed, void *context);
 int64_t store_now(struct store *store);
@@ -397,7 +397,7 @@ enum removal_answer {
 enum removal_answer removal_find(struct store *store,
                                  const struct submission_view *view,
                                  struct change *change,
-                                 struct pending **pending_r);
+                                 struct pending_id **pending_r);
 /* Did an article that may remove this one come before it? */
 bool removal_was_early(struct store *store,
                        const struct submission_view *view);

@@ -88,7 +88,7 @@ may_remove(struct store *store, const struct history_entry *entry,
 
 enum removal_answer
 removal_find(struct store *store, const struct submission_view *view,
-             struct change *change, struct pending **pending_r)
+             struct change *change, struct pending_id **pending_r)
 {
     enum removal_answer answer = REMOVAL_NONE;
     struct buffer keys = BUFFER_EMPTY;

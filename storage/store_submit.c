@@ -400,7 +400,7 @@ intake_forward(struct store *store, const struct intake *intake)
 }
 
 static void
-intake_wait(struct store *store, struct pending *pending,
+intake_wait(struct store *store, struct pending_id *pending,
             const struct intake *intake)
 {
     struct waiter *waiter = xcalloc(1, sizeof(*waiter));
@@ -437,7 +437,7 @@ static void
 take_and_remove(struct store *store, const struct intake *intake)
 {
     struct change change;
-    struct pending *pending;
+    struct pending_id *pending;
     enum removal_answer answer =
         removal_find(store, &intake->view, &change, &pending);
 
@@ -487,7 +487,7 @@ store_submit(struct store *store, const void *payload, size_t octets,
                             .done = done,
                             .context = context};
     const struct message_hash *hash = &intake.view.head.hash;
-    struct pending *pending;
+    struct pending_id *pending;
     struct history_entry entry;
     int found;
 

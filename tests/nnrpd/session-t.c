@@ -90,14 +90,11 @@ server_start(const char *anonymous)
     int fd;
 
     buffer_append_format(&text, configuration, anonymous);
-    worker = (struct worker){0};
+    worker_init(&worker);
     worker.config = config_parse("test", text.data, &why);
     if (worker.config == NULL)
         fail_msg("%s", why.data);
     buffer_free(&text);
-    TAILQ_INIT(&worker.sessions);
-    TAILQ_INIT(&worker.ready);
-    TAILQ_INIT(&worker.busy);
     worker.shared = shared_create(&fd);
     close(fd);
     worker.slot = &worker.shared->slots[0];
