@@ -891,6 +891,8 @@ master_claim(struct master *master)
     master->watch = watch_new(master->base, on_file_changed, master);
     files_watch(master);
     master->shared = shared_create(&table->shared_fd);
+    atomic_store(&master->shared->accounts, SHARED_ACCOUNTS_UNKNOWN);
+    atomic_store(&master->shared->accounts_scram, SHARED_ACCOUNTS_UNKNOWN);
     master->clients = clients_new(master->config, &master->shared->limits);
     active_open(master);
     table->base = master->base;

@@ -17,6 +17,8 @@
 #include "lib/limit.h"
 
 enum { SHARED_SLOTS = 256, SHARED_REASON_OCTETS = 256 };
+/* Not counted yet: there may be some. */
+#define SHARED_ACCOUNTS_UNKNOWN UINT32_MAX
 
 /* Does the server take articles?  (ctlinnd pause, throttle, go.) */
 enum server_mode { MODE_RUNNING, MODE_PAUSED, MODE_THROTTLED };
@@ -98,7 +100,8 @@ struct shared {
     _Atomic uint32_t store_away;   /* 1: the overview is, for long; articles
                                       in hand wait for it */
     _Atomic uint32_t accounts;     /* how many there are to log in to; the auth
-                                      process's */
+                                      process's; SHARED_ACCOUNTS_UNKNOWN until
+                                      it has counted them */
     _Atomic uint32_t accounts_scram;      /* how many of them by SCRAM */
     _Atomic uint64_t accounts_generation; /* raised with each change of an
                                       account; the auth process's */

@@ -75,7 +75,10 @@ def numbers(server):
     """Article number -> message-ID as OVER says it."""
     with server.connect() as client:
         client.command("GROUP local.test")
-        lines = client.long("OVER 1-")[1]
+        # Workers do not notice at the same time that the database is back.
+        wait_until(lambda: client.command("OVER 1-").startswith("224"), 20,
+                   "the overview")
+        lines = client.block()
     rows = [line.decode("latin-1").split("\t") for line in lines]
     return {int(row[0]): row[4] for row in rows}
 

@@ -109,6 +109,28 @@ def test_while_it_is_away_logins_wait_for_another_day(start_server,
         wait_until(comes_in, 30, "a login")
 
 
+def test_until_they_are_counted_there_may_be_some(start_server, own_database):
+    url = own_database.overview()
+    server = start_server(*OPTIONS, conf=[f'accounts = "{url}"'])
+    add(server, "alice")
+    server.stop()
+    # Who counts has to wait for this one.
+    with subprocess.Popen(["psql", "-X", "-q", "-t", url], text=True,
+                          stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as holder:
+        print("BEGIN; LOCK TABLE account; SELECT 'held';", file=holder.stdin,
+              flush=True)
+        assert "held" in holder.stdout.readline()
+        server.start()
+        with Client(server.port, timeout=60) as client:
+            assert b"AUTHINFO USER" in b" ".join(
+                client.long("CAPABILITIES")[1])
+            assert client.command("AUTHINFO USER alice").startswith("381 ")
+            client.send(b"AUTHINFO PASS geheim\r\n")
+            print("ROLLBACK;", file=holder.stdin, flush=True)
+            assert client.reply().startswith("281 ")
+
+
 def test_tables_of_another_version_are_left_alone(start_server, own_database):
     url = own_database.overview()
     server = start_server(*OPTIONS, conf=[f'accounts = "{url}"'])
