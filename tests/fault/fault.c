@@ -553,11 +553,19 @@ sqlite_failure(enum fault fault)
     return fault == FAULT_EIO ? SQLITE_IOERR : SQLITE_FULL;
 }
 
+/* The library's calls of itself come by here too.  They neither count nor
+   fail: sqlite3_exec() does not look at what its steps return, but at what has
+   become of the statement, and would go on. */
+static _Thread_local bool inside_sqlite;
+
 #define SQLITE_FAULTY(CALL, RESULT)                                           \
-    enum fault fault = fault_now(CALL);                                       \
+    bool outside = !inside_sqlite;                                            \
+    enum fault fault = outside ? fault_now(CALL) : FAULT_NONE;                \
     if (fails(fault))                                                         \
         return sqlite_failure(fault);                                         \
+    inside_sqlite = true;                                                     \
     int result = (RESULT);                                                    \
+    inside_sqlite = !outside;                                                 \
     after(fault);                                                             \
     return result
 
