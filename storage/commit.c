@@ -196,6 +196,7 @@ index_commits(struct store *store, struct folding *folding,
             return -1;
     if (publish(store, taken, count, why) < 0)
         return -1;
+    overview_settle(store->overview, store->applied);
     folding->last_commit_ms = clock_ms();
     return 0;
 }
@@ -369,6 +370,9 @@ index_run(void *context)
     }
     if (result >= 0 && transaction_end(store, &why) < 0)
         result = -1;
+    /* Without it the next start looks at what came last. */
+    if (result >= 0)
+        (void)commit_settle(store, &why);
     if (result < 0)
         store_break(store, "index", &why);
     buffer_free(&why);

@@ -81,11 +81,19 @@ publish_group(struct store *store, const struct change *change,
     return 0;
 }
 
-/* What readers see of a group, put into its row of the overview. */
+/* Where a group begins from now on. */
+struct raised {
+    uint32_t group;
+    uint64_t low;
+};
+
+/* What readers see of a group, but for where it begins, put into its row of
+   the overview. */
 static int
-put_marks(struct store *store, uint32_t id, struct buffer *why)
+put_raised(struct store *store, const struct raised *raised,
+           struct buffer *why)
 {
-    struct group_marks marks = active_marks(store->active, id);
+    uint32_t id = raised->group;
     struct buffer creator = BUFFER_EMPTY;
     struct buffer description = BUFFER_EMPTY;
     struct overview_group row = {
@@ -93,8 +101,8 @@ put_marks(struct store *store, uint32_t id, struct buffer *why)
         .flag = active_flag(store->active, id),
         .alias = active_alias(store->active, id),
         .created = active_origin(store->active, id, &creator, &description),
-        .low = marks.low,
-        .high = marks.high,
+        .low = raised->low,
+        .high = active_marks(store->active, id).high,
         .name = active_name(store->active, id, NULL),
     };
     int result;
@@ -107,10 +115,10 @@ put_marks(struct store *store, uint32_t id, struct buffer *why)
     return result;
 }
 
-/* The same for several, each once or more: a low mark that went up must not
-   come down at a start. */
+/* Several, each once or more.  What readers see must not come down at a start
+   (RFC 3977, 6.1.1.2), so it is kept before they see it. */
 static int
-save_marks(struct store *store, const uint32_t *ids, size_t count,
+lows_raise(struct store *store, const struct raised *raised, size_t count,
            struct buffer *why)
 {
     int result;
@@ -118,10 +126,17 @@ save_marks(struct store *store, const uint32_t *ids, size_t count,
     do {
         result = transaction_begin(store, why);
         for (size_t i = 0; i < count && result == 0; i++)
-            result = put_marks(store, ids[i], why);
+            result = put_raised(store, &raised[i], why);
         if (result == 0)
             result = transaction_end(store, why);
     } while (result < 0 && overview_is_back(store, why));
+    for (size_t i = 0; i < count && result == 0; i++) {
+        struct group_marks marks =
+            active_marks(store->active, raised[i].group);
+
+        marks.low = raised[i].low;
+        active_set_marks(store->active, raised[i].group, &marks);
+    }
     return result;
 }
 
@@ -129,12 +144,21 @@ int
 commit_raise_low(struct store *store, uint32_t id, uint64_t from,
                  struct buffer *why)
 {
-    struct group_marks marks = active_marks(store->active, id);
+    struct raised raised = {.group = id};
 
-    if (find_low(store, id, from, marks.high, &marks.low, why) < 0)
+    if (find_low(store, id, from, active_marks(store->active, id).high,
+                 &raised.low, why)
+        < 0)
         return -1;
-    active_set_marks(store->active, id, &marks);
-    return save_marks(store, &id, 1, why);
+    return lows_raise(store, &raised, 1, why);
+}
+
+int
+commit_settle(struct store *store, struct buffer *why)
+{
+    overview_settle(store->overview, store->applied);
+    return transaction_begin(store, why) < 0 ? -1
+                                             : transaction_end(store, why);
 }
 
 /* A cancelled article is no longer counted. */
@@ -162,26 +186,25 @@ publish_cancel(struct store *store, const struct change *change,
     return 0;
 }
 
-/*
- * What has left a group is not counted any more.  1 when the group begins
- * later now; 0; -1.  That it began in the range is not asked: a writer that
- * died may have left a low mark that is too low.
- */
+/* What has left a group is not counted any more.  1 when the group begins
+   later now; 0; -1. */
 static int
 publish_range(struct store *store, const struct expired_range *range,
-              uint64_t removed, struct buffer *why)
+              uint64_t removed, struct raised *raised_r, struct buffer *why)
 {
     struct group_marks marks = active_marks(store->active, range->group);
-    uint64_t low = marks.low;
 
     /* From before the group was removed and made anew. */
     if (range->last < marks.low)
         return 0;
     marks.count -= removed < marks.count ? removed : marks.count;
-    if (find_low(store, range->group, low, marks.high, &marks.low, why) < 0)
-        return -1;
     active_set_marks(store->active, range->group, &marks);
-    return marks.low > low;
+    raised_r->group = range->group;
+    if (find_low(store, range->group, marks.low, marks.high, &raised_r->low,
+                 why)
+        < 0)
+        return -1;
+    return raised_r->low > marks.low;
 }
 
 static int
@@ -190,7 +213,7 @@ publish_expire(struct store *store, const struct change *change,
 {
     struct expiry expiry = expiry_of(change);
     size_t count = expiry.head.range_count;
-    uint32_t *raised = xcalloc(count + 1, sizeof(*raised));
+    struct raised *raised = xcalloc(count + 1, sizeof(*raised));
     size_t raised_count = 0;
     int result = 0;
 
@@ -203,12 +226,13 @@ publish_expire(struct store *store, const struct change *change,
     for (size_t i = 0; i < count && result >= 0; i++) {
         struct expired_range range = expiry_range(&expiry, i);
 
-        result = publish_range(store, &range, change->removed[i], why);
+        result = publish_range(store, &range, change->removed[i],
+                               &raised[raised_count], why);
         if (result > 0)
-            raised[raised_count++] = range.group;
+            raised_count++;
     }
     if (result >= 0 && raised_count > 0)
-        result = save_marks(store, raised, raised_count, why);
+        result = lows_raise(store, raised, raised_count, why);
     free(raised);
     return result < 0 ? -1 : 0;
 }

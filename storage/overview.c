@@ -84,6 +84,18 @@ overview_groups(struct overview *overview, overview_group_func *func,
     return overview->ops->groups(overview, func, context, why);
 }
 
+void
+overview_settle(struct overview *overview, uint64_t sequence)
+{
+    overview->ops->settle(overview, sequence);
+}
+
+uint64_t
+overview_settled(const struct overview *overview)
+{
+    return overview->ops->settled(overview);
+}
+
 int
 overview_begin(struct overview *overview, struct buffer *why)
 {

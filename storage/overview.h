@@ -142,6 +142,14 @@ int overview_move(struct overview *overview, uint64_t sequence,
                   const struct token *token, struct buffer *why);
 int overview_commit(struct overview *overview, uint64_t applied,
                     struct buffer *why);
+/*
+ * The low marks of groups are what they should be after all removals up to
+ * this sequence; the next commit says so.  A removal and the mark that it
+ * raises are two transactions: after a death between them the mark is looked
+ * up again, of all groups that lost something since.
+ */
+void overview_settle(struct overview *overview, uint64_t sequence);
+uint64_t overview_settled(const struct overview *overview);
 
 /*
  * Put the lines of an article where they belong, over whatever is there, and

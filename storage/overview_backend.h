@@ -55,6 +55,8 @@ struct overview_ops {
                 const struct token *token, struct buffer *why);
     int (*commit)(struct overview *overview, uint64_t applied,
                   struct buffer *why);
+    void (*settle)(struct overview *overview, uint64_t sequence);
+    uint64_t (*settled)(const struct overview *overview);
     int (*resume)(struct overview *overview, struct buffer *why);
     int (*fold)(struct overview *overview, size_t keep, struct buffer *why);
     int (*recent_begin)(struct overview *overview, uint64_t *sequence_r,

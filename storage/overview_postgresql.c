@@ -57,8 +57,8 @@ static const char lock_holder[] =
 static const char schema[] =
     "CREATE TABLE meta (only_row bigint PRIMARY KEY CHECK (only_row = 1),"
     " version bigint NOT NULL, store bytea NOT NULL, epoch bigint NOT NULL,"
-    " applied bigint NOT NULL, moved bigint NOT NULL,"
-    " damaged bigint NOT NULL);"
+    " applied bigint NOT NULL, settled bigint NOT NULL,"
+    " moved bigint NOT NULL, damaged bigint NOT NULL);"
     "CREATE TABLE groups (id bigint PRIMARY KEY, flag bigint NOT NULL,"
     " alias bigint NOT NULL, created bigint NOT NULL, low bigint NOT NULL,"
     " high bigint NOT NULL, count bigint NOT NULL, folded bigint NOT NULL,"
@@ -81,7 +81,7 @@ static const char schema[] =
 
 static const char emptying[] =
     "TRUNCATE groups, recent, block, article, removed;"
-    "UPDATE meta SET applied = 0, moved = 0, damaged = 0;";
+    "UPDATE meta SET applied = 0, settled = 0, moved = 0, damaged = 0;";
 
 static void
 pause_ms(int ms)
@@ -355,8 +355,8 @@ make_tables(struct postgresql_overview *overview, struct buffer *why)
         || execute_only(overview, schema, why) < 0)
         return -1;
     result = PQexecParams(overview->db,
-                          "INSERT INTO meta VALUES (1, 1, $1::bytea, 0, 0, 0,"
-                          " 0)",
+                          "INSERT INTO meta VALUES (1, 2, $1::bytea, 0, 0, 0,"
+                          " 0, 0)",
                           1, NULL, &store, &octets, &binary, 0);
     done = PQresultStatus(result) == PGRES_COMMAND_OK;
     if (!done)
@@ -364,7 +364,7 @@ make_tables(struct postgresql_overview *overview, struct buffer *why)
     PQclear(result);
     return done ? execute_only(overview, "COMMIT", why) : -1;
 }
-_Static_assert(POSTGRESQL_SCHEMA_VERSION == 1, "make_tables inserts it");
+_Static_assert(POSTGRESQL_SCHEMA_VERSION == 2, "make_tables inserts it");
 
 /* Are these tables ours?  0, or -1 with why.  *damaged_r: to be emptied. */
 static int
@@ -740,6 +740,7 @@ postgresql_commit(struct overview *base, uint64_t applied, struct buffer *why)
     }
     values = postgresql_with(overview);
     postgresql_add_number(values, (int64_t)applied);
+    postgresql_add_number(values, (int64_t)writer->settled);
     postgresql_add_number(values, (int64_t)overview->moved);
     postgresql_add_number(values, overview->epoch);
     if (postgresql_run(overview, WRITER_SET_META, why) < 0)
@@ -824,6 +825,8 @@ const struct overview_ops overview_postgresql = {
     .drop = overview_writer_drop,
     .move = overview_writer_move,
     .commit = postgresql_commit,
+    .settle = overview_writer_settle,
+    .settled = overview_writer_settled,
     .resume = postgresql_resume,
     .fold = overview_writer_fold,
     .recent_begin = overview_writer_recent_begin,

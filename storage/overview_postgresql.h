@@ -10,7 +10,7 @@
  * search_path, but for:
  *   meta     one row: version of these tables; store, whose they are (the
  *            secret in PATH/overview.id); epoch, one more with every writer;
- *            applied; moved: the rows of recent up to it were folded; damaged
+ *            applied; settled; moved: the rows of recent up to it were folded; damaged
  *   article  has an index by arrival
  *
  * One writer: it holds a session's advisory lock, and each of its transactions
@@ -25,7 +25,7 @@
 #include "storage/postgresql.h"
 
 enum {
-    POSTGRESQL_SCHEMA_VERSION = 1,
+    POSTGRESQL_SCHEMA_VERSION = 2,
     POSTGRESQL_STORE_OCTETS = 16,
     POSTGRESQL_REMOVED_KEPT = 1000, /* rows of removed */
 };

@@ -12,11 +12,13 @@ const char *const postgresql_writer_sql[WRITER_STATEMENTS] = {
     /* One such commit is behind all that came before. */
     [WRITER_DURABLY] = "SET LOCAL synchronous_commit = on",
     /* Another writer's epoch is a division by zero: nothing is committed. */
-    [WRITER_SET_META] = "UPDATE meta SET applied = $1::int8, moved = $2::int8,"
-                        " epoch = $3::int8 / (epoch = $3::int8)::int",
-    [WRITER_LOAD] = "SELECT applied, moved, (SELECT count(*) FROM recent),"
-                    " (SELECT coalesce(max(sequence), 0) FROM recent),"
-                    " (SELECT coalesce(max(id), 0) FROM removed) FROM meta",
+    [WRITER_SET_META] = "UPDATE meta SET applied = $1::int8,"
+                        " settled = $2::int8, moved = $3::int8,"
+                        " epoch = $4::int8 / (epoch = $4::int8)::int",
+    [WRITER_LOAD] =
+        "SELECT applied, settled, moved, (SELECT count(*) FROM recent),"
+        " (SELECT coalesce(max(sequence), 0) FROM recent),"
+        " (SELECT coalesce(max(id), 0) FROM removed) FROM meta",
     [WRITER_PUT_RECENT] =
         "INSERT INTO recent SELECT * FROM unnest($1::int8[], $2::int8[],"
         " $3::int8[], $4::int8[], $5::int8[], $6::bytea[], $7::bytea[],"
@@ -118,12 +120,13 @@ postgresql_load(struct postgresql_overview *overview, struct buffer *why)
     if (numbers == NULL)
         return -1;
     writer->applied = column(numbers, 0, 0);
-    overview->moved = column(numbers, 0, 1);
-    writer->recent = column(numbers, 0, 2);
-    writer->last_put = column(numbers, 0, 3);
+    writer->settled = column(numbers, 0, 1);
+    overview->moved = column(numbers, 0, 2);
+    writer->recent = column(numbers, 0, 3);
+    writer->last_put = column(numbers, 0, 4);
     if (writer->last_put < writer->applied)
         writer->last_put = writer->applied;
-    overview->last_removed = column(numbers, 0, 4);
+    overview->last_removed = column(numbers, 0, 5);
     PQclear(numbers);
     postgresql_with(overview);
     groups = postgresql_ask(overview, WRITER_GROUPS, why);

@@ -73,7 +73,8 @@ _Static_assert(SQLITE_SCHEMA_VERSION == 1, "the schema inserts its version");
 static const char *const statements[STATEMENT_COUNT] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
     [STATEMENT_COMMIT] = "COMMIT",
-    [STATEMENT_SET_META] = "UPDATE meta SET value = ?2 WHERE key = ?1",
+    [STATEMENT_SET_META] = "INSERT INTO meta VALUES (?1, ?2)"
+                           " ON CONFLICT (key) DO UPDATE SET value = ?2",
     [STATEMENT_PUT_RECENT] =
         "INSERT INTO recent VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [STATEMENT_GET_RECENT] = "SELECT numbers, segment, position, octets,"
@@ -614,13 +615,15 @@ sqlite_begin(struct overview *base, struct buffer *why)
     return 0;
 }
 
-static void
-bind_applied(struct sqlite_overview *overview, uint64_t applied)
+static int
+set_meta(struct sqlite_overview *overview, const char *key, uint64_t number,
+         struct buffer *why)
 {
     sqlite3_stmt *set = overview->statements[STATEMENT_SET_META];
 
-    sqlite_bind_text(set, 1, "applied");
-    sqlite_bind(set, 2, applied);
+    sqlite_bind_text(set, 1, key);
+    sqlite_bind(set, 2, number);
+    return sqlite_run(overview, STATEMENT_SET_META, why);
 }
 
 static int
@@ -633,13 +636,15 @@ sqlite_commit(struct overview *base, uint64_t applied, struct buffer *why)
         && sqlite_run(overview, STATEMENT_TRIM_REMOVED, why) < 0)
         return -1;
     overview->writer.removed_noted = false;
-    if (applied != overview->writer.applied) {
-        bind_applied(overview, applied);
-        if (sqlite_run(overview, STATEMENT_SET_META, why) < 0)
-            return -1;
-    }
+    if (applied != overview->writer.applied
+        && set_meta(overview, "applied", applied, why) < 0)
+        return -1;
+    if (overview->writer.settled != overview->settled_kept
+        && set_meta(overview, "settled", overview->writer.settled, why) < 0)
+        return -1;
     if (sqlite_run(overview, STATEMENT_COMMIT, why) < 0)
         return -1;
+    overview->settled_kept = overview->writer.settled;
     overview->writer.in_transaction = false;
     overview->writer.applied = applied;
     return 0;
@@ -732,8 +737,7 @@ has_room(struct sqlite_overview *overview, struct buffer *why)
         || (uint64_t)status.f_bavail * status.f_frsize < ROOM_OCTETS
         || sqlite_begin(&overview->writer.base, why) < 0)
         return false;
-    bind_applied(overview, applied);
-    return sqlite_run(overview, STATEMENT_SET_META, why) == 0
+    return set_meta(overview, "applied", applied, why) == 0
            && sqlite_commit(&overview->writer.base, applied, why) == 0;
 }
 
@@ -830,6 +834,8 @@ const struct overview_ops overview_sqlite = {
     .drop = overview_writer_drop,
     .move = overview_writer_move,
     .commit = sqlite_commit,
+    .settle = overview_writer_settle,
+    .settled = overview_writer_settled,
     .resume = sqlite_resume,
     .fold = overview_writer_fold,
     .recent_begin = overview_writer_recent_begin,

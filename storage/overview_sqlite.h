@@ -7,7 +7,8 @@
  * column numbers) are little-endian, as in the spool.
  *
  * The tables:
- *   meta     key -> value: version of these tables, applied
+ *   meta     key -> value: version of these tables, applied, settled (missing:
+ *            as applied)
  *   groups   one row a group, removed ones too.  high, count: as of the
  *            articles up to the sequence `folded` (and of any greater mark
  *            that was given); articles behind it are counted from recent
@@ -68,6 +69,7 @@ struct sqlite_overview {
     sqlite3 *db;
     sqlite3 *checkpoint_db; /* the checkpoint thread's own connection */
     sqlite3_stmt *statements[STATEMENT_COUNT];
+    uint64_t settled_kept; /* what meta says */
     bool is_full; /* the last failure was for want of room */
     _Atomic uint64_t log_octets;
     int64_t vacuum_until; /* upkeep is under way: so many pages stay free */

@@ -49,12 +49,18 @@ sqlite_load(struct sqlite_overview *overview, struct buffer *why)
     if (load_number(overview, "SELECT value FROM meta WHERE key = 'applied'",
                     &overview->writer.applied, why)
             < 0
+        || load_number(overview,
+                       "SELECT min(value) FROM meta"
+                       " WHERE key IN ('applied', 'settled')",
+                       &overview->writer.settled, why)
+               < 0
         || load_number(overview, "SELECT count(*) FROM recent", &rows, why) < 0
         || load_number(overview,
                        "SELECT coalesce(max(sequence), 0) FROM recent", &last,
                        why)
                < 0)
         return -1;
+    overview->settled_kept = overview->writer.settled;
     overview->writer.recent = rows;
     overview->writer.last_put =
         last > overview->writer.applied ? last : overview->writer.applied;

@@ -16,7 +16,7 @@ overview_writer_clear(struct overview_writer *writer)
     free(writer->folded);
     writer->folded = NULL;
     writer->folded_size = 0;
-    writer->applied = writer->last_put = 0;
+    writer->applied = writer->settled = writer->last_put = 0;
     writer->recent = 0;
     writer->in_transaction = writer->removed_noted = false;
 }
@@ -47,6 +47,18 @@ uint64_t
 overview_writer_applied(const struct overview *overview)
 {
     return ((const struct overview_writer *)overview)->applied;
+}
+
+void
+overview_writer_settle(struct overview *overview, uint64_t sequence)
+{
+    overview_writer(overview)->settled = sequence;
+}
+
+uint64_t
+overview_writer_settled(const struct overview *overview)
+{
+    return ((const struct overview_writer *)overview)->settled;
 }
 
 size_t

@@ -153,6 +153,7 @@ struct overview_writer {
     struct overview base;
     const struct overview_rows *rows;
     uint64_t applied;
+    uint64_t settled;  /* as overview_settle() has it */
     uint64_t last_put; /* the highest sequence ever put */
     size_t recent;     /* rows */
     uint64_t *folded;  /* by group: its row counts articles up to this */
@@ -177,6 +178,8 @@ void overview_writer_set_folded(struct overview_writer *writer, uint32_t group,
 
 /* As in storage/overview.h, for the table of functions. */
 uint64_t overview_writer_applied(const struct overview *overview);
+void overview_writer_settle(struct overview *overview, uint64_t sequence);
+uint64_t overview_writer_settled(const struct overview *overview);
 size_t overview_writer_recent(const struct overview *overview);
 int overview_writer_remove(struct overview *overview, uint64_t sequence,
                            const struct record_group *groups,

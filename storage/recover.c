@@ -33,7 +33,8 @@ struct replayed {
 
 struct recovery {
     struct store *store;
-    uint64_t history_applied, overview_applied; /* as they were found */
+    /* as they were found */
+    uint64_t history_applied, overview_applied, overview_settled;
     /* the records of the next transaction */
     struct history_entry *history;
     size_t history_count;
@@ -239,6 +240,31 @@ recover_line(const struct record *record, struct buffer *line)
     }
 }
 
+/* Where to begin.  A rebuild looks up the low marks of all groups. */
+static uint64_t
+replay_after(const struct recovery *recovery)
+{
+    uint64_t applied =
+        smallest(recovery->history_applied, recovery->overview_applied);
+
+    return recovery->store->rebuilds
+               ? applied
+               : smallest(applied, recovery->overview_settled);
+}
+
+/*
+ * Something has left the group.  Was it the lowest?  When the overview had
+ * it already, a writer may have died before it came to raise the mark.
+ */
+static void
+note_removal(struct recovery *recovery, const struct record *record,
+             uint32_t id)
+{
+    if (record->head.sequence > recovery->overview_settled && id != 0
+        && id <= GROUP_ID_MAX)
+        groups_at(recovery->store, id)->low_unknown = true;
+}
+
 /* Marks from the article's numbers; counted only when the overview did not
    have it. */
 static int
@@ -307,8 +333,11 @@ replay_cancel(struct recovery *recovery, const struct record *record,
                        (unsigned long long)record->head.sequence);
     memcpy(&removal, record->payload, sizeof(removal));
     collect_history(recovery, record, HISTORY_CANCELLED, removal.until);
-    if (removal.sequence == 0
-        || record->head.sequence <= recovery->overview_applied)
+    if (removal.sequence == 0)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        note_removal(recovery, record, record_group(record, i).group);
+    if (record->head.sequence <= recovery->overview_applied)
         return 0;
     if (put_articles(recovery, why) < 0 || begin_overview(recovery, why) < 0)
         return -1;
@@ -324,7 +353,6 @@ replay_cancel(struct recovery *recovery, const struct record *record,
         if (groups[i].number < group->low || group->count == 0)
             continue;
         group->count--;
-        group->low_unknown |= groups[i].number == group->low;
         if (groups[i].number == group->low)
             group->low++;
     }
@@ -351,7 +379,6 @@ replay_range(struct recovery *recovery, const struct expired_range *range,
     group->count -= removed < group->count ? removed : group->count;
     if (range->first <= group->low)
         group->low = range->last + 1;
-    group->low_unknown = true;
 }
 
 static int
@@ -372,6 +399,8 @@ replay_expire(struct recovery *recovery, const struct record *record,
 
             collect_entry(recovery, &entry);
         }
+    for (size_t i = 0; i < expiry.head.range_count; i++)
+        note_removal(recovery, record, expiry_range(&expiry, i).group);
     if (record->head.sequence <= recovery->overview_applied)
         return 0;
     if (put_articles(recovery, why) < 0 || begin_overview(recovery, why) < 0)
@@ -553,8 +582,7 @@ static void
 show_progress(struct recovery *recovery)
 {
     const struct store *store = recovery->store;
-    uint64_t from =
-        smallest(recovery->history_applied, recovery->overview_applied);
+    uint64_t from = replay_after(recovery);
     uint64_t end = spool_sequence_estimate(store->spool);
 
     if (recovery->replayed < PROGRESS_FROM || store->quiet)
@@ -647,7 +675,8 @@ publish_groups(struct store *store, struct buffer *why)
                        group->creator, group->description, why)
             < 0)
             return -1;
-        marks.low = group->low;
+        /* Readers that saw it higher were right: what is gone stays gone. */
+        marks.low = largest(group->low, active_marks(store->active, id).low);
         marks.high = group->high;
         marks.count = group->count;
         if (marks.count > marks.high + 1 - marks.low)
@@ -672,7 +701,7 @@ settle_groups(struct store *store, struct buffer *why)
             && commit_raise_low(store, id, group->low, why) < 0)
             return -1;
     }
-    return 0;
+    return commit_settle(store, why);
 }
 
 /* --- recovery --- */
@@ -683,6 +712,7 @@ recovery_init(struct recovery *recovery, struct store *store)
     *recovery = (struct recovery){.store = store};
     recovery->history_applied = history_applied(store->history);
     recovery->overview_applied = overview_applied(store->overview);
+    recovery->overview_settled = overview_settled(store->overview);
     recovery->articles = xcalloc(REPLAY_RECORDS, sizeof(*recovery->articles));
     recovery->entries = xcalloc(REPLAY_RECORDS, sizeof(*recovery->entries));
 }
@@ -704,8 +734,6 @@ recovery_free(struct recovery *recovery)
 static int
 replay_log(struct store *store, struct recovery *recovery, struct buffer *why)
 {
-    uint64_t after =
-        smallest(recovery->history_applied, recovery->overview_applied);
     uint32_t segment, end;
     uint64_t sequence;
 
@@ -715,7 +743,9 @@ replay_log(struct store *store, struct recovery *recovery, struct buffer *why)
     if (segment != 0)
         spool_set_durable(store->spool, segment, end);
     if (overview_groups(store->overview, take_group, store, why) < 0
-        || spool_walk(store->spool, after, replay, recovery, why) < 0
+        || spool_walk(store->spool, replay_after(recovery), replay, recovery,
+                      why)
+               < 0
         || finish_transaction(recovery, why) < 0)
         return -1;
     if (recovery->unknown > 0)

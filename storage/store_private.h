@@ -57,7 +57,7 @@ struct group {
     /* for recovery, until they are published: */
     uint64_t low;
     uint64_t count;
-    bool low_unknown;  /* its lowest article was removed */
+    bool low_unknown;  /* its lowest article may have been removed */
     uint64_t purge_to; /* it was removed when this was its high mark */
 };
 
@@ -356,7 +356,9 @@ void commit_stop(struct store *store);
 void commit_purge(struct store *store, uint32_t id, uint64_t to);
 bool commit_is_purging(struct store *store, uint32_t id);
 bool commit_is_purging_any(struct store *store);
-/* Look up where a group begins now, at `from` or behind it; show and keep
+/* All low marks are right, and the overview may say so. */
+int commit_settle(struct store *store, struct buffer *why);
+/* Look up where a group begins now, at `from` or behind it; keep and show
    that.  After its lowest article was removed, committed and published. */
 int commit_raise_low(struct store *store, uint32_t id, uint64_t from,
                      struct buffer *why);

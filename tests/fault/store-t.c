@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "lib/log.h"
 #include "storage/store_private.h"
 #include "tests/fault/fault.h"
 #include "tests/storage/store_world.h"
@@ -30,9 +31,10 @@
 enum {
     ARTICLES = 50,
     GROUPS = 2,
-    EVERY = 10, /* in the short form */
+    EVERY = 10,  /* in the short form */
+    WORKERS = 4, /* that try a case each; most of it is waiting */
     BODY_OCTETS = 48 * 1024,
-    CANCELLED = 3,  /* the article that is */
+    CANCELLED = 1,  /* the article that is: the lowest of test.two */
     SECONDS = 60,   /* a child that takes longer hangs */
     WAITED_MS = 50, /* a writer that waits for its overview is ended */
     /* How children end. */
@@ -51,7 +53,9 @@ struct told {
     } articles[ARTICLES];
     bool cancel_sent;
     bool cancelled;
-    unsigned put_off; /* answers "not now" */
+    uint64_t low[GROUPS]; /* what any reader may have seen (RFC 3977, 6.1.1.2:
+                             it never comes down) */
+    unsigned put_off;     /* answers "not now" */
     char wrong[400];
 };
 
@@ -70,6 +74,46 @@ wrong(const char *format, ...)
     vsnprintf(told->wrong, sizeof(told->wrong), format, arguments);
     va_end(arguments);
     _exit(ENDED_WRONG);
+}
+
+/* As the writer does when its store is broken; RENEWS_FAULT shows why. */
+static void broken(void) __attribute__((noreturn));
+
+static void
+broken(void)
+{
+    warn("%s", buffer_text(&world->why));
+    _exit(ENDED_BROKEN);
+}
+
+/* --- what a reader sees, whether there is a writer or not --- */
+
+static struct group_marks
+group_marks(unsigned group)
+{
+    uint32_t id = 1;
+    struct group_marks none = {.low = 0};
+
+    while (id <= active_count(world->active)
+           && strcmp(active_name(world->active, id, NULL), group_names[group])
+                  != 0)
+        id++;
+    return id <= active_count(world->active) ? active_marks(world->active, id)
+                                             : none;
+}
+
+static void
+note_lows(void)
+{
+    for (unsigned group = 0; group < GROUPS; group++) {
+        uint64_t low = group_marks(group).low;
+
+        if (low < told->low[group])
+            wrong("%s began at %llu, and begins at %llu", group_names[group],
+                  (unsigned long long)told->low[group],
+                  (unsigned long long)low);
+        told->low[group] = low;
+    }
 }
 
 /* --- the writer: what a child does --- */
@@ -92,7 +136,8 @@ store_begin(void)
 {
     world->store = store_open(world->config, world->active, 0, &world->why);
     if (world->store == NULL)
-        _exit(ENDED_BROKEN);
+        broken();
+    note_lows();
 }
 
 /* Until everything has its answer. */
@@ -107,12 +152,12 @@ settle(void)
                                  .events = POLLIN};
 
         if (store_reap(world->store, &world->why) < 0)
-            _exit(ENDED_BROKEN);
+            broken();
         if (store_pending(world->store) == 0)
             return;
         if (poll(&poll_fd, 1, 10) == 0 && store_is_waiting(world->store)
             && (waited_ms += 10) >= WAITED_MS)
-            _exit(ENDED_BROKEN);
+            broken();
     }
 }
 
@@ -249,7 +294,7 @@ script(void)
     store_begin();
     for (unsigned group = 0; group < GROUPS; group++)
         if (!command("newgroup", group_names[group]))
-            _exit(ENDED_BROKEN);
+            broken();
     if (command("newgroup", "test.gone"))
         (void)command("rmgroup", "test.gone"); /* put off: it stays */
     submit_some(0, 10, 10);
@@ -348,7 +393,7 @@ check_group(unsigned group)
             wrong("article %u is %s %s", article, wanted ? "not in" : "in",
                   group_names[group]);
     }
-    if (marks.count != seen.lines || marks.low > seen.first
+    if (marks.count != seen.lines || marks.low != seen.first
         || marks.high < seen.last)
         wrong("%s: %llu lines from %llu to %llu, and %llu %llu %llu",
               group_names[group], (unsigned long long)seen.lines,
@@ -388,6 +433,7 @@ check_article(unsigned article)
 static void
 check(void)
 {
+    note_lows();
     for (unsigned group = 0; group < GROUPS; group++)
         check_group(group);
     for (unsigned article = 0; article < ARTICLES; article++)
@@ -475,6 +521,9 @@ case_run(const struct fault_plan *plan, unsigned *failed)
     fault_open(world->directory);
     why = end_is_wrong(child_run(plan, script), true, text);
     happened = fault_happened();
+    for (unsigned group = 0; group < GROUPS; group++)
+        if (group_marks(group).low > told->low[group])
+            told->low[group] = group_marks(group).low;
     if (why == NULL)
         why = end_is_wrong(child_run(NULL, script_and_check), false, text);
     if (why != NULL) {
@@ -596,15 +645,72 @@ test_one_call_that_fails_loses_nothing(void **state)
     assert_int_equal(failed, 0);
 }
 
+static void *
+shared_new(size_t octets)
+{
+    void *memory = mmap(NULL, octets, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        abort();
+    return memory;
+}
+
+/* What is one worker's of them all. */
+static void
+calls_try(const uint64_t count[FAULT_CALLS], bool is_long, uint64_t offset,
+          unsigned worker, struct tally *tally)
+{
+    uint64_t nth = 0;
+
+    for (int call = 0; call < FAULT_CALLS; call++)
+        for (uint64_t number = 1; number <= count[call]; number++, nth++) {
+            if (nth / EVERY % WORKERS != worker)
+                continue;
+            if (is_long)
+                call_try_all((enum fault_call)call, number, tally);
+            else if (nth % EVERY == offset)
+                call_try_one((enum fault_call)call, number, nth / EVERY,
+                             tally);
+        }
+}
+
+/* Each worker is a master with a store and peers of its own. */
+static struct tally
+workers_run(const uint64_t count[FAULT_CALLS], bool is_long, uint64_t offset)
+{
+    struct tally *tallies = shared_new(WORKERS * sizeof(*tallies));
+    struct tally sum = {0};
+    pid_t workers[WORKERS];
+    int status;
+
+    for (unsigned i = 0; i < WORKERS; i++) {
+        workers[i] = fork();
+        if (workers[i] == 0) {
+            told = shared_new(sizeof(*told));
+            calls_try(count, is_long, offset, i, &tallies[i]);
+            _exit(0);
+        }
+    }
+    for (unsigned i = 0; i < WORKERS; i++) {
+        assert_int_equal(waitpid(workers[i], &status, 0), workers[i]);
+        assert_int_equal(status, 0);
+        sum.cases += tallies[i].cases;
+        sum.failed += tallies[i].failed;
+        sum.missed += tallies[i].missed;
+    }
+    (void)munmap(tallies, WORKERS * sizeof(*tallies));
+    return sum;
+}
+
 static void
 test_each_call_that_fails_loses_nothing(void **state)
 {
     const char *form = getenv("RENEWS_LONG");
     bool is_long = form != NULL && form[0] != '\0';
     uint64_t offset = is_long ? 0 : offset_choose();
-    uint64_t count[FAULT_CALLS];
-    uint64_t nth = 0;
-    struct tally tally = {0};
+    uint64_t count[FAULT_CALLS], calls = 0;
+    struct tally tally;
 
     (void)state;
     calls_count(count);
@@ -616,17 +722,12 @@ test_each_call_that_fails_loses_nothing(void **state)
         if (count[call] == 0)
             fail_msg("the script has no %s",
                      fault_call_name((enum fault_call)call));
-        for (uint64_t number = 1; number <= count[call]; number++, nth++) {
-            if (is_long)
-                call_try_all((enum fault_call)call, number, &tally);
-            else if (nth % EVERY == offset)
-                call_try_one((enum fault_call)call, number, nth / EVERY,
-                             &tally);
-        }
+        calls += count[call];
     }
+    tally = workers_run(count, is_long, offset);
     print_message("calls=%llu cases=%u failed=%u, calls that were not made"
                   " again=%u\n",
-                  (unsigned long long)nth, tally.cases, tally.failed,
+                  (unsigned long long)calls, tally.cases, tally.failed,
                   tally.missed);
     assert_int_equal(tally.failed, 0);
     /* The threads take turns in another order each time; not more than that.
@@ -647,10 +748,7 @@ main(void)
     /* In memory: what is tried is the order of the calls, not the disk. */
     if (access("/dev/shm", W_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 0);
-    told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (told == MAP_FAILED)
-        return 1;
+    told = shared_new(sizeof(*told));
     if (getenv("RENEWS_FAULT") != NULL)
         return cmocka_run_group_tests(one, NULL, NULL);
     return cmocka_run_group_tests(all, NULL, NULL);

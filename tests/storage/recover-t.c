@@ -570,6 +570,70 @@ test_what_was_answered_survives_sigkill_once_with_its_number(void **state)
     world_free(&world);
 }
 
+/* --- removals --- */
+
+static void
+overview_copy(const struct world *world, const char *from, const char *to)
+{
+    char *command =
+        xasprintf("rm -rf %s/%s && cp -r %s/%s %s/%s", world->directory, to,
+                  world->directory, from, world->directory, to);
+
+    assert_int_equal(system(command), 0);
+    free(command);
+}
+
+/* What a writer leaves that dies behind the removal, before it came to look up
+   where the group begins now. */
+static void
+removal_alone(struct world *world, uint64_t sequence, uint64_t applied)
+{
+    const struct record_group place = {.group = 1, .number = 1};
+    struct overview *overview =
+        overview_open(world->config->overview, world->config->pathoverview,
+                      1048576, &world->why);
+
+    assert_non_null(overview);
+    assert_int_equal(overview_begin(overview, &world->why), 0);
+    assert_int_equal(
+        overview_remove(overview, sequence, &place, 1, true, &world->why), 0);
+    assert_int_equal(overview_commit(overview, applied, &world->why), 0);
+    overview_close(&overview);
+}
+
+static void
+test_a_low_mark_that_was_not_raised_in_time_is_raised_by_the_start(
+    void **state)
+{
+    struct world *world = *state;
+    uint64_t sequence, applied;
+
+    if (strncmp(world->config->overview, "sqlite", 6) != 0)
+        skip(); /* its files are put back */
+    for (unsigned i = 1; i <= 3; i++) {
+        char id[32];
+
+        snprintf(id, sizeof(id), "<%u@x>", i);
+        world_submit(world, id, "local.one", 0);
+    }
+    sequence = world_lines(world, "local.one", 1, 1);
+    assert_int_equal(world_id(world, "local.one"), 1);
+    world_close(world);
+    overview_copy(world, "overview", "before");
+    world_open(world);
+    world_group(world, "cancel <1@x>");
+    world_assert_marks(world, "local.one", 2, 3, 2);
+    applied = overview_applied(world->store->overview);
+    world_close(world);
+    overview_copy(world, "before", "overview");
+    removal_alone(world, sequence, applied);
+    world_open(world);
+    world_assert_marks(world, "local.one", 2, 3, 2);
+    /* And that is kept: the next one need not look. */
+    world_reopen(world);
+    world_assert_marks(world, "local.one", 2, 3, 2);
+}
+
 int
 main(void)
 {
@@ -578,6 +642,8 @@ main(void)
         PROMISE(test_what_is_deleted_comes_back_the_same),
         PROMISE(test_the_overview_line_comes_back_as_it_was),
         PROMISE(test_a_lost_key_is_a_clear_error),
+        PROMISE(
+            test_a_low_mark_that_was_not_raised_in_time_is_raised_by_the_start),
         PROMISE(test_a_head_that_its_xref_made_too_long_is_recovered),
         cmocka_unit_test(
             test_what_was_answered_survives_sigkill_once_with_its_number),
@@ -586,6 +652,6 @@ main(void)
     int failed = cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);
 
     return failed
-           + cmocka_run_group_tests_name("postgresql", tests,
-                                         postgresql_begin, postgresql_end);
+           + cmocka_run_group_tests_name("postgresql", tests, postgresql_begin,
+                                         postgresql_end);
 }
