@@ -140,17 +140,23 @@ class Inn(Server):
     name = "INN"
 
     def __init__(self, where, groups, *more, environment=None):
-        self.dir, self.port = where / self.name, port_free()
-        self.more = more
+        self.dir = where / self.name
         self.environment = dict(os.environ, **(environment or {}))
-        try:
-            self.tool("start", "--root", INN_ROOT, "--port", self.port,
-                      "--groups-file", groups, "--name", "inn.example", *more)
-            self.tls_port = port_free()
-            self.tool("tls", "--root", INN_ROOT, "--port", self.tls_port)
-        except subprocess.CalledProcessError:
-            self.stop()
-            raise
+        for attempt in 1, 2:
+            try:
+                self.start(groups, more)
+                return
+            except subprocess.CalledProcessError:
+                self.stop()
+                # Somebody else may have taken the port meanwhile.
+                if attempt == 2:
+                    raise
+
+    def start(self, groups, more):
+        self.port, self.tls_port = port_free(), port_free()
+        self.tool("start", "--root", INN_ROOT, "--port", self.port,
+                  "--groups-file", groups, "--name", "inn.example", *more)
+        self.tool("tls", "--root", INN_ROOT, "--port", self.tls_port)
 
     def tool(self, verb, *arguments):
         return subprocess.run(
