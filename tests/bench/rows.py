@@ -36,10 +36,10 @@ def words(text):
 ROWS = [
     # First: what later rows free would be used again and not be counted.
     Row("idle", "2,000 connected readers: PSS of all processes, MB",
-        words("--row idle --connections 2000") + READER,
+        words("--row idle --connections 2000 --timeout 60") + READER,
         1091, 120, 70, special.idle, lower=True),
     Row("idle-tls", "2,000 connected readers with TLS: PSS, MB",
-        words("--row idle --connections 2000 --tls") + READER,
+        words("--row idle --connections 2000 --timeout 60 --tls") + READER,
         0, 0, 120, special.idle, lower=True, tls=True),
     Row("takethis-1", "TAKETHIS, 1 connection, window 64",
         words("--row takethis --window 64 --count 60000"),
