@@ -2,6 +2,7 @@
 resumption, names, certificates of clients."""
 import array
 import fcntl
+import json
 import os
 import re
 import socket
@@ -12,6 +13,7 @@ import time
 
 import pytest
 
+from support.debian import unpacked
 from support.server import Server
 from support.tls import Certificate, client_context
 from support.wait import wait_until
@@ -345,3 +347,36 @@ def cpu_ticks(server):
             fields = file.read().rsplit(")", 1)[1].split()
         total += int(fields[11]) + int(fields[12])
     return total
+
+
+# --- what others look for ---
+
+# About the certificate, which is the test's own, and about their openssl.
+NOT_OURS = ("cert_", "engine_problem", "service")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("starttls", [False, True])
+def test_testssl_finds_nothing(server, starttls, tmp_path):
+    """Debian's testssl.sh: no finding above "info"."""
+    place = unpacked("testssl.sh")
+    # It wants a program that asks the DNS, though there is nothing to ask.
+    (tmp_path / "host").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "host").chmod(0o755)
+    port = server.port if starttls else server.tls_port
+    done = subprocess.run(
+        [place / "usr" / "bin" / "testssl", "--ip", "127.0.0.1", "--nodns",
+         "none", "--quiet", "--color", "0", "--warnings", "off", "--jsonfile",
+         tmp_path / "found", *(["-t", "nntp"] if starttls else []),
+         f"127.0.0.1:{port}"],
+        env=dict(os.environ, PATH=f"{os.environ['PATH']}:{tmp_path}",
+                 TESTSSL_INSTALL_DIR=str(place / "etc" / "testssl")),
+        cwd=tmp_path, capture_output=True, text=True, timeout=900)
+    findings = json.loads((tmp_path / "found").read_text())
+    worse = [(one["id"], one["severity"], one["finding"]) for one in findings
+             if one["severity"] not in ("OK", "INFO")
+             and not one["id"].startswith(NOT_OURS)]
+    assert worse == [], done.stdout
+    said = {one["id"]: one["finding"] for one in findings}
+    assert said["TLS1_3"].startswith("offered") and len(said) > 80
+    print(f"{len(findings)} findings, none above info")
