@@ -18,9 +18,10 @@ enum { EVENTS_OCTETS = 16 * 1024 };
 struct watched_file {
     char *path;
     char *directory_path; /* ends with a slash */
-    const char *name;     /* its last part */
-    int directory;        /* the watch on it; -1: it cannot be watched */
-    dev_t device;         /* of the file that the path led to */
+    const char *name; /* its last part; "": it is a directory, and whatever is
+                         in it counts */
+    int directory;    /* the watch on it; -1: it cannot be watched */
+    dev_t device;     /* of the file that the path led to */
     ino_t inode;
 };
 
@@ -80,6 +81,19 @@ event_is_link(const struct watch *watch, const struct inotify_event *event)
     return is_link;
 }
 
+/* Is it about this file?  That one has gone is news of a directory only: where
+   another one takes its place, that is another event. */
+static bool
+event_names(const struct inotify_event *event, const struct watched_file *file)
+{
+    if (event->wd != file->directory || event->len == 0)
+        return false;
+    if (file->name[0] == '\0')
+        return true;
+    return (event->mask & IN_DELETE) == 0
+           && strcmp(event->name, file->name) == 0;
+}
+
 static bool
 event_concerns(const struct watch *watch, const struct inotify_event *event)
 {
@@ -88,8 +102,7 @@ event_concerns(const struct watch *watch, const struct inotify_event *event)
     if ((event->mask & IN_CREATE) != 0 && !event_is_link(watch, event))
         return false;
     for (size_t i = 0; i < watch->count; i++)
-        if ((event->wd == watch->files[i].directory && event->len > 0
-             && strcmp(event->name, watch->files[i].name) == 0)
+        if (event_names(event, &watch->files[i])
             || file_is_another(&watch->files[i]))
             return true;
     return false;
@@ -190,6 +203,14 @@ watch_free(struct watch **watch)
     *watch = NULL;
 }
 
+static bool
+path_is_directory(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 static void
 file_watch(const struct watch *watch, struct watched_file *file,
            const char *path)
@@ -197,13 +218,19 @@ file_watch(const struct watch *watch, struct watched_file *file,
     const char *slash = strrchr(path, '/');
 
     file->path = xstrdup(path);
-    file->directory_path = slash == NULL
-                               ? xstrdup("./")
-                               : xasprintf("%.*s/", (int)(slash - path), path);
-    file->name = slash == NULL ? file->path : file->path + (slash - path) + 1;
-    file->directory = inotify_add_watch(watch->fd, file->directory_path,
-                                        IN_CLOSE_WRITE | IN_MOVED_TO
-                                            | IN_CREATE | IN_ONLYDIR);
+    if (path_is_directory(path)) {
+        file->directory_path = xasprintf("%s/", path);
+        file->name = "";
+    } else if (slash == NULL) {
+        file->directory_path = xstrdup("./");
+        file->name = file->path;
+    } else {
+        file->directory_path = xasprintf("%.*s/", (int)(slash - path), path);
+        file->name = file->path + (slash - path) + 1;
+    }
+    file->directory = inotify_add_watch(
+        watch->fd, file->directory_path,
+        IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR);
     if (file->directory < 0)
         syswarn("changes of %s are not seen: %s", path, file->directory_path);
     (void)file_look(file, &file->device, &file->inode); /* else zeroes */

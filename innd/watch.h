@@ -8,7 +8,8 @@
  * file that is still open for writing is nobody's news.  The directories are
  * watched, not the files, since a file that was renamed away takes its watch
  * with it; and where a path is a symbolic link, the directory of what it leads
- * to as well.
+ * to as well.  Of a path that is a directory, each file in it counts, and that
+ * it has gone.
  */
 #ifndef INND_WATCH_H
 #define INND_WATCH_H

@@ -72,6 +72,7 @@ struct config_peer {
     int64_t tls;             /* enum peer_tls */
     char *tlsname;           /* in its certificate; "": host */
     char *tlscafile;         /* who may vouch for it; "": the system's */
+    char *tlscapath;
     char **tlspins;          /* fingerprints, one of which must be its own */
     size_t tlspin_count;
     char *tlscertfile; /* ours, shown to it; "": none */
@@ -151,7 +152,9 @@ struct config {
     /* TLS (lib/tls_context.h) */
     char *tlscertfile; /* "": no TLS */
     char *tlskeyfile;
-    char *tlscafile; /* "": no certificates of clients are asked for */
+    char *tlscafile; /* neither it nor tlscapath: no certificates of clients
+                        are asked for */
+    char *tlscapath;
     char **tlsprotocols;
     size_t tlsprotocol_count;
     char *tlsciphers;                        /* of TLS 1.2 */

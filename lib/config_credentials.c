@@ -1,5 +1,6 @@
 #include "lib/config_credentials.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/sha.h>
@@ -127,19 +128,59 @@ file_fault(int fd, bool secret)
     return "";
 }
 
+/* Append what is in the file, open or not (errno).  Returns what is wrong with
+   it; "" nothing. */
+static const char *
+file_take(int fd, bool secret, struct buffer *contents)
+{
+    const char *fault = fd < 0 ? strerror(errno) : file_fault(fd, secret);
+
+    if (fault[0] == '\0' && file_read(fd, contents) < 0)
+        fault = strerror(errno);
+    if (fd >= 0)
+        close(fd);
+    return fault;
+}
+
+/* Of a directory all that are files, but for hidden ones, one behind the
+   other. */
+static const char *
+directory_take(const char *path, struct buffer *contents)
+{
+    DIR *directory = opendir(path);
+    const char *fault = directory == NULL ? strerror(errno) : "";
+    const struct dirent *entry;
+    struct stat status;
+
+    while (fault[0] == '\0' && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] == '.'
+            || fstatat(dirfd(directory), entry->d_name, &status, 0) < 0
+            || !S_ISREG(status.st_mode))
+            continue;
+        fault = file_take(openat(dirfd(directory), entry->d_name,
+                                 O_RDONLY | O_CLOEXEC | O_NONBLOCK),
+                          false, contents);
+        buffer_append_char(contents, '\n');
+        if (fault[0] == '\0' && contents->used > CONFIG_CREDENTIAL_OCTETS_MAX)
+            fault = "files of more than 1 MiB together";
+    }
+    if (directory != NULL)
+        closedir(directory);
+    return fault;
+}
+
 static int
 path_read(struct config *config, const struct config_row *row,
           const char *path, struct buffer *why)
 {
     bool secret = row->kind == KIND_KEY_FILE;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool many = row->kind == KIND_CERTIFICATE_DIRECTORY;
     struct buffer contents = BUFFER_EMPTY;
-    const char *fault = fd < 0 ? strerror(errno) : file_fault(fd, secret);
+    const char *fault =
+        many ? directory_take(path, &contents)
+             : file_take(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), secret,
+                         &contents);
 
-    if (fault[0] == '\0' && file_read(fd, &contents) < 0)
-        fault = strerror(errno);
-    if (fd >= 0)
-        close(fd);
     if (fault[0] == '\0')
         file_add(config, row->name, path, buffer_text(&contents),
                  contents.used)
@@ -152,6 +193,7 @@ path_read(struct config *config, const struct config_row *row,
     return config_value_error(
         config, row->name, path, fault,
         secret ? "a file that only the server's user and group can read"
+        : many ? "a directory of files that the server can read"
                : "a file that the server can read",
         why);
 }

@@ -125,6 +125,9 @@ const struct config_row config_rows[] = {
     {"tlscafile", KIND_CERTIFICATE_FILE, MEMBER(config, tlscafile), .fallback = "",
      .text = "Certificates (PEM) of those who may vouch for clients: with it "
              "a client is asked for a certificate, which it need not have."},
+    {"tlscapath", KIND_CERTIFICATE_DIRECTORY, MEMBER(config, tlscapath),
+     .fallback = "",
+     .text = "The same: all that are in the files of a directory."},
     {"tlsprotocols", KIND_WORDS, LIST(config, tlsprotocols, tlsprotocol_count),
      .fallback = "TLSv1.2 TLSv1.3", .choices = protocol_words,
      .text = "The versions of TLS that are spoken."},
@@ -505,8 +508,11 @@ const struct config_row config_peer_rows[] = {
              "host."},
     {"tlscafile", KIND_CERTIFICATE_FILE, MEMBER(config_peer, tlscafile),
      .fallback = "",
-     .text = "Certificates (PEM) of those who may vouch for it; empty: those "
-             "whom this system believes."},
+     .text = "Certificates (PEM) of those who may vouch for it; where neither "
+             "this nor tlscapath is given, those whom this system believes."},
+    {"tlscapath", KIND_CERTIFICATE_DIRECTORY,
+     MEMBER(config_peer, tlscapath), .fallback = "",
+     .text = "The same: all that are in the files of a directory."},
     {"tlspins", KIND_PINS, LIST(config_peer, tlspins, tlspin_count),
      .fallback = "",
      .text = "Fingerprints: where some are given, its certificate (sha256:) "
@@ -602,7 +608,9 @@ config_row_is_list(const struct config_row *row)
 bool
 config_row_is_credential(const struct config_row *row)
 {
-    return row->kind == KIND_CERTIFICATE_FILE || row->kind == KIND_KEY_FILE;
+    return row->kind == KIND_CERTIFICATE_FILE
+           || row->kind == KIND_CERTIFICATE_DIRECTORY
+           || row->kind == KIND_KEY_FILE;
 }
 
 static bool
@@ -781,6 +789,7 @@ config_row_accepts(const struct config_row *row, const char *text)
         return text_is_pathhost(text);
     case KIND_PATH:
         return text[0] == '/' && text_is_clean(text, true);
+    case KIND_CERTIFICATE_DIRECTORY:
     case KIND_CERTIFICATE_FILE:
     case KIND_KEY_FILE:
         return (text[0] == '/' || text[0] == '\0')
@@ -840,6 +849,9 @@ config_row_expected(const struct config_row *row, struct buffer *text)
         break;
     case KIND_PATH:
         buffer_append_text(text, "an absolute path");
+        break;
+    case KIND_CERTIFICATE_DIRECTORY:
+        buffer_append_text(text, "the absolute path of a directory");
         break;
     case KIND_CERTIFICATE_FILE:
     case KIND_KEY_FILE:

@@ -1,9 +1,10 @@
 /*
  * config_table -- every key of renews.conf, one row each.
  *
- * Within lib/ only: lib/config_text.c reads files by it, and everybody else uses
- * lib/config.h.  A value is known to this table as the text that stands in the
- * file; a row says which texts are good and where in the struct they go.
+ * Within lib/ only: lib/config_text.c reads files by it, and everybody else
+ * uses lib/config.h.  A value is known to this table as the text that stands
+ * in the file; a row says which texts are good and where in the struct they
+ * go.
  */
 #ifndef LIB_CONFIG_TABLE_H
 #define LIB_CONFIG_TABLE_H
@@ -22,8 +23,9 @@ enum config_kind {
     KIND_FILE,     /* "" or the absolute path of a struct config_file */
     KIND_PATHHOST, /* a path identity (RFC 5536, 3.1.5) */
     KIND_PATH,     /* an absolute path */
-    KIND_CERTIFICATE_FILE, /* "" or the absolute path of one */
-    KIND_KEY_FILE,         /* the same, and a secret */
+    KIND_CERTIFICATE_FILE,      /* "" or the absolute path of one */
+    KIND_CERTIFICATE_DIRECTORY, /* "" or that of one with many */
+    KIND_KEY_FILE,              /* the same, and a secret */
     KIND_CIPHERS,  /* names as OpenSSL has them; looked at by it later */
     KIND_OVERVIEW, /* "sqlite" or a URL of PostgreSQL's */
     KIND_WILDMAT,  /* not empty, no white space */
@@ -51,12 +53,12 @@ struct config_row {
     const char *fallback; /* the default; a list's are parted by spaces */
     int64_t minimum;      /* KIND_NUMBER */
     int64_t maximum;
-    const char *unit;           /* "seconds", "" where there is none */
-    const char *const *choices; /* KIND_CHOICE, _WORDS; ended by NULL */
+    const char *unit;               /* "seconds", "" where there is none */
+    const char *const *choices;     /* KIND_CHOICE, _WORDS; ended by NULL */
     listing_check_func *check_line; /* KIND_FILE: NULL: any text */
-    bool secret; /* KIND_FILE: goes only to processes that may hold keys */
-    bool restart;               /* only a restart can change it */
-    const char *text;           /* what it is, for the manual page */
+    bool secret;  /* KIND_FILE: goes only to processes that may hold keys */
+    bool restart; /* only a restart can change it */
+    const char *text; /* what it is, for the manual page */
 };
 
 extern const struct config_row config_rows[]; /* of struct config */

@@ -390,8 +390,8 @@ authority_add(SSL_CTX *ssl, X509 *certificate)
 
 /* "": none. */
 static int
-authorities_set(SSL_CTX *ssl, const struct config *config, const char *path,
-                struct buffer *why)
+authorities_read(SSL_CTX *ssl, const struct config *config, const char *key,
+                 const char *path, struct buffer *why)
 {
     X509 *first;
     STACK_OF(X509) * others;
@@ -399,8 +399,7 @@ authorities_set(SSL_CTX *ssl, const struct config *config, const char *path,
 
     if (path[0] == '\0')
         return 0;
-    status =
-        certificates_read(config, "tlscafile", path, &first, &others, why);
+    status = certificates_read(config, key, path, &first, &others, why);
     if (status == 0) {
         authority_add(ssl, first);
         for (int i = 0; i < sk_X509_num(others); i++)
@@ -411,11 +410,20 @@ authorities_set(SSL_CTX *ssl, const struct config *config, const char *path,
     return status;
 }
 
+static int
+authorities_set(SSL_CTX *ssl, const struct config *config, const char *file,
+                const char *directory, struct buffer *why)
+{
+    if (authorities_read(ssl, config, "tlscafile", file, why) < 0)
+        return -1;
+    return authorities_read(ssl, config, "tlscapath", directory, why);
+}
+
 /* A client whom nobody asks shows none; one who is asked may ask its user. */
 static bool
 certificates_matter(const struct config *config)
 {
-    bool matter = config->tlscafile[0] != '\0';
+    bool matter = config->tlscafile[0] != '\0' || config->tlscapath[0] != '\0';
 
     for (size_t i = 0; i < config->peer_count; i++)
         matter = matter || config->peers[i].certificate_count > 0;
@@ -472,7 +480,9 @@ server_set(struct tls_context *context, const struct config *config,
 
     if (credentials_read(context, config, why) < 0
         || protocols_set(context->ssl, config, why) < 0
-        || authorities_set(context->ssl, config, config->tlscafile, why) < 0)
+        || authorities_set(context->ssl, config, config->tlscafile,
+                           config->tlscapath, why)
+               < 0)
         return -1;
     if (certificates_matter(config))
         SSL_CTX_set_verify(context->ssl, SSL_VERIFY_PEER, on_verify);
@@ -536,10 +546,13 @@ peer_set(struct tls_context *context, const struct config *config,
         context->pins[i] = xstrdup(peer->tlspins[i]);
     SSL_CTX_set_verify(context->ssl, SSL_VERIFY_PEER,
                        context->pin_count > 0 ? on_verify : NULL);
-    if (peer->tlscafile[0] == '\0' && context->pin_count == 0)
+    if (peer->tlscafile[0] == '\0' && peer->tlscapath[0] == '\0'
+        && context->pin_count == 0)
         /* Where the system has none, nobody is believed. */
         (void)SSL_CTX_set_default_verify_paths(context->ssl);
-    if (authorities_set(context->ssl, config, peer->tlscafile, why) < 0)
+    if (authorities_set(context->ssl, config, peer->tlscafile, peer->tlscapath,
+                        why)
+        < 0)
         return -1;
     if (peer->tlscertfile[0] == '\0')
         return 0;

@@ -1,5 +1,7 @@
 """Peers reached by TLS: whom we believe, what we show, and that nothing is
 lost, nor sent in the clear, where it fails."""
+import os
+import shutil
 import ssl
 
 import pytest
@@ -103,6 +105,32 @@ def test_our_own_certificate_is_shown(fed, certificates, mode):
     wait_all(peer, articles)
     with open(us.file) as file:
         assert peer.certificates[0] == ssl.PEM_cert_to_DER_cert(file.read())
+
+
+def test_authorities_may_be_files_of_a_directory(fed, certificates,
+                                                 certificate_directory):
+    place = os.path.join(certificate_directory, "authorities")
+    os.makedirs(os.path.join(place, "more"))
+    os.chmod(place, 0o755)
+    shutil.copy(certificates["stranger"].file, os.path.join(place, "a.pem"))
+    for name in ("README", ".hidden"):
+        with open(os.path.join(place, name), "w") as file:
+            file.write("-----BEGIN CERTIFICATE-----\nnone\n" if name[0] == "."
+                       else "No certificate is in here.\n")
+    peer = secure_peer("starttls", certificates["good"])
+    server = fed(peer, 'tls = "starttls"', f'tlscapath = "{place}"')
+    articles = made(20)
+    give(server, articles)
+    wait_until(lambda: "certificate" in server.log(), 20, "a refusal")
+    assert peer.articles == {}
+    # A new one counts by itself.
+    shutil.copy(certificates["authority"].file, os.path.join(place, "b.pem"))
+    wait_all(peer, articles, 60)
+    assert "changed: tlscapath" in server.log()
+    # And one that has gone does not any more.
+    os.unlink(os.path.join(place, "b.pem"))
+    wait_until(lambda: server.log().count("changed: tlscapath") == 2, 20,
+               "a directory with one less")
 
 
 def test_another_name_may_be_the_one_that_counts(fed, certificates):

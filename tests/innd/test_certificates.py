@@ -94,6 +94,11 @@ def text_file(directory, name, text, mode=0o644):
      'CONF:4: tlsprotocols: found "SSLv3", expected TLSv1.2 or TLSv1.3',
      "a version that is not spoken"),
     (['tlscertfile = "{one}"', 'tlskeyfile = "{one_key}"',
+      'tlscapath = "/nonexistent/ca"'],
+     'CONF:4: tlscapath: found "/nonexistent/ca", No such file or directory, '
+     "expected a directory of files that the server can read",
+     "no directory"),
+    (['tlscertfile = "{one}"', 'tlskeyfile = "{one_key}"',
       'tlscafile = "{rubbish}"'],
      'CONF:4: tlscafile: found "{rubbish}", no start line, expected a file of '
      "certificates (PEM)", "no authority"),
