@@ -14,22 +14,28 @@ struct text {
     const char *end;
 };
 
-/* The next character, and past it; text is not empty. */
 static uint32_t
-take_character(struct text *text)
+take_wide_character(struct text *text)
 {
     uint32_t character;
-    size_t length;
+    size_t length =
+        utf8_read(text->at, (size_t)(text->end - text->at), &character);
 
-    if ((*text->at & 0x80) == 0)
-        return (unsigned char)*text->at++;
-    length = utf8_read(text->at, (size_t)(text->end - text->at), &character);
     if (length == 0) {
         character = STRAY_OCTET | (unsigned char)*text->at;
         length = 1;
     }
     text->at += length;
     return character;
+}
+
+/* The next character, and past it; text is not empty.  Nearly all are ASCII,
+   and a pattern meant to take long takes millions of them. */
+static inline uint32_t
+take_character(struct text *text)
+{
+    return (*text->at & 0x80) == 0 ? (unsigned char)*text->at++
+                                   : take_wide_character(text);
 }
 
 /*
