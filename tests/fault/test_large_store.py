@@ -115,14 +115,15 @@ def ask_for(seconds, one, command):
 
 @pytest.mark.parametrize("what", COMMANDS)
 def test_who_shares_the_worker_does_not_notice(large, what, is_long):
-    base = beside_nobody(large.port, seconds=0.3)
+    seconds = 0.3 if is_long else 0.1
+    base = beside_nobody(large.port, seconds=seconds)
     wholes = [Whole(large.port, compressed=number == 3)
               for number in range(4)]
     before = long_turns(large)
     with Beside(large.port) as beside, \
             concurrent.futures.ThreadPoolExecutor(4) as pool:
         octets = list(pool.map(
-            lambda one: ask_for(0.3, one, COMMANDS[what]), wholes))
+            lambda one: ask_for(seconds, one, COMMANDS[what]), wholes))
     for one in wholes:
         one.client.close()
     assert len(set(octets)) == 1, octets
