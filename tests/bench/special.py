@@ -33,6 +33,9 @@ def children_seconds():
 
 def idle(bench, row, server):
     """Memory of all processes with so many readers connected."""
+    if isinstance(server, InnSqlite):
+        # Each nnrpd connects to it; with 900 all is well.
+        return {"failed": "ovsqlite-server takes some 1,000 connections"}
     load = bench.load_start(server, row.words)
     try:
         if not load.stdout.readline():
