@@ -62,7 +62,7 @@ set_has(const char *open, const char *close, uint32_t character)
     bool positive = true;
     bool found = false;
 
-    if (set.at < close && *set.at == '^') {
+    if (*set.at == '^') {
         positive = false;
         set.at++;
     }

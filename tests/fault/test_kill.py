@@ -115,6 +115,9 @@ class Storm:
 
     def tree(self):
         """The master last, or it would notice."""
+        # The workers of one that was just killed answer for a while.
+        wait_until(lambda: children_of(self.supervisor.process.pid), 30,
+                   "a master")
         master = self.supervisor.process.pid
         os.kill(master, signal.SIGSTOP)
         for pid in [*children_of(master), master]:

@@ -68,6 +68,7 @@ static const struct {
     {"\\[a]", "[a]", true, "or a bracket"},
     {"\\\\", "\\", true, "or itself"},
     {"a\\", "a\\", true, "at the end it is ordinary"},
+    {"]*[", "]a[", true, "a bracket is not ended by one before it"},
     {"!a", "!a", true, "! is ordinary in one pattern"},
     {"@a,b", "@a,b", true, "so are @ and ,"},
 };
@@ -110,6 +111,8 @@ static const struct {
     {"[a,b]x", "bx", WILDMAT_YES, true, "a comma in a set separates nothing"},
     {"a\\,b", "a,b", WILDMAT_YES, true, "nor one behind a backslash"},
     {"a[,b", "b", WILDMAT_YES, true, "but one behind an open bracket does"},
+    {"a][,b", "b", WILDMAT_YES, true, "whatever stands before it"},
+    {"b,a\\", "a\\", WILDMAT_YES, true, "a backslash may end a wildmat"},
     {"", "", WILDMAT_YES, true, "an empty wildmat matches nothing else"},
     {"", "a", WILDMAT_NO, false, "than an empty text"},
 };
@@ -142,6 +145,7 @@ test_a_wildmat_is_checked(void **state)
         {"comp.*,!comp.os.*,@alt.*", NULL},
         {"[a,b]", NULL},
         {"\\[", NULL},
+        {"a\\", NULL},
         {"[]]", NULL},
         {"", "empty pattern"},
         {"a,", "empty pattern"},

@@ -194,6 +194,43 @@ test_text_and_wire_form_say_the_same(void **state)
     }
 }
 
+/* A part of an article has no ".CRLF", and may end anywhere. */
+static void
+test_a_part_of_an_article_comes_back_as_text(void **state)
+{
+    static const struct {
+        const char *wire;
+        const char *text;
+        uint64_t lines;
+        uint64_t stuffed;
+        const char *promise;
+    } rows[] = {
+        {"", "", 0, 0, "nothing"},
+        {"a\r\n", "a\r\n", 1, 0, "a line"},
+        {"a\r\nb", "a\r\nb", 1, 0, "a line without its end"},
+        {"..a", ".a", 0, 1, "a stuffed one"},
+        {".ab", "ab", 0, 1, "that is as long as the terminator"},
+        {"a\r\n.", "a\r\n", 1, 1, "cut behind its dot"},
+        {"a\r\n..\r\nb\r\n", "a\r\n.\r\nb\r\n", 3, 1, "in the middle"},
+        {"a.\r\n", "a.\r\n", 1, 0, "a line that ends like the terminator"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t octets = strlen(rows[i].wire);
+        struct wire_measure measure = wire_measure(rows[i].wire, octets);
+        struct buffer text = BUFFER_EMPTY;
+
+        wire_to_text(&text, rows[i].wire, octets);
+        if (strcmp(buffer_text(&text), rows[i].text) != 0)
+            fail_msg("from wire: %s", rows[i].promise);
+        if (measure.lines != rows[i].lines
+            || measure.stuffed != rows[i].stuffed)
+            fail_msg("measure: %s", rows[i].promise);
+        buffer_free(&text);
+    }
+}
+
 /* A thousand lines of all lengths, each third with a dot in front. */
 static void
 test_long_text_survives_the_wire(void **state)
@@ -235,6 +272,7 @@ main(void)
         cmocka_unit_test(test_scanning_behind_the_end_takes_nothing),
         cmocka_unit_test(test_a_fault_is_told_in_words),
         cmocka_unit_test(test_text_and_wire_form_say_the_same),
+        cmocka_unit_test(test_a_part_of_an_article_comes_back_as_text),
         cmocka_unit_test(test_long_text_survives_the_wire),
     };
 
