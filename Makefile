@@ -176,7 +176,8 @@ $(B)/tests/fuzz/overview_line-fuzz: $(B)/tests/fuzz/overview_line-fuzz.o \
 $(B)/tests/fuzz/%-fuzz: $(B)/tests/fuzz/%-fuzz.o $(B)/storage.a $(B)/lib.a
 	$(QUIET_LD)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
 
-$(B)/tests/fuzz/handshake-fuzz: $(B)/wsbridge/handshake.o
+$(B)/tests/fuzz/handshake-fuzz: $(B)/wsbridge/handshake.o \
+    $(B)/wsbridge/forwarded.o
 
 $(B)/tests/fault/%.so: tests/fault/%.c config.h
 	@mkdir -p $(@D)

@@ -1,16 +1,19 @@
 /*
- * The header values of a browser: three lines, Host, Origin and subprotocols.
- * Whatever they are, a name that is accepted is one of ours, and a page that
- * is accepted is ours or listed.
+ * The header values of a browser, a line each: Host, Origin, subprotocols, and
+ * X-Forwarded-For.  Whatever they are, a name that is accepted is one of ours,
+ * a page that is accepted is ours or listed, and who comes through a proxy has
+ * an address, the last that is no proxy's.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "lib/address.h"
 #include "lib/buffer.h"
 #include "lib/config.h"
 #include "lib/memory.h"
+#include "wsbridge/forwarded.h"
 #include "wsbridge/handshake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,7 +35,8 @@ config_make(void)
         config_parse("fuzz",
                      "pathhost = \"news.example.net\"\n"
                      "http_hosts = {\"news.example.org\"}\n"
-                     "http_origins = {\"https://reader.example.com\"}\n",
+                     "http_origins = {\"https://reader.example.com\"}\n"
+                     "http_proxies = {\"127.0.0.1\", \"192.0.2.0/24\"}\n",
                      &why);
 
     must(config != NULL);
@@ -71,6 +75,21 @@ host_must_be_ours(const char *host)
     must(strspn(host, "0123456789.") >= length - 1);
 }
 
+/* Who cannot be told from a proxy was named by nobody, or by proxies alone. */
+static void
+forwarded_must_be_good(const struct config *config, const char *forwarded)
+{
+    char address[48], again[48];
+
+    if (forwarded_client(config, "127.0.0.1", forwarded, address) < 0)
+        return;
+    must(address_is_valid(address));
+    must(forwarded_client(config, "127.0.0.1", address, again) == 0);
+    must(strcmp(address, again) == 0);
+    must(forwarded_client(config, "203.0.113.1", forwarded, address) == 0);
+    must(strcmp(address, "203.0.113.1") == 0);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -78,6 +97,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *host = line_take(&data, &size);
     char *origin = line_take(&data, &size);
     char *offered = line_take(&data, &size);
+    char *forwarded = line_take(&data, &size);
 
     if (config == NULL)
         config = config_make();
@@ -90,8 +110,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (handshake_offers(offered, "nntp"))
         must(strstr(offered, "nntp") != NULL);
+    forwarded_must_be_good(config, forwarded);
     free(host);
     free(origin);
     free(offered);
+    free(forwarded);
     return 0;
 }
