@@ -4,6 +4,7 @@ With tls=True it speaks TLS, on tls_port and by STARTTLS, with a certificate
 that nobody has vouched for."""
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -113,6 +114,12 @@ class Server:
 
     def start(self):
         self.serve("start", "--port", str(self.port), *self.options)
+        # Until the accounts are counted a login might help anybody; where
+        # their database is away, nobody will have counted them.
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: re.search(r"^auth .* state=ready",
+                                         self.ctlinnd("status").stdout, re.M),
+                       2)
         return self
 
     def stop(self):
