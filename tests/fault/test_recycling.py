@@ -107,15 +107,17 @@ def test_workers_are_recycled_each_second_under_load(start_server, is_long,
                 for number in range(8)]
     for one in visitors:
         one.start()
-    leaving = set()
+    order = []
     ended = 0
     begun = time.monotonic()
     round_ = 0
     while time.monotonic() < begun + seconds:
         round_ += 1
-        # Another one than the last: that may still be on its way out.
-        pid = next(iter(ready_workers(server) - leaving))
-        leaving = {pid}
+        # The one that is there for the longest.
+        ready = ready_workers(server)
+        order = [pid for pid in order if pid in ready]
+        order += ready - set(order)
+        pid = order.pop(0)
         os.kill(pid, signal.SIGTERM)
         ended += 1
         if round_ % 3 == 0:
@@ -125,7 +127,7 @@ def test_workers_are_recycled_each_second_under_load(start_server, is_long,
             done = server.ctlinnd("reload")
             assert done.returncode == 0, done.stderr
         time.sleep(max(0, begun + round_ - time.monotonic()))
-        wait_until(lambda: len(ready_workers(server) - leaving) == 3, 20,
+        wait_until(lambda: len(ready_workers(server) - {pid}) == 3, 20,
                    "as many workers as before")
     for one in visitors:
         one.stopping.set()
