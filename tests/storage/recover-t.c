@@ -570,6 +570,104 @@ test_what_was_answered_survives_sigkill_once_with_its_number(void **state)
     world_free(&world);
 }
 
+/* --- records that are whole, and are not what this program writes --- */
+
+static int
+pass_over(void *context, const struct record *record, struct buffer *why)
+{
+    (void)context;
+    (void)record;
+    (void)why;
+    return 0;
+}
+
+/* Append a record to the log, as a writer of its own. */
+static void
+log_append(struct world *world, enum record_type type,
+           const struct record_group *place, const char *payload,
+           size_t octets)
+{
+    struct spool *spool =
+        spool_open(world->config->pathspool,
+                   (uint64_t)world->config->segment_octets, 0, &world->why);
+    const struct buffer snapshot = BUFFER_EMPTY;
+    struct batch *batch = batch_new();
+    struct record_head head = {.type = type};
+    struct iovec piece = {(void *)(uintptr_t)payload, octets};
+    uint64_t sequence;
+    uint32_t segment, offset;
+
+    assert_non_null(spool);
+    assert_int_equal(spool_walk(spool, 0, pass_over, NULL, &world->why), 0);
+    sequence = spool_last_sequence(spool) + 1;
+    assert_int_equal(spool_begin(spool, &snapshot, &sequence, &world->why), 0);
+    head.sequence = sequence;
+    head.arrival = spool_last_arrival(spool);
+    (void)batch_append(batch, &head, place, place != NULL ? sizeof(*place) : 0,
+                       &piece, 1);
+    assert_int_equal(spool_seal(spool, batch, &segment, &offset, &world->why),
+                     0);
+    assert_int_equal(spool_write(spool, &batch, 1, &world->why), 0);
+    batch_free(&batch);
+    spool_close(&spool);
+}
+
+/* Of a later version, say. */
+static void
+test_records_of_unknown_types_are_passed_over(void **state)
+{
+    struct world *world = *state;
+
+    world_submit(world, "<1@x>", "local.one", 0);
+    world_close(world);
+    log_append(world, (enum record_type)4711, NULL, "whatever", 8);
+    world_open(world);
+    world_assert_marks(world, "local.one", 1, 1, 1);
+    world_submit(world, "<2@x>", "local.one", 0);
+    world_reopen(world);
+    world_assert_marks(world, "local.one", 1, 2, 2);
+    assert_int_equal(world_lines(world, "local.one", 1, 2) > 0, 1);
+}
+
+/* Its sums are right, and what it says cannot be: that is said, and nothing is
+   guessed. */
+static void
+test_a_record_that_makes_no_sense_is_a_clear_error(void **state)
+{
+    static const struct record_group nowhere = {.group = 0, .number = 1};
+    static const struct record_group beyond = {.group = UINT32_MAX,
+                                               .number = 1};
+    static const struct {
+        enum record_type type;
+        const struct record_group *place;
+        const char *why;
+    } rows[] = {
+        {RECORD_CANCEL, NULL, "is cut short"},
+        {RECORD_ARTICLE, &nowhere, "is filed in newsgroup 0"},
+        {RECORD_ARTICLE, &beyond, "is filed in newsgroup 4294967295"},
+        {RECORD_EXPIRE, NULL, "a batch of removals is cut short"},
+        {RECORD_REMEMBER, NULL, "5 octets are no list of remembered IDs"},
+        {RECORD_GROUP, NULL, "a record of a newsgroup is cut short"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct world world;
+
+        world_init(&world, "");
+        world_open(&world);
+        world_group(&world, "newgroup local.one");
+        world_close(&world);
+        log_append(&world, rows[i].type, rows[i].place, "short", 5);
+        world.active = active_new((size_t)world.config->groups_max);
+        world.store = store_open(world.config, world.active, 0, &world.why);
+        if (world.store != NULL
+            || strstr(buffer_text(&world.why), rows[i].why) == NULL)
+            fail_msg("row %zu: %s, not: %s", i, buffer_text(&world.why),
+                     rows[i].why);
+        world_free(&world);
+    }
+}
+
 /* --- removals --- */
 
 static void
@@ -642,6 +740,8 @@ main(void)
         PROMISE(test_what_is_deleted_comes_back_the_same),
         PROMISE(test_the_overview_line_comes_back_as_it_was),
         PROMISE(test_a_lost_key_is_a_clear_error),
+        PROMISE(test_records_of_unknown_types_are_passed_over),
+        cmocka_unit_test(test_a_record_that_makes_no_sense_is_a_clear_error),
         PROMISE(
             test_a_low_mark_that_was_not_raised_in_time_is_raised_by_the_start),
         PROMISE(test_a_head_that_its_xref_made_too_long_is_recovered),
