@@ -199,6 +199,9 @@ def test_the_writer_comes_back_within_a_second(start_server):
 
 def test_a_killed_worker_costs_only_its_own_clients(start_server):
     server = start_server(*OPTIONS, conf=["workers = 2"])
+    # It serves as soon as one of them can.
+    wait_until(lambda: "Workers 2 of 2 ready" in server.ctlinnd("mode").stdout,
+               30, "both workers")
     clients = [server.connect() for _ in range(20)]
     kill_and_wait(server.workers()[0])
     alive = 0
