@@ -206,10 +206,9 @@ stream_begin(struct connection *connection)
     connection->stream = stream_new(connection->feeder->base, connection->fd,
                                     on_stream, connection);
     connection->woken = true;
-    state_enter(connection,
-                connection->feeder->peer->tls == PEER_TLS_IMPLICIT
-                    ? STATE_SECURE
-                    : STATE_GREETING);
+    state_enter(connection, connection->feeder->peer->tls == PEER_TLS_IMPLICIT
+                                ? STATE_SECURE
+                                : STATE_GREETING);
 }
 
 static void

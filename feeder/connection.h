@@ -9,8 +9,8 @@
  *
  * A connection that fails, is refused, or is answered nonsense closes by
  * itself and says why, once.  Where the peer's section has TLS, nothing is
- * said before the handshake, or but STARTTLS, and a peer that cannot is one that
- * has failed.
+ * said before the handshake, or but STARTTLS, and a peer that cannot is one
+ * that has failed.
  */
 #ifndef FEEDER_CONNECTION_H
 #define FEEDER_CONNECTION_H

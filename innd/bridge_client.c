@@ -24,8 +24,7 @@ bridge_client_is_good(const struct ipc_bridge *client, int fd)
 
     return memchr(client->address, '\0', sizeof(client->address)) != NULL
            && address_is_valid(client->address) && client->port <= 65535
-           && client->near <= 1
-           && socket_option_is(fd, SO_DOMAIN, AF_UNIX)
+           && client->near <= 1 && socket_option_is(fd, SO_DOMAIN, AF_UNIX)
            && socket_option_is(fd, SO_TYPE, SOCK_STREAM)
            && getpeername(fd, (struct sockaddr *)&peer, &size) == 0;
 }

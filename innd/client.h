@@ -3,8 +3,9 @@
  * address, and whether one more may come.
  *
  * An address counts as its IPv4 address or its IPv6 /48, a network as its
- * IPv4 /24 or its IPv6 /32 (lib/limit.h).  A peer has room of its own, its section's maxconnections, that readers cannot take away; what
- * comes from its addresses beyond that counts as everybody's.
+ * IPv4 /24 or its IPv6 /32 (lib/limit.h).  A peer has room of its own, its
+ * section's maxconnections, that readers cannot take away; what comes from its
+ * addresses beyond that counts as everybody's.
  */
 #ifndef INND_CLIENT_H
 #define INND_CLIENT_H

@@ -290,11 +290,9 @@ listeners_describe(const struct listeners *listeners, struct buffer *text)
         unsigned port;
 
         socket_address(listeners->fds[i], name, &port);
-        buffer_append_format(text, "%s%s port %u%s", i > 0 ? ", " : "", name,
-                             port,
-                             port != 0 && port == listeners->tls_port
-                                 ? " (TLS)"
-                                 : "");
+        buffer_append_format(
+            text, "%s%s port %u%s", i > 0 ? ", " : "", name, port,
+            port != 0 && port == listeners->tls_port ? " (TLS)" : "");
     }
 }
 

@@ -131,9 +131,10 @@ options_parse(struct options *options, int argc, char **argv)
         case OPTION_MANUAL:
             print_table(config_print_manual);
         case OPTION_VERSION:
-            print_and_exit("innd (" PACKAGE_NAME ") " PACKAGE_VERSION "\n"
-                           "overview: sqlite, postgresql\nhistory: Berkeley DB\n"
-                           "systemd: sockets, notify\n");
+            print_and_exit(
+                "innd (" PACKAGE_NAME ") " PACKAGE_VERSION "\n"
+                "overview: sqlite, postgresql\nhistory: Berkeley DB\n"
+                "systemd: sockets, notify\n");
         case OPTION_HELP:
             print_and_exit(help_text);
         default:
@@ -174,7 +175,8 @@ credentials_check(struct config *config)
 {
     struct buffer why = BUFFER_EMPTY;
 
-    if (config_read_credentials(config, &why) < 0 || tls_check(config, &why) < 0)
+    if (config_read_credentials(config, &why) < 0
+        || tls_check(config, &why) < 0)
         die(EXIT_CONFIG, "%s", buffer_text(&why));
     buffer_free(&why);
 }

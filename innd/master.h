@@ -57,8 +57,8 @@ struct master {
     struct event *signals[MASTER_SIGNALS];
     struct tls_tickets tickets; /* keys of session tickets */
     struct event *tickets_due;  /* a new one */
-    struct event *drain;  /* how long the children may take */
-    struct event *report; /* ctlinnd status SECONDS */
+    struct event *drain;        /* how long the children may take */
+    struct event *report;       /* ctlinnd status SECONDS */
     uint64_t refused; /* clients, since the last line about them in the log */
     uint64_t refusals_told_ns; /* when that was; 0: never */
     bool accepting;

@@ -18,7 +18,7 @@ enum admin_place {
     ADMIN_AUTH,   /* the auth process's; works on a stopped server too */
     ADMIN_AUTH_PASSWORD, /* the same; ctlinnd asks for a password, and sends
                             its hash as a last word beyond the arguments */
-    ADMIN_HERE, /* ctlinnd itself, with the configuration alone */
+    ADMIN_HERE,          /* ctlinnd itself, with the configuration alone */
 };
 
 struct admin_word {

@@ -9,6 +9,10 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 
+/* What clang-tidy sees of them is a macro. */
+#undef why_set
+#undef why_set_errno
+
 void
 buffer_free(struct buffer *buffer)
 {
@@ -101,10 +105,10 @@ buffer_append_vformat(struct buffer *buffer, const char *format, va_list args)
     length = vsnprintf(NULL, 0, format, args);
     if (length < 0)
         die(EXIT_SOFTWARE, "format cannot be printed: %s", format);
-    vsnprintf(buffer_reserve(buffer, (size_t) length), (size_t) length + 1,
+    vsnprintf(buffer_reserve(buffer, (size_t)length), (size_t)length + 1,
               format, again);
     va_end(again);
-    buffer->used += (size_t) length;
+    buffer->used += (size_t)length;
 }
 
 void
@@ -133,7 +137,7 @@ buffer_text(const struct buffer *buffer)
 }
 
 int
-(why_set)(struct buffer *why, const char *format, ...)
+why_set(struct buffer *why, const char *format, ...)
 {
     va_list args;
 
@@ -147,7 +151,7 @@ int
 }
 
 int
-(why_set_errno)(struct buffer *why, const char *format, ...)
+why_set_errno(struct buffer *why, const char *format, ...)
 {
     int error = errno;
     va_list args;

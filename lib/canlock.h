@@ -1,6 +1,6 @@
 /*
- * canlock -- Cancel-Lock and Cancel-Key (RFC 8315): who may cancel or supersede
- * an article, shown by who knows a secret.
+ * canlock -- Cancel-Lock and Cancel-Key (RFC 8315): who may cancel or
+ * supersede an article, shown by who knows a secret.
  *
  * A lock is a hash of a key; the key is made of a secret of the site's, of who
  * posted (or of nobody, for the admin's) and of the article's message-ID, so

@@ -73,7 +73,7 @@ struct config_peer {
     char *tlsname;           /* in its certificate; "": host */
     char *tlscafile;         /* who may vouch for it; "": the system's */
     char *tlscapath;
-    char **tlspins;          /* fingerprints, one of which must be its own */
+    char **tlspins; /* fingerprints, one of which must be its own */
     size_t tlspin_count;
     char *tlscertfile; /* ours, shown to it; "": none */
     char *tlskeyfile;

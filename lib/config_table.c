@@ -21,23 +21,18 @@
 
 /* A limit of lib/limit.h. */
 #define RATE(key, kind_of, scope, unit_of, what)                              \
-    {key,                                                                     \
-     KIND_NUMBER,                                                             \
-     MEMBER(config, limits[kind_of][scope]),                                  \
-     .fallback = "0",                                                         \
-     .minimum = 0,                                                            \
-     .maximum = RATE_MAX,                                                     \
-     .unit = unit_of,                                                         \
-     .text = what ".  0: any number."}
+    {                                                                         \
+        key, KIND_NUMBER, MEMBER(config, limits[kind_of][scope]),             \
+            .fallback = "0", .minimum = 0, .maximum = RATE_MAX,               \
+            .unit = unit_of, .text = what ".  0: any number."                 \
+    }
 #define SECTION_RATE(key, kind_of, unit_of, what)                             \
-    {key,                                                                     \
-     KIND_NUMBER,                                                             \
-     MEMBER(config_access, limits[kind_of]),                                  \
-     .fallback = "0",                                                         \
-     .minimum = 0,                                                            \
-     .maximum = RATE_MAX,                                                     \
-     .unit = unit_of,                                                         \
-     .text = what "; 0: what " key "_per_user or _per_address says."}
+    {                                                                         \
+        key, KIND_NUMBER, MEMBER(config_access, limits[kind_of]),             \
+            .fallback = "0", .minimum = 0, .maximum = RATE_MAX,               \
+            .unit = unit_of,                                                  \
+            .text = what "; 0: what " key "_per_user or _per_address says."   \
+    }
 #define RATE_MAX INT64_C(1000000000000000)
 
 enum { MIB = 1024 * 1024, DAYS_MAX = 36500, SECONDS_PER_DAY = 86400 };
@@ -94,8 +89,7 @@ const struct config_row config_rows[] = {
     {"pathalias", KIND_PATHHOST, MEMBER(config, pathalias), .fallback = "",
      .text = "A further name in Path of articles from peers, behind pathhost, "
              "where it is not in there already; empty: none."},
-    {"pathcluster", KIND_PATHHOST, MEMBER(config, pathcluster),
-     .fallback = "",
+    {"pathcluster", KIND_PATHHOST, MEMBER(config, pathcluster), .fallback = "",
      .text = "A name that stands before pathhost in Path, unless it is the "
              "first already: that of several servers together; empty: none."},
     {"pathdiagnostics", KIND_FLAG, MEMBER(config, pathdiagnostics),
@@ -116,13 +110,15 @@ const struct config_row config_rows[] = {
      .minimum = 0, .maximum = 65535, .unit = "", .restart = true,
      .text = "The TCP port of NNTP over TLS from the first octet on (563 is "
              "the usual one); 0: none.  STARTTLS needs no port of its own."},
-    {"tlscertfile", KIND_CERTIFICATE_FILE, MEMBER(config, tlscertfile), .fallback = "",
+    {"tlscertfile", KIND_CERTIFICATE_FILE, MEMBER(config, tlscertfile),
+     .fallback = "",
      .text = "The certificate, and behind it those that lead to its root "
              "(PEM); empty: no TLS.  Read at the start and at each reload."},
     {"tlskeyfile", KIND_KEY_FILE, MEMBER(config, tlskeyfile), .fallback = "",
      .text = "Its private key (PEM, without a password); only the server's "
              "user and group may be able to read it."},
-    {"tlscafile", KIND_CERTIFICATE_FILE, MEMBER(config, tlscafile), .fallback = "",
+    {"tlscafile", KIND_CERTIFICATE_FILE, MEMBER(config, tlscafile),
+     .fallback = "",
      .text = "Certificates (PEM) of those who may vouch for clients: with it "
              "a client is asked for a certificate, which it need not have."},
     {"tlscapath", KIND_CERTIFICATE_DIRECTORY, MEMBER(config, tlscapath),
@@ -160,10 +156,11 @@ const struct config_row config_rows[] = {
              "https://news.example.org; its own page always may."},
     {"http_proxies", KIND_NETWORKS,
      LIST(config, http_proxies, http_proxy_count), .fallback = "",
-     .text = "Addresses and networks of the proxies in front of the bridge: "
-             "what they say in X-Forwarded-For of where a client comes from is "
-             "believed, and limits and access sections go by it.  A proxy "
-             "here has to set that header itself."},
+     .text =
+         "Addresses and networks of the proxies in front of the bridge: "
+         "what they say in X-Forwarded-For of where a client comes from is "
+         "believed, and limits and access sections go by it.  A proxy "
+         "here has to set that header itself."},
     {"pathweb", KIND_WORD, MEMBER(config, pathweb), .fallback = "",
      .restart = true,
      .text = "Directory of the page's files; empty: those that were "
@@ -240,8 +237,8 @@ const struct config_row config_rows[] = {
              "postgresql://USER@HOST/DATABASE, a database of its own (a "
              "password belongs into a file: "
              "?passfile=/etc/renews/pgpass)."},
-    {"accounts", KIND_OVERVIEW, MEMBER(config, accounts),
-     .fallback = "sqlite", .restart = true,
+    {"accounts", KIND_OVERVIEW, MEMBER(config, accounts), .fallback = "sqlite",
+     .restart = true,
      .text = "Where the accounts are kept: sqlite, a file in pathdb; or "
              "postgresql://USER@HOST/DATABASE, where several servers may "
              "share them (a password belongs into a file: "
@@ -265,9 +262,9 @@ const struct config_row config_rows[] = {
     {"workers", KIND_NUMBER, MEMBER(config, workers), .fallback = "0",
      .minimum = 0, .maximum = 128, .unit = "", .restart = true,
      .text = "Reader processes; 0: two for each core."},
-    {"worker_memory_octets", KIND_NUMBER,
-     MEMBER(config, worker_memory_octets), .fallback = "1073741824",
-     .minimum = 64 * MIB, .maximum = 1024 * GIB, .unit = "octets",
+    {"worker_memory_octets", KIND_NUMBER, MEMBER(config, worker_memory_octets),
+     .fallback = "1073741824", .minimum = 64 * MIB, .maximum = 1024 * GIB,
+     .unit = "octets",
      .text = "Memory of its own that a reader process may have; one that has "
              "more lets its clients go (400) and is replaced."},
     {"maxconnections", KIND_NUMBER, MEMBER(config, maxconnections),
@@ -280,8 +277,8 @@ const struct config_row config_rows[] = {
      .text = "Clients served at once from one IPv4 address or one IPv6 /48; "
              "one more is answered 400."},
     {"maxconnections_per_network", KIND_NUMBER,
-     MEMBER(config, maxconnections_per_network), .fallback = "0",
-     .minimum = 0, .maximum = 1000000, .unit = "connections",
+     MEMBER(config, maxconnections_per_network), .fallback = "0", .minimum = 0,
+     .maximum = 1000000, .unit = "connections",
      .text = "Clients served at once from one IPv4 /24 or one IPv6 /32; one "
              "more is answered 400.  0: any number."},
     {"maxconnections_per_user", KIND_NUMBER,
@@ -336,8 +333,9 @@ const struct config_row config_rows[] = {
              "until then.  0: none waits."},
     {"backoffpostslow", KIND_NUMBER, MEMBER(config, backoffpostslow),
      .fallback = "1", .minimum = 0, .maximum = 86400, .unit = "seconds",
-     .text = "A post later than this after the one before it ends the row, and "
-             "the wait."},
+     .text =
+         "A post later than this after the one before it ends the row, and "
+         "the wait."},
     {"backofftrigger", KIND_NUMBER, MEMBER(config, backofftrigger),
      .fallback = "10000", .minimum = 0, .maximum = 1000000, .unit = "posts",
      .text = "So many posts in a row before the first one waits."},
@@ -436,8 +434,8 @@ const struct config_row config_rows[] = {
 const size_t config_row_count = sizeof(config_rows) / sizeof(config_rows[0]);
 
 const struct config_row config_certificate_rows[] = {
-    {"tlscertfile", KIND_CERTIFICATE_FILE, MEMBER(config_certificate, tlscertfile),
-     .fallback = "",
+    {"tlscertfile", KIND_CERTIFICATE_FILE,
+     MEMBER(config_certificate, tlscertfile), .fallback = "",
      .text = "A further certificate, for clients that ask for a name that "
              "stands in it (SNI); several for one name may have keys of "
              "different kinds."},
@@ -510,8 +508,8 @@ const struct config_row config_peer_rows[] = {
      .fallback = "",
      .text = "Certificates (PEM) of those who may vouch for it; where neither "
              "this nor tlscapath is given, those whom this system believes."},
-    {"tlscapath", KIND_CERTIFICATE_DIRECTORY,
-     MEMBER(config_peer, tlscapath), .fallback = "",
+    {"tlscapath", KIND_CERTIFICATE_DIRECTORY, MEMBER(config_peer, tlscapath),
+     .fallback = "",
      .text = "The same: all that are in the files of a directory."},
     {"tlspins", KIND_PINS, LIST(config_peer, tlspins, tlspin_count),
      .fallback = "",
@@ -601,8 +599,8 @@ config_row_is_list(const struct config_row *row)
 {
     return row->kind == KIND_ADDRESSES || row->kind == KIND_NETWORKS
            || row->kind == KIND_NAMES || row->kind == KIND_PATTERNS
-           || row->kind == KIND_ORIGINS || row->kind == KIND_WORDS || row->kind == KIND_PINS
-           || row->kind == KIND_SIZES;
+           || row->kind == KIND_ORIGINS || row->kind == KIND_WORDS
+           || row->kind == KIND_PINS || row->kind == KIND_SIZES;
 }
 
 bool
@@ -762,7 +760,7 @@ config_size_parse(const char *text, size_t *wildmat_octets_r,
 static bool
 text_is_pin(const char *text)
 {
-    size_t head = strncasecmp(text, "sha256:", 7) == 0        ? 7
+    size_t head = strncasecmp(text, "sha256:", 7) == 0         ? 7
                   : strncasecmp(text, "spki-sha256:", 12) == 0 ? 12
                                                                : 0;
 

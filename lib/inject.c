@@ -330,8 +330,8 @@ check_ids(const struct article *proto, struct buffer *why)
 /*
  * A control message acts on many servers: a cancel is anybody's, and says for
  * itself whether it is authorised; those about newsgroups need Approved (RFC
- * 5537, 5.2), which a poster must be allowed; what RFC 5537, 5.6 calls obsolete
- * is nobody's.
+ * 5537, 5.2), which a poster must be allowed; what RFC 5537, 5.6 calls
+ * obsolete is nobody's.
  */
 static int
 check_control(const struct article *proto, struct buffer *why)

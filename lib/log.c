@@ -41,14 +41,14 @@ escape(char *line, size_t size, const char *text)
     size_t used = 0;
 
     for (; *text != '\0'; text++) {
-        unsigned char octet = (unsigned char) *text;
+        unsigned char octet = (unsigned char)*text;
 
         if (used + 8 > size) {
             memcpy(line + used, "...", 3);
             return used + 3;
         }
         if (octet >= 0x20 && octet <= 0x7e) {
-            line[used++] = (char) octet;
+            line[used++] = (char)octet;
         } else {
             line[used++] = '\\';
             line[used++] = 'x';
@@ -74,15 +74,15 @@ emit(int priority, const char *format, va_list args, int error)
         snprintf(text + length, sizeof(text) - length, ": %s",
                  strerror(error));
     }
-    used = (size_t) snprintf(line, sizeof(line), "%s: ", process_name);
+    used = (size_t)snprintf(line, sizeof(line), "%s: ", process_name);
     used += escape(line + used, sizeof(line) - used - 1, text);
     if (syslog_wanted)
-        syslog(priority, "%.*s", (int) used, line);
+        syslog(priority, "%.*s", (int)used, line);
     line[used++] = '\n';
     /* One write, so that lines of several processes do not mix.  There is
        nobody left to tell when standard error itself fails. */
     written = write(STDERR_FILENO, line, used);
-    (void) written;
+    (void)written;
 }
 
 void
@@ -126,7 +126,7 @@ warn_from_signal(const char *text, unsigned number)
 
     digits[at] = '\0';
     do
-        digits[--at] = (char) ('0' + number % 10);
+        digits[--at] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
     used = line_add(line, 0, sizeof(line) - 1, process_name);
     used = line_add(line, used, sizeof(line) - 1, ": ");
@@ -135,7 +135,7 @@ warn_from_signal(const char *text, unsigned number)
     used = line_add(line, used, sizeof(line) - 1, digits + at);
     line[used++] = '\n';
     written = write(STDERR_FILENO, line, used);
-    (void) written; /* as above */
+    (void)written; /* as above */
 }
 
 void

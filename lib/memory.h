@@ -29,7 +29,6 @@ char *xstrdup(const char *text);
 /* Copies length octets, which may contain NUL, and adds a NUL. */
 char *xmemdup(const void *octets, size_t length);
 /* A printf that allocates. */
-char *xasprintf(const char *format, ...)
-    __attribute__((format(printf, 1, 2)));
+char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

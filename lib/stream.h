@@ -2,11 +2,11 @@
  * stream -- the octets between us and one client, whatever carries them.
  *
  * A non-blocking socket with an input and an output evbuffer.  The octets are
- * plain at first; TLS is a layer that may come between them and the socket, and
- * deflate one that may come between them and TLS.  They change nothing in front
- * of it: the owner reads from stream_input(), appends to stream_output(), and
- * calls stream_flush() once a turn, so that all answers of a turn leave in one
- * write.
+ * plain at first; TLS is a layer that may come between them and the socket,
+ * and deflate one that may come between them and TLS.  They change nothing in
+ * front of it: the owner reads from stream_input(), appends to
+ * stream_output(), and calls stream_flush() once a turn, so that all answers
+ * of a turn leave in one write.
  *
  * Output has two marks.  At STREAM_OUTPUT_HIGH the stream is full: its owner
  * stops taking commands and adding rows, and the client's pace is the only

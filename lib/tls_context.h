@@ -3,9 +3,9 @@
  * certificates, whom we believe, versions, ciphers, keys of tickets.
  *
  * Made from the configuration and the files that came with it
- * (lib/config_credentials.h), for our clients or for a peer that we connect to; made
- * anew at a reload.  A connection holds on to the one it began with, so that
- * nobody notices.
+ * (lib/config_credentials.h), for our clients or for a peer that we connect
+ * to; made anew at a reload.  A connection holds on to the one it began with,
+ * so that nobody notices.
  *
  * TLS 1.2 at least, no compression, no renegotiation, ALPN "nntp" (and "nnsp",
  * for those who feed).  A client's certificate is never required: whoever

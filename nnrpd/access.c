@@ -50,7 +50,8 @@ name_is_listed(const char *name, char *const *list, size_t count)
     return false;
 }
 
-/* By its fingerprint, or by a name that somebody we believe has vouched for. */
+/* By its fingerprint, or by a name that somebody we believe has vouched for.
+ */
 static bool
 certificate_is_listed(const struct tls_identity *certificate,
                       char *const *list, size_t count)
@@ -139,8 +140,7 @@ static void
 access_apply_section(struct access *access,
                      const struct config_access *section, bool has_role)
 {
-    unsigned most =
-        has_role ? access->rights : anonymous_rights[ACCESS_POST];
+    unsigned most = has_role ? access->rights : anonymous_rights[ACCESS_POST];
     unsigned reading = RIGHT_READ | RIGHT_NEWNEWS;
     unsigned posting = RIGHT_POST | RIGHT_APPROVE;
 

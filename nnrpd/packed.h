@@ -55,10 +55,10 @@ packed_first(uint64_t number)
 const struct packed_block *packed_find(const struct packed *packed,
                                        uint32_t group, uint64_t first);
 /*
- * The same, and where it is not at hand deflate and keep it: lines are all that it has, seen by a question that
- * was asked when the store's removals (active_removals()) were these.  NULL
- * when it may still grow, when enough was deflated in this turn, or without
- * memory.  Borrowed until the next call.
+ * The same, and where it is not at hand deflate and keep it: lines are all
+ * that it has, seen by a question that was asked when the store's removals
+ * (active_removals()) were these.  NULL when it may still grow, when enough
+ * was deflated in this turn, or without memory.  Borrowed until the next call.
  */
 const struct packed_block *packed_put(struct packed *packed, uint32_t group,
                                       uint64_t removals,

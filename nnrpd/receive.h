@@ -59,8 +59,8 @@ void receive_free(struct receive **receive);
 bool receive_take(struct receive *receive, struct evbuffer *input);
 /* Is the sender too slow? */
 bool receive_is_stalled(struct receive *receive, uint64_t now_ms);
-/* NULL, or why the article was thrown away though nothing is wrong with it: its
-   sender may try again. */
+/* NULL, or why the article was thrown away though nothing is wrong with it:
+   its sender may try again. */
 const char *receive_deferral(const struct receive *receive);
 /*
  * What is wrong with the article as it came, in words for the sender: NULL

@@ -1,6 +1,6 @@
 /*
- * cursor -- how far somebody has read the log, in a file: a feeder for its peer,
- * the queue of the moderators.
+ * cursor -- how far somebody has read the log, in a file: a feeder for its
+ * peer, the queue of the moderators.
  *
  * Two slots with sums are written in turn, without sync: what a death or a
  * power cut leaves is one of the last two.  It may lag behind what the peer

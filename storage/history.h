@@ -113,8 +113,8 @@ int history_drop(struct history *history, const struct message_hash *hashes,
 bool history_is_waiting(struct history *history);
 /* Some of that goes into Berkeley DB: for when there is time. */
 int history_drain(struct history *history, size_t count, struct buffer *why);
-/* Is all in Berkeley DB that was put before the mark was taken?  So many drains
-   lead there, whatever is put beside them. */
+/* Is all in Berkeley DB that was put before the mark was taken?  So many
+   drains lead there, whatever is put beside them. */
 uint64_t history_mark(struct history *history);
 bool history_is_drained(struct history *history, uint64_t mark);
 /* All at once: for what no record in the spool says. */

@@ -32,7 +32,7 @@ struct log_reader {
     char *path;
     const struct active *active;
     enum record_type type; /* of the records that are given */
-    uint64_t last; /* sequence of the last record that is behind us */
+    uint64_t last;         /* sequence of the last record that is behind us */
 
     /* the segment */
     uint32_t segment; /* 0: none yet */

@@ -70,11 +70,11 @@ struct sqlite_overview {
     sqlite3 *checkpoint_db; /* the checkpoint thread's own connection */
     sqlite3_stmt *statements[STATEMENT_COUNT];
     uint64_t settled_kept; /* what meta says */
-    bool is_full; /* the last failure was for want of room */
+    bool is_full;          /* the last failure was for want of room */
     _Atomic uint64_t log_octets;
-    int64_t vacuum_until; /* upkeep is under way: so many pages stay free */
-    struct buffer block; /* a block being written */
-    struct buffer text;  /* a column of octets, a list of groups */
+    int64_t vacuum_until;  /* upkeep is under way: so many pages stay free */
+    struct buffer block;   /* a block being written */
+    struct buffer text;    /* a column of octets, a list of groups */
     sqlite3_stmt *reading; /* whose lines of a block are borrowed; NULL */
 };
 

@@ -445,9 +445,8 @@ int spool_list(const char *path, struct spool_segment **list_r,
 /* Walk the records of one segment that nobody writes to any more.  -1 with why
    also when anything in it is damaged. */
 int spool_walk_left(const struct spool *spool,
-                       const struct spool_segment *segment,
-                       spool_walk_func *func, void *context,
-                       struct buffer *why);
+                    const struct spool_segment *segment, spool_walk_func *func,
+                    void *context, struct buffer *why);
 /* Does the log in this segment end here for sure?  What lies behind is cut
    off, so that no TRUNC record is needed to say so.  -1 with why; that it was
    found damaged once is a reason. */

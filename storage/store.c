@@ -499,7 +499,8 @@ waiters_run(struct store *store, struct waiter *waiter)
 }
 
 void
-store_wait(struct store *store, struct pending_id *pending, struct waiter *waiter)
+store_wait(struct store *store, struct pending_id *pending,
+           struct waiter *waiter)
 {
     store->in_hand++;
     store->octets_in_hand += waiter->payload.used;

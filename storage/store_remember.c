@@ -23,7 +23,8 @@ store_remember(struct store *store, const struct message_hash *hash)
 
     /* Known already, or just being decided: that counts for more. */
     if (!store->remembers_trash || store_is_broken(store)
-        || store_is_full(store) || store_pending_find(&store->pending, hash) != NULL
+        || store_is_full(store)
+        || store_pending_find(&store->pending, hash) != NULL
         || store_lookup(store, hash, &entry) != 0)
         return;
     store_make_room(store, sizeof(record));

@@ -114,8 +114,8 @@ check_removal(const struct article *article)
     canlock_append_field(&list, &article->fields[FIELD_CANCEL_LOCK]);
     must(strcspn(buffer_text(&list), "\r\n\t(") == list.used);
     must(!canlock_allows(CANCELS_REQUIRE_AUTH, "", buffer_text(&list)));
-    (void)canlock_allows(CANCELS_AUTH, "sha256:eA== sha512:eA==",
-                         buffer_text(&list));
+    (void)canlock_allows(CANCELS_AUTH,
+                         "sha256:eA== sha512:eA==", buffer_text(&list));
     if (article_removes(article, &target)) {
         must(message_id_is_valid(target.octets, target.length));
         must(target.octets > article->octets

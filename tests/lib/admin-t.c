@@ -13,10 +13,10 @@ static void
 test_the_words_of_inn_are_there(void **state)
 {
     static const char *const names[] = {
-        "newgroup", "rmgroup", "changegroup", "mode",       "status",
-        "reload",   "pause",   "throttle",    "go",         "cancel",
-        "shutdown", "help",    "begin",       "drop",       "feedinfo",
-        "useradd",  "userdel", "userlist",    "usermod",    "userpasswd"};
+        "newgroup", "rmgroup", "changegroup", "mode",    "status",
+        "reload",   "pause",   "throttle",    "go",      "cancel",
+        "shutdown", "help",    "begin",       "drop",    "feedinfo",
+        "useradd",  "userdel", "userlist",    "usermod", "userpasswd"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -317,9 +317,9 @@ test_a_group_whose_numbers_are_used_up_refuses(void **state)
 
     row.group = world_id(world, "local.one");
     world_close(world);
-    overview = overview_open(world->config->overview,
-                             world->config->pathoverview, 1 << 20,
-                             &world->why);
+    overview =
+        overview_open(world->config->overview, world->config->pathoverview,
+                      1 << 20, &world->why);
     assert_non_null(overview);
     applied = overview_applied(overview);
     assert_int_equal(overview_begin(overview, NULL), 0);
@@ -734,6 +734,6 @@ main(void)
     int failed = cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);
 
     return failed
-           + cmocka_run_group_tests_name("postgresql", tests,
-                                         postgresql_begin, postgresql_end);
+           + cmocka_run_group_tests_name("postgresql", tests, postgresql_begin,
+                                         postgresql_end);
 }
