@@ -12,6 +12,7 @@
 #include "lib/account.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/thread.h"
 
 enum { THREADS = 1 + CHECKER_SLOW_THREADS };
 
@@ -156,7 +157,7 @@ checker_start(struct checker *checker, struct event_base *base)
         thread->checker = checker;
         thread->queue =
             &checker->queues[i == 0 ? CHECKER_QUICK : CHECKER_SLOW];
-        errno = pthread_create(&thread->id, NULL, thread_run, thread);
+        errno = thread_begin(&thread->id, thread_run, thread);
         if (errno != 0)
             sysdie(EXIT_SYSTEM, "checking threads");
     }
