@@ -49,6 +49,13 @@ append_flag(const struct active *active, uint32_t group, struct buffer *text)
     buffer_append(text, "\r\n", 2);
 }
 
+static void
+append_mark(struct buffer *text, uint64_t mark, unsigned digits)
+{
+    buffer_append_number(text, mark, digits);
+    buffer_append_char(text, ' ');
+}
+
 /* The marks as INN's active file has them. */
 void
 list_line_active(struct active *active, uint32_t group, struct buffer *text)
@@ -57,10 +64,8 @@ list_line_active(struct active *active, uint32_t group, struct buffer *text)
 
     append_name(active, group, text);
     buffer_append_char(text, ' ');
-    buffer_append_number(text, marks.high, 10);
-    buffer_append_char(text, ' ');
-    buffer_append_number(text, marks.low, 10);
-    buffer_append_char(text, ' ');
+    append_mark(text, marks.high, 10);
+    append_mark(text, marks.low, 10);
     append_flag(active, group, text);
 }
 
@@ -71,12 +76,9 @@ list_line_counts(struct active *active, uint32_t group, struct buffer *text)
 
     append_name(active, group, text);
     buffer_append_char(text, ' ');
-    buffer_append_number(text, marks.high, 1);
-    buffer_append_char(text, ' ');
-    buffer_append_number(text, marks.low, 1);
-    buffer_append_char(text, ' ');
-    buffer_append_number(text, marks.count, 1);
-    buffer_append_char(text, ' ');
+    append_mark(text, marks.high, 1);
+    append_mark(text, marks.low, 1);
+    append_mark(text, marks.count, 1);
     append_flag(active, group, text);
 }
 

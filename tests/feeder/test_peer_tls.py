@@ -6,8 +6,8 @@ import ssl
 
 import pytest
 
-from support.feed import (feedinfo, give, made, peer_conf, stored, wait_idle,
-                          wire_parts)
+from support.feed import (feedinfo, give, made, peer_conf, stored, wait_all,
+                          wait_idle, wire_parts)
 from support.peer import CLOSE, SILENCE, Peer
 from support.tls import Certificate
 from support.wait import wait_until
@@ -39,27 +39,6 @@ def server_context(certificate, authority=None):
         context.load_verify_locations(authority.file)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-@pytest.fixture
-def fed(start_server):
-    peers = []
-
-    def start(peer, *lines):
-        peers.append(peer)
-        return start_server("--name", "a.example", "--group", "local.test",
-                            "--peer", "127.0.0.1",
-                            conf=[peer_conf("peer.example", peer.port,
-                                            *lines)])
-    yield start
-    for peer in peers:
-        peer.close()
-
-
-def wait_all(peer, articles, seconds=30):
-    wait_until(lambda: len(peer.articles) == len(articles), seconds,
-               f"{len(articles)} articles at the peer")
-    assert set(peer.articles) == {name for name, _ in articles}
 
 
 MODES = ("implicit", "starttls")

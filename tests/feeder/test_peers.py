@@ -8,33 +8,11 @@ import time
 
 import pytest
 
-from support.feed import (feedinfo, give, is_summed, made, peer_conf,
-                          wait_idle, wire_parts)
+from support.feed import (feedinfo, give, is_summed, made, wait_all, wait_idle,
+                          wire_parts)
 from support.nntp import article
 from support.peer import CLOSE, SILENCE, Peer
 from support.wait import wait_until
-
-
-@pytest.fixture
-def fed(start_server):
-    """A server that feeds a peer of the test's."""
-    peers = []
-
-    def start(peer, *lines):
-        peers.append(peer)
-        return start_server("--name", "a.example", "--group", "local.test",
-                            "--peer", "127.0.0.1",
-                            conf=[peer_conf("peer.example", peer.port,
-                                            *lines)])
-    yield start
-    for peer in peers:
-        peer.close()
-
-
-def wait_all(peer, articles, seconds=30):
-    wait_until(lambda: len(peer.articles) == len(articles), seconds,
-               f"{len(articles)} articles at the peer")
-    assert set(peer.articles) == {name for name, _ in articles}
 
 
 def test_streaming_asks_first_and_sends_what_is_wanted(fed):

@@ -102,3 +102,10 @@ def unchanged(head):
         if keeping:
             kept.append(line)
     return kept
+
+
+def wait_all(peer, articles, seconds=30):
+    """Until the peer has all of them, and nothing else."""
+    wait_until(lambda: len(peer.articles) == len(articles), seconds,
+               f"{len(articles)} articles at the peer")
+    assert set(peer.articles) == {name for name, _ in articles}
