@@ -17,12 +17,11 @@
 
 enum {
     ACTIVE_MAGIC = 0x43414e52, /* "RNAC" */
-    ACTIVE_VERSION = 2,
+    ACTIVE_VERSION = 3,
     /* Room for texts: three times what a group of Usenet takes, since a
        changed description leaves its old text behind. */
     HEAP_OCTETS_PER_GROUP = 512,
     HEAP_OCTETS_MIN = 1024 * 1024,
-    KNOWN_ENTRIES = 1 << 18, /* 12 MiB where so many came */
 };
 
 /*
@@ -66,6 +65,10 @@ struct known {
     _Atomic uint64_t token[2];
 };
 
+struct known_set {
+    struct known ways[ACTIVE_KNOWN_WAYS];
+};
+
 struct head {
     uint32_t magic;
     uint32_t version;
@@ -95,7 +98,7 @@ struct active {
     struct slot *slots;        /* of id - 1 */
     _Atomic uint32_t *buckets; /* ids; 0 ends a search */
     _Atomic uint64_t *blocks;  /* odd while a group of it is changed */
-    struct known *known;
+    struct known_set *known;
     size_t octets;
 };
 
@@ -183,7 +186,8 @@ layout(size_t groups_max)
         round_up(head.buckets + head.bucket_count * sizeof(uint32_t));
     head.known = round_up(
         head.blocks + (groups_max / ACTIVE_BLOCK + 1) * sizeof(uint64_t));
-    head.heap = round_up(head.known + KNOWN_ENTRIES * sizeof(struct known));
+    head.heap =
+        round_up(head.known + ACTIVE_KNOWN_SETS * sizeof(struct known_set));
     head.octets = head.heap + heap_octets;
     return head;
 }
@@ -207,7 +211,7 @@ active_attach(struct head *head)
     active->slots = (struct slot *)(base + head->slots);
     active->buckets = (_Atomic uint32_t *)(base + head->buckets);
     active->blocks = (_Atomic uint64_t *)(base + head->blocks);
-    active->known = (struct known *)(base + head->known);
+    active->known = (struct known_set *)(base + head->known);
     return active;
 }
 
@@ -655,13 +659,22 @@ active_set_durable(struct active *active, uint32_t segment, uint32_t offset,
 /* --- recent message-IDs --- */
 
 /* The hash is keyed with a secret: any of its octets are as good. */
-static struct known *
-known_entry(const struct active *active, const struct message_hash *hash)
+static struct known_set *
+known_set(const struct active *active, const struct message_hash *hash)
 {
     uint32_t place;
 
     memcpy(&place, hash->octets, sizeof(place));
-    return &active->known[place % KNOWN_ENTRIES];
+    return &active->known[place % ACTIVE_KNOWN_SETS];
+}
+
+static bool
+known_is(const struct known *known, const struct message_hash *hash)
+{
+    struct message_hash there = {{0}};
+
+    words_load(known->hash, there.octets);
+    return memcmp(&there, hash, sizeof(there)) == 0;
 }
 
 static void
@@ -681,30 +694,47 @@ known_write(struct known *known, const struct message_hash *hash,
     atomic_store_explicit(&known->version, version + 1, memory_order_release);
 }
 
+/* The place of this article, or of the oldest in its set; an empty one, of
+   sequence 0, is the oldest of all. */
+static struct known *
+known_victim(struct known_set *set, const struct message_hash *hash)
+{
+    struct known *victim = &set->ways[0];
+
+    for (size_t i = 0; i < ACTIVE_KNOWN_WAYS; i++) {
+        struct known *known = &set->ways[i];
+
+        if (known_is(known, hash))
+            return known;
+        if (atomic_load_explicit(&known->sequence, memory_order_relaxed)
+            < atomic_load_explicit(&victim->sequence, memory_order_relaxed))
+            victim = known;
+    }
+    return victim;
+}
+
 void
 active_known_put(struct active *active, const struct message_hash *hash,
                  uint64_t sequence, const struct token *token)
 {
-    known_write(known_entry(active, hash), hash, sequence, token);
+    known_write(known_victim(known_set(active, hash), hash), hash, sequence,
+                token);
 }
 
 void
 active_known_drop(struct active *active, const struct message_hash *hash)
 {
-    struct known *known = known_entry(active, hash);
-    struct message_hash there = {{0}};
+    struct known_set *set = known_set(active, hash);
 
-    words_load(known->hash, there.octets);
-    if (memcmp(&there, hash, sizeof(there)) == 0)
-        known_write(known, hash, 0, &(struct token){0});
+    for (size_t i = 0; i < ACTIVE_KNOWN_WAYS; i++)
+        if (known_is(&set->ways[i], hash))
+            known_write(&set->ways[i], hash, 0, &(struct token){0});
 }
 
-bool
-active_known_find(const struct active *active, const struct message_hash *hash,
-                  uint64_t *sequence_r, struct token *token_r)
+static bool
+known_read(const struct known *known, const struct message_hash *hash,
+           uint64_t *sequence_r, struct token *token_r)
 {
-    const struct known *known = known_entry(active, hash);
-    struct message_hash there = {{0}};
     struct token token;
     uint64_t sequence;
     uint32_t version =
@@ -712,16 +742,27 @@ active_known_find(const struct active *active, const struct message_hash *hash,
 
     /* An entry that is being written says nothing: the asker goes to the
        writer, which is cheaper than to wait here for a dead one. */
-    if (version & 1)
+    if (version & 1 || !known_is(known, hash))
         return false;
-    words_load(known->hash, there.octets);
     words_load(known->token, &token);
     sequence = atomic_load_explicit(&known->sequence, memory_order_relaxed);
     atomic_thread_fence(memory_order_acquire);
     if (atomic_load_explicit(&known->version, memory_order_relaxed) != version
-        || sequence == 0 || memcmp(&there, hash, sizeof(there)) != 0)
+        || sequence == 0)
         return false;
     *sequence_r = sequence;
     *token_r = token;
     return true;
+}
+
+bool
+active_known_find(const struct active *active, const struct message_hash *hash,
+                  uint64_t *sequence_r, struct token *token_r)
+{
+    const struct known_set *set = known_set(active, hash);
+
+    for (size_t i = 0; i < ACTIVE_KNOWN_WAYS; i++)
+        if (known_read(&set->ways[i], hash, sequence_r, token_r))
+            return true;
+    return false;
 }

@@ -118,7 +118,11 @@ void active_set_key(struct active *active, const struct message_key *key);
 void active_set_durable(struct active *active, uint32_t segment,
                         uint32_t offset, uint64_t sequence);
 
-/* --- recent message-IDs: a direct-mapped cache, nothing to rebuild --- */
+/* --- recent message-IDs: a cache, nothing to rebuild ---
+   An ID has a set of places; the oldest article of the set gives way.  48
+   octets a place: 24 MiB where so many came. */
+
+enum { ACTIVE_KNOWN_SETS = 1 << 17, ACTIVE_KNOWN_WAYS = 4 };
 
 struct token;
 /* Writer: this article is stored and findable. */
