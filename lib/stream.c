@@ -93,7 +93,8 @@ layer_read(struct stream *stream)
         got = tls_read(stream->tls, scratch + all, size - (size_t)all);
         if (got > 0)
             all += got;
-    } while (got > 0 && (size_t)all <= size - TLS_RECORD_OCTETS);
+    } while (got > 0 && tls_has_pending(stream->tls)
+             && (size_t)all <= size - TLS_RECORD_OCTETS);
     if (all == 0)
         return got;
     /* An end or a failure behind the last octet, which the socket may never

@@ -241,7 +241,7 @@ tls_wants_write(const struct tls *tls)
 bool
 tls_has_pending(const struct tls *tls)
 {
-    return SSL_pending(tls->ssl) > 0;
+    return SSL_has_pending(tls->ssl) == 1;
 }
 
 const char *

@@ -41,7 +41,8 @@ ssize_t tls_write(struct tls *tls, const void *octets, size_t size);
 void tls_shutdown(struct tls *tls);
 /* Does the last of the above wait until the socket takes octets? */
 bool tls_wants_write(const struct tls *tls);
-/* Are there octets that tls_read() would give without asking the socket? */
+/* Have octets been taken from the socket that tls_read() has not given yet?
+   They may be a piece of a record, for which it asks the socket again. */
 bool tls_has_pending(const struct tls *tls);
 const char *tls_failure(const struct tls *tls);
 

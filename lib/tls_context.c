@@ -328,6 +328,8 @@ ssl_context_new(const SSL_METHOD *method)
                               | SSL_MODE_ENABLE_PARTIAL_WRITE
                               | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
+    /* A record with one read(), not its head and then its body. */
+    SSL_CTX_set_read_ahead(ssl, 1);
     return ssl;
 }
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from support.nntp import Client, Closed, post
-from support.tls import client_context
+from support.tls import HeldTls, client_context
 from support.wait import wait_until
 
 SERVER_OPTIONS = ["--group", "local.test", "--user", "alice:secret"]
@@ -97,6 +97,32 @@ def test_starttls_is_refused_to_who_has_logged_in(server):
         assert client.command("AUTHINFO PASS secret").startswith("281")
         assert "STARTTLS" not in capabilities(client)
         assert client.command("STARTTLS").startswith("502")
+
+
+# --- where one segment ends and the next begins ---
+
+@pytest.fixture
+def held(server):
+    with socket.create_connection(("127.0.0.1", server.tls_port), 10) as plain:
+        yield HeldTls(plain, client_context(ssl.TLSVersion.TLSv1_3))
+
+
+def test_a_command_that_comes_with_the_end_of_the_handshake_is_answered(held):
+    held.plain.sendall(held.shake_hands() + held.say(b"DATE\r\n"))
+    assert held.line().startswith("200 ")
+    assert held.line().startswith("111 ")
+
+
+def test_records_that_come_together_or_in_pieces_are_answered(held):
+    held.plain.sendall(held.shake_hands())
+    assert held.line().startswith("200 ")
+    octets = held.say(b"DATE\r\n") + held.say(b"MODE READER\r\nSTAT\r\n")
+    last = held.say(b"HEAD\r\n")
+    held.plain.sendall(octets + last[:3])
+    assert [held.line()[:4] for _ in range(3)] == ["111 ", "200 ", "412 "]
+    held.plain.sendall(last[3:9])
+    held.plain.sendall(last[9:])
+    assert held.line().startswith("412 ")
 
 
 # --- what was before ---

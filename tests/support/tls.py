@@ -79,3 +79,38 @@ def certificate_put(text, certificate):
                 re.search(rf'^{key} = "(.*)"', text, re.M)[1], "r+b") as old:
             old.truncate()
             old.write(new.read())
+
+
+class HeldTls:
+    """A TLS client on a connected socket whose octets the test sends itself:
+    say() and shake_hands() return what is to be sent."""
+
+    def __init__(self, plain, context):
+        self.plain = plain
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing)
+
+    def shake_hands(self):
+        """Returns the last flight, which is not sent yet."""
+        while True:
+            try:
+                self.tls.do_handshake()
+                return self.outgoing.read()
+            except ssl.SSLWantReadError:
+                self.plain.sendall(self.outgoing.read())
+                self.incoming.write(self.plain.recv(65536))
+
+    def say(self, octets):
+        """One record."""
+        self.tls.write(octets)
+        return self.outgoing.read()
+
+    def line(self):
+        """The next line of what the server says."""
+        line = b""
+        while not line.endswith(b"\r\n"):
+            try:
+                line += self.tls.read(1)
+            except ssl.SSLWantReadError:
+                self.incoming.write(self.plain.recv(65536))
+        return line.decode()
