@@ -23,8 +23,9 @@ enum {
     RECLAIM_NICE = 10,
     /* Articles that the index thread moves before it looks for commits. */
     MOVES_PER_TURN = 256,
-    /* Entries of the history that an upkeep looks at while nobody else may. */
-    ENTRIES_PER_TURN = 256,
+    /* Entries of the history that an upkeep lists while nobody else may look:
+       some ms.  Each time it goes through all that it has in memory. */
+    ENTRIES_LISTED = 1024,
     /* IDs in one record. */
     REMEMBERED_PER_RECORD = 1024,
     /* A reader may hold up a checkpoint for a while. */
@@ -673,22 +674,28 @@ moderated_read(const struct store *store)
 
 /* --- upkeep --- */
 
-/* Of these entries, those whose time is over go. */
+/* Of these entries, those whose time is over go, some in a turn. */
 static int
 overdue_drop(struct look *look, const struct history_entry *entries,
-             size_t count, struct buffer *why)
+             size_t count, size_t *forgotten, struct buffer *why)
 {
     const struct token nowhere = {0};
+    struct reclaim *reclaim = look->reclaim;
 
-    reclaim_clear(look->reclaim);
-    for (size_t i = 0; i < count; i++)
-        if (entries[i].fate != HISTORY_STORED
-            && entries[i].fate != HISTORY_SUBMITTED
-            && entries[i].until <= look->reclaim->now)
-            move(look, &entries[i].hash, entries[i].sequence, &nowhere, NULL);
-    return look->reclaim->move_count == 0
-               ? 0
-               : turn_give(look->store, RECLAIM_MOVING, RECLAIM_MOVED, why);
+    for (size_t i = 0; i < count;) {
+        reclaim_clear(reclaim);
+        for (; i < count && reclaim->move_count < MOVES_PER_TURN; i++)
+            if (entries[i].fate != HISTORY_STORED
+                && entries[i].fate != HISTORY_SUBMITTED
+                && entries[i].until <= reclaim->now)
+                move(look, &entries[i].hash, entries[i].sequence, &nowhere,
+                     NULL);
+        if (reclaim->move_count > 0
+            && turn_give(look->store, RECLAIM_MOVING, RECLAIM_MOVED, why) < 0)
+            return -1;
+        *forgotten += reclaim->move_count;
+    }
+    return 0;
 }
 
 /* The whole history, some entries at a time. */
@@ -696,20 +703,19 @@ static int
 overdue_forget(struct look *look, size_t *forgotten, struct buffer *why)
 {
     struct history *history = look->store->history;
-    struct history_entry *entries =
-        xcalloc(ENTRIES_PER_TURN, sizeof(*entries));
+    struct history_entry *entries = xcalloc(ENTRIES_LISTED, sizeof(*entries));
     struct message_hash from = {{0}};
     int count, status = 0;
 
-    while (status == 0
-           && (count = history_list(history, &from, entries, ENTRIES_PER_TURN,
-                                    why))
-                  != 0) {
-        status =
-            count < 0 ? -1 : overdue_drop(look, entries, (size_t)count, why);
+    while (
+        status == 0
+        && (count = history_list(history, &from, entries, ENTRIES_LISTED, why))
+               != 0) {
+        status = count < 0 ? -1
+                           : overdue_drop(look, entries, (size_t)count,
+                                          forgotten, why);
         if (status < 0)
             break;
-        *forgotten += look->reclaim->move_count;
         from = entries[count - 1].hash;
         if (!message_hash_next(&from))
             break;

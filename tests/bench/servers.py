@@ -3,6 +3,7 @@ private INN (Debian's, tuned for speed, never syncing), each under a directory
 of its own on the loopback."""
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -36,6 +37,12 @@ def greeting_wait(port, source="127.0.0.2"):
         except OSError:
             time.sleep(0.001)
     raise TimeoutError(f"no greeting on port {port}")
+
+
+def children_seconds():
+    """CPU of what this program has run and waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def process_parents():
@@ -112,10 +119,13 @@ class Renews(Server):
                            if parent == master]
 
     def expire(self, pattern):
-        """Articles of these groups go: a rule in renews.conf says so."""
+        """Articles of these groups go: a rule in renews.conf says so.  Seconds
+        of CPU that the tool took."""
+        before = children_seconds()
         subprocess.run([BUILD / "expire/expire", "-q", "-c",
                         self.dir / "renews.conf"], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return children_seconds() - before
 
     def start_again(self):
         """Seconds from the program's start to a greeting."""
@@ -179,8 +189,13 @@ class Inn(Server):
         only as it wraps), then the history."""
         (self.dir / "etc/expire.ctl").write_text(
             f"/remember/:10\n*:A:1:never:never\n{pattern}:A:0:0:0\n")
+        spent = self.dir / "cpu"
+        seconds = 0
         for program in "expireover", "expire":
-            self.tool("run", "--root", INN_ROOT, "--", program, "-N")
+            self.tool("run", "--root", INN_ROOT, "--cpu-file", spent, "--",
+                      program, "-N")
+            seconds += float(spent.read_text())
+        return seconds
 
     def stop(self):
         self.tool("stop")

@@ -6,7 +6,6 @@ row's figure is not a rate; or failed, with the reason.
 """
 
 import json
-import resource
 import subprocess
 import time
 
@@ -24,12 +23,6 @@ EXPIRED = "bench.group.*[13579]"
 EXPIRE_RULE = f"expire '{EXPIRED}' {{ keep = 0 }}"
 SETTLE_SECONDS = 1  # allocators settle; nothing is waited for
 SETTLED_SECONDS = 60
-
-
-def children_seconds():
-    """CPU of what this program has run and waited for."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def settle(server):
@@ -215,10 +208,10 @@ def expire(bench, row, server):
             return fed
         there = pipeline.counts_sum(store.port)
         settle(store)
-        before = store.cpu_seconds() + children_seconds()
-        store.expire(EXPIRED)
+        before = store.cpu_seconds()
+        tools = store.expire(EXPIRED)
         settle(store)
-        spent = store.cpu_seconds() + children_seconds() - before
+        spent = store.cpu_seconds() - before + tools
         gone = there - pipeline.counts_sum(store.port)
         return {"value": spent * 1e6 / max(gone, 1),
                 "note": f"{gone:,} of {there:,}"}
