@@ -364,7 +364,9 @@ drain(struct history *history, size_t count)
     return 0;
 }
 
-/* Nothing is frozen.  Only this thread looks at the order. */
+/* Nothing is frozen.  Only this thread looks at the order.  Up and down by
+   turns: what went last is in the cache when the next begins there, where a
+   sweep that always began at the other end would find none of its pages. */
 static void
 freeze(struct history *history)
 {
@@ -376,7 +378,8 @@ freeze(struct history *history)
     history->freezes++;
     history->draining = true;
     pthread_mutex_unlock(&history->mutex);
-    history_recent_freeze(&history->frozen, applied);
+    history_recent_freeze(&history->frozen, applied,
+                          history->freezes % 2 == 0);
     pthread_mutex_lock(&history->mutex);
 }
 

@@ -10,13 +10,14 @@
  *
  * Lies in Berkeley DB.  What is put is first in memory, in a table of 60,000
  * entries; a full one is frozen and goes into Berkeley DB beside the following
- * puts, in order of the hashes, so that each page is read and written once for
- * all that belongs there.  Two tables take 9 MB.  A death loses them, and the
- * start replays them, and on the way what is in Berkeley DB of a table that
- * was not wholly there.  A filter (history_filter.h) answers for most of the
- * IDs that were never seen, once a thread has read all that is there.  It
- * takes a tenth of the cache, or 4 MB for 10^6 IDs where that is more; one
- * that is full is replaced by another, made for twice what is there then.
+ * puts, in order of the hashes, up and down by turns, so that each page is
+ * read and written once for all that belongs there.  Two tables take 9 MB.  A
+ * death loses them, and the start replays them, and on the way what is in
+ * Berkeley DB of a table that was not wholly there.  A filter
+ * (history_filter.h) answers for most of the IDs that were never seen, once a
+ * thread has read all that is there.  It takes a tenth of the cache, or 4 MB
+ * for 10^6 IDs where that is more; one that is full is replaced by another,
+ * made for twice what is there then.
  *
  * Calls may come from several threads (the writer's loop looks up, its index
  * thread puts): a mutex inside, let go after each 16 puts into Berkeley DB,

@@ -84,7 +84,8 @@ by_hash(const void *a, const void *b, void *context)
 }
 
 void
-history_recent_freeze(struct history_recent *recent, uint64_t applied)
+history_recent_freeze(struct history_recent *recent, uint64_t applied,
+                      bool downwards)
 {
     recent->order = xreallocarray(recent->order, recent->count + 1,
                                   sizeof(*recent->order));
@@ -93,6 +94,7 @@ history_recent_freeze(struct history_recent *recent, uint64_t applied)
     qsort_r(recent->order, recent->count, sizeof(*recent->order), by_hash,
             recent->entries);
     recent->applied = applied;
+    recent->downwards = downwards;
     recent->drained = 0;
 }
 

@@ -2,7 +2,8 @@
  * history_recent -- entries of the history that are in memory.
  *
  * A table to put into and to look up in; when it is frozen its entries are
- * also to be had in order of their hashes, in which they go into Berkeley DB.
+ * also to be had in order of their hashes, up or down, in which they go into
+ * Berkeley DB.
  * An entry whose fate is HISTORY_DROPPED says that the ID was forgotten: it
  * hides what is older and elsewhere.  There is one entry for a hash, what was
  * put last.  Owned by storage/history.c, used under its mutex.
@@ -22,7 +23,8 @@ struct history_recent {
     size_t slot_count;
     uint32_t *order;  /* when frozen: indices, in order of the hashes */
     uint64_t applied; /* when frozen: the last sequence that it has */
-    size_t drained;   /* so many of order are in Berkeley DB */
+    bool downwards;   /* when frozen: the largest hash is the first to go */
+    size_t drained;   /* so many of them are in Berkeley DB */
 };
 
 void history_recent_free(struct history_recent *recent);
@@ -33,11 +35,15 @@ const struct history_entry *
 history_recent_find(const struct history_recent *recent,
                     const struct message_hash *hash);
 /* Nothing is put from now on until it is cleared. */
-void history_recent_freeze(struct history_recent *recent, uint64_t applied);
+void history_recent_freeze(struct history_recent *recent, uint64_t applied,
+                           bool downwards);
+/* The entry that goes into Berkeley DB behind index others. */
 static inline const struct history_entry *
 history_recent_next(const struct history_recent *recent, size_t index)
 {
-    return &recent->entries[recent->order[index]];
+    size_t place = recent->downwards ? recent->count - 1 - index : index;
+
+    return &recent->entries[recent->order[place]];
 }
 void history_recent_clear(struct history_recent *recent);
 

@@ -889,6 +889,47 @@ test_opening_what_is_not_there_makes_nothing(void **state)
     free(elsewhere);
 }
 
+/* -1: of what is being drained the smallest hash goes first, 1: the largest.
+ */
+static int
+drain_direction(const struct history *history)
+{
+    const struct history_recent *frozen = &history->frozen;
+    int direction = 0;
+
+    for (size_t i = 1; i < frozen->count; i++) {
+        int order = memcmp(&history_recent_next(frozen, i - 1)->hash,
+                           &history_recent_next(frozen, i)->hash,
+                           sizeof(struct message_hash))
+                            < 0
+                        ? -1
+                        : 1;
+
+        assert_true(i == 1 || order == direction);
+        direction = order;
+    }
+    return direction;
+}
+
+/* What the last drain left in Berkeley DB's cache is where the next begins. */
+static void
+test_tables_are_drained_up_and_down_by_turns(void **state)
+{
+    struct world *world = *state;
+    int directions[4];
+
+    for (uint64_t i = 0; i < 4; i++) {
+        check(world, put(world->history, i * TABLE_ENTRIES + 1,
+                         (i + 1) * TABLE_ENTRIES, &world->why));
+        check(world, put(world->history, (i + 1) * TABLE_ENTRIES,
+                         (i + 1) * TABLE_ENTRIES, &world->why));
+        assert_true(world->history->frozen.count >= TABLE_ENTRIES);
+        directions[i] = drain_direction(world->history);
+    }
+    for (size_t i = 1; i < 4; i++)
+        assert_int_equal(directions[i], -directions[i - 1]);
+}
+
 int
 main(void)
 {
@@ -905,6 +946,7 @@ main(void)
         TEST(test_what_was_put_before_a_mark_gets_there_beside_what_follows),
         TEST(test_what_was_dropped_can_be_put_again),
         TEST(test_what_is_in_memory_is_listed_with_the_rest),
+        TEST(test_tables_are_drained_up_and_down_by_turns),
         TEST(test_sigkill_leaves_nothing_out_up_to_applied),
         TEST(test_nothing_is_missing_after_a_start),
         TEST(test_an_outgrown_filter_is_replaced_and_misses_nothing),
