@@ -21,7 +21,8 @@ BESIDE_RATE = 2000  # articles a second
 EXPIRE_FED = 200000
 EXPIRED = "bench.group.*[13579]"
 EXPIRE_RULE = f"expire '{EXPIRED}' {{ keep = 0 }}"
-SETTLE_SECONDS = 1  # allocators settle; nothing is waited for
+SETTLE_SECONDS = 1
+IDLE_SECONDS = 7    # what is not used is given back after some seconds
 SETTLED_SECONDS = 60
 
 
@@ -45,7 +46,7 @@ def idle(bench, row, server):
     try:
         if not load.stdout.readline():
             return {"failed": "a connection was refused"}
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(IDLE_SECONDS)
         return {"value": server.pss_octets() / 1e6}
     finally:
         load.stdin.close()
