@@ -368,6 +368,7 @@ worker_open(struct worker *worker, const struct child_arguments *arguments)
     worker->opening =
         event_new(worker->base, -1, EV_PERSIST, worker_open_store, worker);
     event_add(worker->opening, &moment);
+    event_active(worker->opening, EV_TIMEOUT, 0); /* and at once */
 }
 
 /* --- turns --- */
