@@ -54,8 +54,7 @@ content_fill(struct content *content, size_t wanted, struct buffer *why)
         if (got < 0)
             return -1;
         content->ended = got == 0;
-        content->octets.used += (size_t)got;
-        content->octets.data[content->octets.used] = '\0';
+        buffer_used(&content->octets, (size_t)got);
     }
     return 0;
 }

@@ -16,7 +16,7 @@
 #include "lib/memory.h"
 #include "storage/spool.h"
 
-enum { NAME_DIGITS = 16, READ_OCTETS = 64 * 1024 };
+enum { NAME_DIGITS = 16 };
 
 static char *
 file_path(const struct moderation_queue *queue, uint64_t sequence)
@@ -32,24 +32,6 @@ name_sequence(const char *name)
         || strspn(name, "0123456789abcdef") != NAME_DIGITS)
         return 0;
     return strtoull(name, NULL, 16);
-}
-
-static int
-file_read(const char *path, struct buffer *text, struct buffer *why)
-{
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    ssize_t got = -1;
-
-    if (fd < 0)
-        return why_set_errno(why, "%s", path);
-    do {
-        got = read(fd, buffer_reserve(text, READ_OCTETS), READ_OCTETS);
-        text->used += got > 0 ? (size_t)got : 0;
-    } while (got > 0 || (got < 0 && errno == EINTR));
-    if (got < 0)
-        why_set_errno(why, "%s", path);
-    close(fd);
-    return got < 0 ? -1 : 0;
 }
 
 /* A name in the directory is on the disk only when the directory is. */
@@ -123,7 +105,6 @@ static void
 take_file(struct moderation_queue *queue, const char *name)
 {
     struct buffer file = BUFFER_EMPTY;
-    struct buffer why = BUFFER_EMPTY;
     struct waiting *waiting;
     uint64_t sequence = name_sequence(name);
     int64_t arrival;
@@ -133,8 +114,8 @@ take_file(struct moderation_queue *queue, const char *name)
     if (sequence == 0 || waiting_find(queue, sequence) != NULL)
         return;
     path = file_path(queue, sequence);
-    if (file_read(path, &file, &why) < 0)
-        warn("%s", buffer_text(&why));
+    if (file_read(path, O_NOFOLLOW, SIZE_MAX, &file) < 0)
+        syswarn("%s", path);
     else if (head_parse(&file, &arrival, &group) == 0)
         warn("%s: is no post that waits", path);
     else {
@@ -146,7 +127,6 @@ take_file(struct moderation_queue *queue, const char *name)
     }
     free(path);
     buffer_free(&file);
-    buffer_free(&why);
 }
 
 /* --- the directory --- */
@@ -247,11 +227,13 @@ moderation_queue_read(const struct moderation_queue *queue,
                       struct buffer *why)
 {
     char *path = file_path(queue, waiting->sequence);
-    int result = file_read(path, post, why);
+    int result = file_read(path, O_NOFOLLOW, SIZE_MAX, post);
     int64_t arrival;
     size_t group;
 
-    if (result == 0)
+    if (result < 0)
+        why_set_errno(why, "%s", path);
+    else
         buffer_drop(post, head_parse(post, &arrival, &group));
     free(path);
     return result;

@@ -45,14 +45,21 @@ buffer_reserve(struct buffer *buffer, size_t octets)
 }
 
 void
+buffer_used(struct buffer *buffer, size_t octets)
+{
+    buffer->used += octets;
+    assert(buffer->used < buffer->size);
+    buffer->data[buffer->used] = '\0';
+}
+
+void
 buffer_append(struct buffer *buffer, const void *octets, size_t length)
 {
     char *end = buffer_reserve(buffer, length);
 
     if (length > 0)
         memcpy(end, octets, length);
-    end[length] = '\0';
-    buffer->used += length;
+    buffer_used(buffer, length);
 }
 
 void

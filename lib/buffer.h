@@ -33,6 +33,8 @@ void buffer_free(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer);
 /* Make room for octets more, and return where they go; buffer_used() them. */
 char *buffer_reserve(struct buffer *buffer, size_t octets);
+/* So many octets stand behind the others now. */
+void buffer_used(struct buffer *buffer, size_t octets);
 void buffer_append(struct buffer *buffer, const void *octets, size_t length);
 void buffer_append_text(struct buffer *buffer, const char *text);
 void buffer_append_char(struct buffer *buffer, char octet);

@@ -105,7 +105,7 @@ file_read(int fd, struct buffer *contents)
     do {
         got = read(fd, buffer_reserve(contents, 4096), 4096);
         if (got > 0)
-            contents->used += (size_t)got;
+            buffer_used(contents, (size_t)got);
     } while ((got > 0 && contents->used <= CONFIG_CREDENTIAL_OCTETS_MAX)
              || (got < 0 && errno == EINTR));
     return got < 0 ? -1 : 0;

@@ -10,36 +10,8 @@
 #include "lib/config.h"
 #include "lib/config_private.h"
 #include "lib/config_table.h"
+#include "lib/file.h"
 #include "lib/memory.h"
-
-enum { READ_OCTETS = 16 * 1024 };
-
-int
-config_file_read(const char *path, struct buffer *text)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : 0;
-    int error;
-
-    while (fd >= 0) {
-        got = read(fd, buffer_reserve(text, READ_OCTETS), READ_OCTETS);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        text->used += (size_t)got;
-        if (text->used > CONFIG_FILE_OCTETS_MAX) {
-            errno = EFBIG;
-            got = -1;
-            break;
-        }
-    }
-    error = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = error;
-    return got < 0 ? -1 : 0;
-}
 
 void
 config_file_note(struct config *config, const char *path)
@@ -77,7 +49,7 @@ file_load(const struct config_row *row, struct config_file *file,
     file_free(file);
     if (file->path[0] == '\0')
         return 0;
-    if (config_file_read(file->path, &text) < 0)
+    if (file_read(file->path, 0, CONFIG_FILE_OCTETS_MAX, &text) < 0)
         result = why_set_errno(why, "%s: %s: cannot be read", row->name,
                                file->path);
     else if (row->secret

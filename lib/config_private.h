@@ -14,8 +14,6 @@ struct config_row;
 
 enum { CONFIG_FILE_OCTETS_MAX = 16 * 1024 * 1024 };
 
-/* Append what is in the file.  0 or -1 with errno. */
-int config_file_read(const char *path, struct buffer *text);
 /* This file is a part of it (config->files). */
 void config_file_note(struct config *config, const char *path);
 

@@ -13,6 +13,7 @@
 #include "lib/config_credentials.h"
 #include "lib/config_private.h"
 #include "lib/config_table.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/wildmat.h"
@@ -320,7 +321,7 @@ value_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
         return 1;
     }
     path = include_path(cfg, argv[0]);
-    if (config_file_read(path, &text) < 0) {
+    if (file_read(path, 0, CONFIG_FILE_OCTETS_MAX, &text) < 0) {
         char *found = xasprintf("\"%s\" (%s)", path, strerror(errno));
 
         reading_error(cfg, opt->name, found, "a file that can be read");
@@ -703,7 +704,7 @@ config_load(const char *path, struct buffer *why)
     struct buffer text = BUFFER_EMPTY;
     struct config *config = NULL;
 
-    if (config_file_read(path, &text) < 0)
+    if (file_read(path, 0, CONFIG_FILE_OCTETS_MAX, &text) < 0)
         why_set_errno(why, "%s: cannot be read", path);
     else
         config = config_read(path, &text, why);

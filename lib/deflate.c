@@ -152,7 +152,7 @@ deflate_alone(const void *octets, size_t length, struct buffer *packed)
     packer.avail_out = (uInt)size;
     status = deflate(&packer, Z_FULL_FLUSH);
     if (status == Z_OK && packer.avail_in == 0 && packer.avail_out > 0)
-        packed->used += size - packer.avail_out;
+        buffer_used(packed, size - packer.avail_out);
     else
         status = Z_BUF_ERROR;
     deflateEnd(&packer);

@@ -11,6 +11,7 @@
 
 #include "lib/buffer.h"
 #include "lib/crc32c.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 
@@ -139,20 +140,13 @@ file_take(struct early_table *table, const struct buffer *octets, int64_t now)
 
 /* What cannot be read is begun anew. */
 static void
-file_read(struct early_table *table, int64_t now)
+file_load(struct early_table *table, int64_t now)
 {
     struct buffer octets = BUFFER_EMPTY;
-    int fd = open(table->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t got = fd < 0 && errno != ENOENT ? -1 : 0;
 
-    while (fd >= 0
-           && (got = read(fd, buffer_reserve(&octets, 64 * 1024), 64 * 1024))
-                  > 0)
-        octets.used += (size_t)got;
-    if (got < 0)
+    if (file_read(table->path, O_NOFOLLOW, SIZE_MAX, &octets) < 0
+        && errno != ENOENT)
         syswarn("removals that came early are forgotten: %s", table->path);
-    if (fd >= 0)
-        (void)close(fd); /* nothing was written to it */
     file_take(table, &octets, now);
     buffer_free(&octets);
 }
@@ -222,7 +216,7 @@ early_open(const char *pathspool, int64_t now)
     TAILQ_INIT(&table->list);
     table->path = xasprintf("%s/early-removals", pathspool);
     table->fd = -1;
-    file_read(table, now);
+    file_load(table, now);
     return table;
 }
 
