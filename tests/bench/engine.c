@@ -274,19 +274,29 @@ connection_write(struct connection *c)
     connection_watch(c);
 }
 
-/* Ask the row for as much as the window and the output buffer hold. */
+static bool
+connection_has_room(const struct connection *c)
+{
+    return c->setup == SETUP_DONE && !c->exhausted && row->next != NULL
+           && c->expected.count < options->window
+           && c->out.used < OUTPUT_OCTETS;
+}
+
+/* Ask the row for as much as the window and the output buffer hold, again
+   while the socket takes it. */
 static void
 connection_fill(struct connection *c)
 {
-    while (c->setup == SETUP_DONE && !c->exhausted && row->next != NULL
-           && c->expected.count < options->window
-           && c->out.used < OUTPUT_OCTETS)
-        if (!row->next(c)) {
-            /* Perhaps it waits for an answer of its setting up. */
-            c->exhausted = row->reconnects || claimed >= options->count;
-            break;
-        }
-    connection_write(c);
+    do {
+        while (connection_has_room(c))
+            if (!row->next(c)) {
+                /* Perhaps it waits for an answer of its setting up. */
+                c->exhausted = row->reconnects || claimed >= options->count;
+                connection_write(c);
+                return;
+            }
+        connection_write(c);
+    } while (connection_has_room(c));
 }
 
 static void
@@ -524,8 +534,9 @@ serve(struct connection *connections)
         for (int i = 0; i < count; i++) {
             struct connection *c = events[i].data.ptr;
 
+            /* What is large leaves the window open while it is written. */
             if (c->fd >= 0 && events[i].events & EPOLLOUT)
-                connection_write(c);
+                connection_fill(c);
             if (c->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP))
                 connection_read(c);
         }

@@ -61,7 +61,7 @@ ROWS = [
     Row("check-takethis-acked", "the same, acknowledged at once",
         words("--row check-takethis --window 64 --count 20000"), seed=10),
     Row("big", "TAKETHIS of 750 KB, MB/s",
-        words("--row takethis --window 4 --count 400 --octets 750000"),
+        words("--row takethis --window 4 --count 800 --octets 750000"),
         306, 330, 480, special.megabytes, seed=6),
     Row("check", "CHECK, half known",
         words("--row check --window 64 --count 300000"),
