@@ -155,7 +155,8 @@ check_replied(struct connection *connection, unsigned tag,
     return 0;
 }
 
-/* Half of the IDs are known: odd numbers were never sent. */
+/* Half of the IDs are known, those of the first --range articles; odd numbers
+   were never sent. */
 static bool
 known_next(struct connection *connection)
 {
@@ -164,7 +165,9 @@ known_next(struct connection *connection)
 
     if (!load_claim(&number))
         return false;
-    article_id(number % 2 == 0 ? number : number + (1ull << 40), &id);
+    article_id(number % 2 == 0 ? number / 2 % load_options()->range
+                               : number + (1ull << 40),
+               &id);
     load_command(connection, TAG_READ, REPLY_LINE, "CHECK %s",
                  buffer_text(&id));
     buffer_free(&id);
