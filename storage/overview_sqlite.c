@@ -133,8 +133,9 @@ static const char *const statements[STATEMENT_COUNT] = {
         "UPDATE groups SET low = ?2, high = max(high, ?3), count = ?4,"
         " folded = ?5 WHERE id = ?1",
     [STATEMENT_GROUPS] = "SELECT id, flag, alias, created, low, high, count,"
-                         " folded, name, creator, description FROM groups"
-                         " ORDER BY id",
+                         " name, creator, description FROM groups ORDER BY id",
+    [STATEMENT_GROUPS_FOLDED] =
+        "SELECT id, folded FROM groups WHERE folded > 0",
     [STATEMENT_GROUPS_RECENT] =
         "SELECT sequence, numbers FROM recent ORDER BY sequence",
 };

@@ -42,7 +42,7 @@ load_number(struct sqlite_overview *overview, const char *sql,
 int
 sqlite_load(struct sqlite_overview *overview, struct buffer *why)
 {
-    sqlite3_stmt *groups = overview->statements[STATEMENT_GROUPS];
+    sqlite3_stmt *groups = overview->statements[STATEMENT_GROUPS_FOLDED];
     uint64_t rows = 0, last = 0;
     int result;
 
@@ -64,12 +64,13 @@ sqlite_load(struct sqlite_overview *overview, struct buffer *why)
     overview->writer.recent = rows;
     overview->writer.last_put =
         last > overview->writer.applied ? last : overview->writer.applied;
-    while ((result = sqlite_step(overview, STATEMENT_GROUPS, why)) > 0) {
+    while ((result = sqlite_step(overview, STATEMENT_GROUPS_FOLDED, why))
+           > 0) {
         uint64_t group = sqlite_number(groups, 0);
 
         if (group <= OVERVIEW_GROUP_MAX)
             overview_writer_set_folded(&overview->writer, (uint32_t)group,
-                                       sqlite_number(groups, 7));
+                                       sqlite_number(groups, 1));
     }
     return result;
 }
@@ -108,9 +109,9 @@ group_row(sqlite3_stmt *row, const struct overview_tally *tally)
         .low = sqlite_number(row, 4),
         .high = sqlite_number(row, 5),
         .count = sqlite_number(row, 6),
-        .name = (const char *)sqlite3_column_text(row, 8),
-        .creator = (const char *)sqlite3_column_text(row, 9),
-        .description = (const char *)sqlite3_column_text(row, 10),
+        .name = (const char *)sqlite3_column_text(row, 7),
+        .creator = (const char *)sqlite3_column_text(row, 8),
+        .description = (const char *)sqlite3_column_text(row, 9),
     };
 
     overview_tally_apply(tally, &group);
