@@ -148,10 +148,12 @@ static const char *
 directory_take(const char *path, struct buffer *contents)
 {
     DIR *directory = opendir(path);
-    const char *fault = directory == NULL ? strerror(errno) : "";
+    const char *fault = "";
     const struct dirent *entry;
     struct stat status;
 
+    if (directory == NULL)
+        return strerror(errno);
     while (fault[0] == '\0' && (entry = readdir(directory)) != NULL) {
         if (entry->d_name[0] == '.'
             || fstatat(dirfd(directory), entry->d_name, &status, 0) < 0
@@ -164,8 +166,7 @@ directory_take(const char *path, struct buffer *contents)
         if (fault[0] == '\0' && contents->used > CONFIG_CREDENTIAL_OCTETS_MAX)
             fault = "files of more than 1 MiB together";
     }
-    if (directory != NULL)
-        closedir(directory);
+    closedir(directory);
     return fault;
 }
 

@@ -5,6 +5,7 @@
  * log was read looks wrong and is not: so the log is read on first, and what
  * still does not fit is looked at once more after that.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,6 +235,7 @@ line_report(struct verification *verification, enum verify_kind kind,
         buffer_append_format(&verification->expected,
                              "the line of sequence %" PRIu64,
                              article->sequence);
+    assert(line != NULL || article != NULL);
     if (article != NULL)
         verify_report(verification, kind,
                       &(struct mend_step){.kind = MEND_ARTICLE,
