@@ -522,6 +522,7 @@ serve(struct connection *connections)
 {
     struct epoll_event events[256];
     uint64_t deadline = now_ns() + options->timeout_seconds * 1000000000ull;
+    unsigned first = 0; /* to be asked whether the time for one has come */
 
     while (!is_finished() || (!row->reconnects && !is_quiet(connections))) {
         int count =
@@ -540,9 +541,11 @@ serve(struct connection *connections)
             if (c->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP))
                 connection_read(c);
         }
+        /* From another one each time: nobody waits for ever. */
+        first = (first + 1) % options->connections;
         for (unsigned i = 0; options->rate > 0 && i < options->connections;
              i++)
-            connection_fill(&connections[i]);
+            connection_fill(&connections[(first + i) % options->connections]);
     }
 }
 
