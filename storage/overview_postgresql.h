@@ -10,8 +10,9 @@
  * search_path, but for:
  *   meta     one row: version of these tables; store, whose they are (the
  *            secret in PATH/overview.id); epoch, one more with every writer;
- *            applied; settled; moved: the rows of recent up to it were folded;
- * damaged article  has an index by arrival
+ *            applied; settled; damaged; moved: the rows of recent up to it
+ *            were folded
+ *   article  has an index by arrival
  *
  * One writer: it holds a session's advisory lock, and each of its transactions
  * fails when the epoch is no longer its own.  A pooler that gives each
