@@ -1,10 +1,7 @@
 /* Files whose contents are part of the configuration. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/buffer.h"
 #include "lib/config.h"
