@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 
-from support.beside import descriptors
+from support.beside import descriptors, memory_octets
 from support.server import build, process_title, program
 
 GROUPS = ["soak.kept"] + [f"soak.gone.{n}" for n in range(19)]
@@ -47,14 +47,6 @@ class Newsload:
         self.process.communicate()
 
 
-def anonymous_octets(pid):
-    with open(f"/proc/{pid}/status") as file:
-        for line in file:
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-    raise AssertionError(f"process {pid} has ended")
-
-
 def files_octets(directory, ends):
     return sum(os.path.getsize(os.path.join(directory, name))
                for name in os.listdir(directory) if ends(name))
@@ -65,7 +57,8 @@ class Look:
 
     def __init__(self, server, pids):
         self.time = time.monotonic()
-        self.memory = {pid: anonymous_octets(pid) for pid in pids}
+        self.memory = {pid: memory_octets([pid], "Anonymous")
+                       for pid in pids}
         self.descriptors = {pid: len(descriptors(pid)) for pid in pids}
         self.wal = files_octets(os.path.join(server.dir, "overview"),
                                 lambda name: name.endswith("-wal"))

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from support.beside import memory_octets
 from support.server import Server
 from support.tls import client_context
 from support.wait import wait_until
@@ -27,14 +28,9 @@ def server():
         one.remove()
 
 
-def memory_octets(server):
-    """PSS of all processes."""
-    total = 0
-    for pid in [server.master(), *server.children()]:
-        with open(f"/proc/{pid}/smaps_rollup") as file:
-            total += sum(int(line.split()[1]) for line in file
-                         if line.startswith("Pss:"))
-    return total * 1024
+def pss_octets(server):
+    """Of all processes."""
+    return memory_octets([server.master(), *server.children()], "Pss")
 
 
 class Held:
@@ -90,9 +86,9 @@ def test_an_idle_connection_costs_little_memory(server, is_long, secure, most):
     descriptors_raise(count + 200)
     # What a worker allocates once is no connection's.
     close(hold(server, 100, secure))
-    before = memory_octets(server)
+    before = pss_octets(server)
     held = hold(server, count, secure)
-    each = (memory_octets(server) - before) / count
+    each = (pss_octets(server) - before) / count
     close(held)
     print(f"an idle connection, {'TLS' if secure else 'plain'}: "
           f"{each:.0f} octets")
@@ -113,14 +109,14 @@ def test_ten_thousand_are_held_and_the_active_ones_notice_nothing(server):
         return p99([one.date() for _ in range(20) for one in active])
 
     base = look()
-    before = memory_octets(server)
+    before = pss_octets(server)
     idle = hold(server, 8000, True) + hold(server, 1500, False)
     wait_until(lambda: sum(len(server.children(name))
                            for name in ("nnrpd",)) > 0, what="workers")
     then = look()
     print(f"p99 of DATE: alone {base * 1000:.2f} ms, beside 9,500 idle ones "
           f"{then * 1000:.2f} ms; memory of them "
-          f"{(memory_octets(server) - before) / 1e6:.0f} MB")
+          f"{(pss_octets(server) - before) / 1e6:.0f} MB")
     # Below a few milliseconds the machine's own noise is all there is.
     assert then < max(2 * base, 0.005)
     assert then < 0.050
