@@ -287,16 +287,16 @@ connection_has_room(const struct connection *c)
 static void
 connection_fill(struct connection *c)
 {
+    bool has_more = true;
+
     do {
-        while (connection_has_room(c))
-            if (!row->next(c)) {
-                /* Perhaps it waits for an answer of its setting up. */
-                c->exhausted = row->reconnects || claimed >= options->count;
-                connection_write(c);
-                return;
-            }
+        while (connection_has_room(c) && has_more)
+            has_more = row->next(c);
+        /* Perhaps it waits for an answer of its setting up. */
+        if (!has_more)
+            c->exhausted = row->reconnects || claimed >= options->count;
         connection_write(c);
-    } while (connection_has_room(c));
+    } while (connection_has_room(c) && has_more);
 }
 
 static void

@@ -17,6 +17,7 @@ BUILD = Path(os.environ.get("RENEWS_BUILD", TOP / "build/release"))
 INN_ROOT = TOP / "build/inn"
 TICK = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 60
+SETTLE_TURNS = 20
 
 
 def port_free():
@@ -72,6 +73,16 @@ class Server:
             fields = stat.rsplit(")", 1)[1].split()
             ticks += sum(int(fields[i]) for i in (11, 12, 13, 14))
         return ticks / TICK
+
+    def settle(self):
+        """Until it has done what it had put off: three seconds in which it
+        does next to nothing."""
+        for _ in range(SETTLE_TURNS):
+            before = self.cpu_seconds()
+            time.sleep(3)
+            if self.cpu_seconds() - before < 0.05:
+                return
+        raise TimeoutError(f"still busy after {3 * SETTLE_TURNS} s")
 
     def pss_octets(self):
         total = 0

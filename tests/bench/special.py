@@ -21,20 +21,7 @@ BESIDE_RATE = 2000  # articles a second
 EXPIRE_FED = 200000
 EXPIRED = "bench.group.*[13579]"
 EXPIRE_RULE = f"expire '{EXPIRED}' {{ keep = 0 }}"
-SETTLE_SECONDS = 1
 IDLE_SECONDS = 7    # what is not used is given back after some seconds
-SETTLED_SECONDS = 60
-
-
-def settle(server):
-    """Until it has nothing more to do: what is put off is work too."""
-    deadline = time.monotonic() + SETTLED_SECONDS
-    spent = -1.0
-    while server.cpu_seconds() - spent > 0.02:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"still busy after {SETTLED_SECONDS} s")
-        spent = server.cpu_seconds()
-        time.sleep(SETTLE_SECONDS)
 
 
 def idle(bench, row, server):
@@ -208,10 +195,10 @@ def expire(bench, row, server):
         if "failed" in fed:
             return fed
         there = pipeline.counts_sum(store.port)
-        settle(store)
+        store.settle()
         before = store.cpu_seconds()
         tools = store.expire(EXPIRED)
-        settle(store)
+        store.settle()
         spent = store.cpu_seconds() - before + tools
         gone = there - pipeline.counts_sum(store.port)
         return {"value": spent * 1e6 / max(gone, 1),
